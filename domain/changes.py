@@ -1,0 +1,136 @@
+"""What an event asks of the directory: imperative, frozen, the same for every source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+NOTHING: Mapping[str, str | None] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisionUser:
+    """Describe a person: create if unknown, else assert what is given.
+
+    profile: attribute name -> value; a missing key is untouched, None clears (D15).
+    active: None says nothing about it, so it never brings anybody back.
+    user_type: "guest" is never in scope (S2); None says nothing.
+    """
+
+    user: str
+    email: str
+    profile: Mapping[str, str | None] = field(default_factory=lambda: NOTHING)
+    active: bool | None = None
+    user_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateProfile:
+    """Assert attributes of a person; of an unknown one they are kept, nobody is described."""
+
+    user: str
+    profile: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEmail:
+    """The IdP gives a person another address (E2, E3, E5)."""
+
+    user: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendUser:
+    """The person is out: deactivated, suspended or deleted at the IdP (U3)."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReactivateUser:
+    """The feed's last word on the person is active again (U4, U8)."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignUser:
+    """The person was assigned to an application of the IdP (S1, scope `assignment`).
+
+    email and profile are what the assignment tells of the person, if anything.
+    """
+
+    user: str
+    app: str
+    email: str | None = None
+    profile: Mapping[str, str | None] = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class UnassignUser:
+    """The person lost the assignment to an application of the IdP (S1, U3)."""
+
+    user: str
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutGroup:
+    """Create or rename a group; name None keeps the name that it has."""
+
+    group: str
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteGroup:
+    """The group is gone; its memberships with it, its people stay (G1)."""
+
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddMember:
+    """The person belongs to the group."""
+
+    group: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember:
+    """The person no longer belongs to the group."""
+
+    group: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceMembers:
+    """The group has exactly these members (D13: sets the group's floor)."""
+
+    group: str
+    users: tuple[str, ...]
+
+
+UserChange = (
+    ProvisionUser
+    | UpdateProfile
+    | ChangeEmail
+    | SuspendUser
+    | ReactivateUser
+    | AssignUser
+    | UnassignUser
+)
+GroupChange = PutGroup | DeleteGroup | ReplaceMembers
+EdgeChange = AddMember | RemoveMember
+Change = UserChange | GroupChange | EdgeChange
+
+
+def is_destructive(change: Change) -> bool:
+    """Whether the change takes something away from somebody: it goes urgent (G5)."""
+    if isinstance(change, ProvisionUser):
+        return change.active is False
+    return isinstance(change, SuspendUser | UnassignUser | RemoveMember | DeleteGroup)

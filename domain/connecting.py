@@ -1,0 +1,99 @@
+"""What may be said when an account or a connection is set up (S1, C1, D18)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from domain.errors import UsageError
+from domain.policy import CONNECTION_SETTINGS, GroupRule, Scope, ScopeRule
+
+_DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))+")
+#: RFC 5321: 64 before the @, 255 after it.
+LONGEST_ADDRESS = 320
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+
+
+def check_name(name: str) -> str:
+    """A name for an account or connection; raises UsageError."""
+    name = name.strip()
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name: 1 to 100 printable characters")
+    return name
+
+
+def check_domain(domain: str) -> str:
+    """A domain in the form in which addresses are compared with it (E4); raises UsageError."""
+    text = domain.strip().rstrip(".").lower().removeprefix("@")
+    try:
+        text = text.encode("idna").decode() if not text.isascii() else text
+    except UnicodeError as error:
+        raise UsageError(f"{domain!r} is no domain: {error}") from error
+    if not _DOMAIN.fullmatch(text):
+        raise UsageError(f"{domain!r} is no domain such as example.com")
+    return text
+
+
+def check_address(address: str) -> str:
+    """An e-mail address as far as a directory can tell; raises UsageError."""
+    local, at, domain = address.strip().rpartition("@")
+    if not at or not local or " " in address.strip() or len(address) > LONGEST_ADDRESS:
+        raise UsageError(f"{address!r} is no e-mail address")
+    return f"{local}@{domain}"
+
+
+def parse_scope(text: str | None, *, needs_scope: bool, source: str) -> Scope:
+    """S1: `everyone`, `groups:ID,ID` or `assignment:APP`.
+
+    Sources that speak of a whole organisation have no default, and cannot do without one.
+    """
+    if text is None:
+        if needs_scope:
+            raise UsageError(
+                f"source {source} speaks of a whole organisation: say whom to provision with "
+                "--scope everyone, --scope groups:ID,.. or --scope assignment:APP_ID"
+            )
+        return Scope()
+    rule, _, keys = text.partition(":")
+    named = frozenset(key.strip() for key in keys.split(",") if key.strip())
+    if rule == ScopeRule.EVERYONE and not keys:
+        return Scope()
+    if rule == ScopeRule.GROUPS and named:
+        return Scope(ScopeRule.GROUPS, named)
+    if rule == ScopeRule.ASSIGNMENT and len(named) == 1:
+        return Scope(ScopeRule.ASSIGNMENT, named)
+    raise UsageError(
+        f"--scope {text!r} is not understood: everyone, groups:ID,ID or assignment:APP_ID"
+    )
+
+
+def check_settings(given: Mapping[str, str]) -> dict[str, str]:
+    """D18: known settings with allowed values; raises UsageError with every problem."""
+    problems = []
+    for name, value in given.items():
+        setting = CONNECTION_SETTINGS.get(name)
+        if setting is None:
+            known = ", ".join(sorted(CONNECTION_SETTINGS))
+            problems.append(f"setting {name!r} is unknown; there are: {known}")
+        elif setting.choices and value not in setting.choices:
+            problems.append(f"{name}={value!r}: one of {', '.join(setting.choices)}")
+        elif name == "groups" and not _is_group_rule(value):
+            problems.append(f"groups={value!r}: all, listed:ID,.. or prefix:TEXT,..")
+    if problems:
+        raise UsageError("\n".join(problems))
+    return dict(given)
+
+
+def _is_group_rule(value: str) -> bool:
+    rule, _, keys = value.partition(":")
+    return rule == GroupRule.ALL if not keys else rule in (GroupRule.LISTED, GroupRule.PREFIX)
+
+
+def check_sole_connection(states: Collection[str], *, allows_several: bool, account: str) -> None:
+    """C1: one connection governs an account, unless the account allows several."""
+    if allows_several or all(state == "retired" for state in states):
+        return
+    raise UsageError(
+        f"account {account} already has a connection; retire it first, or let the account have "
+        "several (account add --several)"
+    )

@@ -1,0 +1,88 @@
+"""Two subjects, one address: who links, who swaps, who waits, who is refused (U7, E8, D4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from domain.decision import Made, Refused, Waits
+from domain.inbox import Reason
+from domain.model import Person
+from domain.policy import Policy, Rehire
+from domain.values import Stamp, normalise_address
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The holder of the address is the person meant."""
+
+    made: Made
+
+
+@dataclass(frozen=True, slots=True)
+class GivesUp:
+    """The leaver keeps the history and loses the address to a new person."""
+
+    made: Made
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """The holder wants what the claimant leaves: both move; here is the holder, moved."""
+
+    holder: Person
+
+
+Contested = Linked | GivesUp | Swapped | Waits | Refused
+
+
+def contest(
+    holder: Person,
+    current: Person | None,
+    *,
+    address: str,
+    claim: Stamp,
+    state_policy: Policy,
+    connection: str,
+    protected: frozenset[str],
+) -> Contested:
+    """Settle a claim against the holder of the address.
+
+    current: the claimant's own person who has not accepted, if there is one. claim: the
+    claimant's stamp; a leaver is taken over only by a newer claim, whatever the order of
+    arrival (D4).
+    """
+    if holder.connection is not None and holder.connection != connection:
+        return Refused(
+            Reason.OWNED_ELSEWHERE,
+            f"{address} belongs to person {holder.id}, governed by connection {holder.connection}",
+        )
+    if holder.id in protected:
+        return Refused(
+            Reason.PROTECTED_USER,
+            f"{address} belongs to {holder.id}, the last owner or break-glass",
+        )
+    was_ours = holder.governed_by == connection
+    if was_ours and holder.is_suspended and claim > holder.claim:
+        return _rehire(holder, state_policy)
+    if not was_ours and not holder.is_managed and current is None:
+        return Linked(Made("link", {"person": holder.id, "by": "address"}))
+    if current is not None and _would_swap(holder, current, address):
+        return Swapped(replace(holder, email=holder.requested, requested=holder.requested))
+    return Waits()
+
+
+def _rehire(holder: Person, policy: Policy) -> Linked | GivesUp:
+    inputs = {"person": holder.id, "former_external_id": holder.user or ""}
+    if policy.rehire is Rehire.NEW_USER:
+        return GivesUp(Made("rehire_new_user", inputs))
+    return Linked(Made("rehire", inputs))
+
+
+def _would_swap(holder: Person, current: Person, address: str) -> bool:
+    """Both overstay: each holds what the other was given, and neither ever accepted."""
+    return (
+        not holder.is_accepted
+        and holder.is_managed
+        and normalise_address(holder.requested) == normalise_address(current.email)
+        and normalise_address(address) != normalise_address(current.email)
+    )

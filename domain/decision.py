@@ -1,0 +1,73 @@
+"""The answers of `decide`: settled, refused, waiting, and what is written of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from domain.inbox import Outcome, Reason
+from domain.model import Edge, Group, Person, User
+from domain.values import Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A decision for the log: made once, stored with its inputs (D1)."""
+
+    kind: str
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A rule says no; detail is for the operator."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The address is taken, by somebody who may yet give it up (E8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Who a subject is now.
+
+    people: every person whose value may differ. users: (connection, key) of other subjects
+    that lost their person. waits_for: the normalised address that is still taken.
+    """
+
+    user: User
+    people: tuple[Person, ...] = ()
+    users: tuple[tuple[str, str], ...] = ()
+    made: tuple[Made, ...] = ()
+    reason: Reason | None = None
+    detail: str = ""
+    waits_for: str | None = None
+    has_visible_change: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one change does. outcome None: the event waits (for `waits_for`, or to be seen).
+
+    user, people, group, edges: values to be written where not None. users: subjects that
+    lose their person. applied_part: what was applied although the rest was refused (D10).
+    """
+
+    outcome: Outcome | None
+    reason: Reason | None = None
+    detail: str = ""
+    user: User | None = None
+    people: tuple[Person, ...] = ()
+    users: tuple[tuple[str, str], ...] = ()
+    made: tuple[Made, ...] = ()
+    group: Group | None = None
+    edges: tuple[Edge, ...] = ()
+    waits_for: str | None = None
+    unseen: tuple[str, ...] = ()
+    superseded_by: Stamp | None = None
+    applied_part: str | None = None
+    also: tuple[Decision, ...] = field(default=())

@@ -1,0 +1,100 @@
+"""The life of an event as data: kinds, lanes, states, outcomes, reasons, allowed transitions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Lane(StrEnum):
+    """Priority class of an event."""
+
+    URGENT = "urgent"
+    STANDARD = "standard"
+    BULK = "bulk"
+
+
+class Kind(StrEnum):
+    """The most urgent thing in an event; also the name of the Celery task that applies it."""
+
+    USERS_CREATE = "users.create"
+    USERS_UPDATE = "users.update"
+    USERS_SUSPEND = "users.suspend"
+    USERS_REACTIVATE = "users.reactivate"
+    USERS_CHANGE_EMAIL = "users.change_email"
+    GROUPS_UPSERT = "groups.upsert"
+    GROUPS_DELETE = "groups.delete"
+    GROUPS_ADD_MEMBERS = "groups.add_members"
+    GROUPS_REMOVE_MEMBERS = "groups.remove_members"
+    SORT = "events.sort"
+
+
+URGENT_KINDS = frozenset({Kind.USERS_SUSPEND, Kind.GROUPS_REMOVE_MEMBERS, Kind.GROUPS_DELETE})
+
+
+def lane_of(kind: Kind) -> Lane:
+    """The lane in which a live event of this kind waits (G5, D10)."""
+    return Lane.URGENT if kind in URGENT_KINDS else Lane.STANDARD
+
+
+class State(StrEnum):
+    """Where an event is. Open states are worked on; `held` and `dead` wait for a person."""
+
+    PENDING = "pending"
+    RETRYING = "retrying"
+    WAITING = "waiting"
+    HELD = "held"
+    DEAD = "dead"
+    ENDED = "ended"
+
+
+OPEN_STATES = frozenset({State.PENDING, State.RETRYING, State.WAITING})
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.PENDING: frozenset(State) - {State.PENDING},
+    State.RETRYING: frozenset(State) - {State.PENDING},
+    State.WAITING: frozenset(State) - {State.PENDING},
+    State.HELD: frozenset({State.PENDING, State.ENDED}),
+    State.DEAD: frozenset({State.PENDING, State.ENDED}),
+    State.ENDED: frozenset({State.PENDING, State.DEAD}),
+}
+
+
+def may_become(now: State, then: State) -> bool:
+    """Whether an event may go from one state to the other (staying is always allowed)."""
+    return now is then or then in TRANSITIONS[now]
+
+
+class Outcome(StrEnum):
+    """How an event ended; earlier outcomes stay as attempts (D15)."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    SUPERSEDED = "superseded"
+    IGNORED = "ignored"
+    DEAD = "dead"
+    DISCARDED = "discarded"
+
+
+class Reason(StrEnum):
+    """Why an event waits, was ignored or died."""
+
+    # ignored
+    OUT_OF_SCOPE = "out_of_scope"
+    GUEST = "guest"
+    UNKNOWN_TYPE = "unknown_type"
+    NO_DIRECTORY_CHANGE = "no_directory_change"
+    # waiting
+    NOT_SEEN = "not_seen"
+    ADDRESS_TAKEN = "address_taken"
+    # dead
+    UNPARSEABLE = "unparseable"
+    CONFLICT = "conflict"
+    TOO_OLD = "too_old"
+    DOMAIN_NOT_ALLOWED = "domain_not_allowed"
+    OWNED_ELSEWHERE = "owned_elsewhere"
+    PROTECTED_USER = "protected_user"
+    PROTECTED_GROUP = "protected_group"
+    ERROR = "error"
+    WORKER_LOST = "worker_lost"
+    FOREIGN_MESSAGE = "foreign_message"
+    NEEDS_READING = "needs_reading"

@@ -1,0 +1,45 @@
+"""Ids of values that are known by their owner and the IdP's own id, as text."""
+
+from __future__ import annotations
+
+from domain.values import normalise_address
+
+
+def user_id(connection: str, key: str) -> str:
+    """A subject. Connection ids have one length, so no two pairs give the same text."""
+    return f"{connection}:{key}"
+
+
+def group_id(connection: str, key: str) -> str:
+    """A group of a connection."""
+    return f"{connection}:{key}"
+
+
+def edge_id(connection: str, group: str, user: str) -> str:
+    """A membership; the length of the group's key keeps pairs apart."""
+    return f"{connection}:{len(group)}:{group}:{user}"
+
+
+def address_id(account: str, address: str) -> str:
+    """An address of an account, in the form in which two addresses are the same."""
+    return f"{account}:{normalise_address(address)}"
+
+
+def when_settled(user: str) -> str:
+    """Wait key: the subject with this id changed."""
+    return f"s:{user}"
+
+
+def when_user_seen(user: str) -> str:
+    """Wait key: the subject with this id got a person."""
+    return f"u:{user}"
+
+
+def when_group_seen(group: str) -> str:
+    """Wait key: the group with this id was described."""
+    return f"g:{group}"
+
+
+def when_free(address: str) -> str:
+    """Wait key: the address with this id was given up, or its holder was suspended."""
+    return f"a:{address}"

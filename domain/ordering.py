@@ -1,0 +1,207 @@
+"""Folding of facts: sorted histories, what held at a moment, when somebody was out (D2, D3)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from domain.model import Mark, UserFacts, Word
+from domain.policy import Scope, ScopeRule
+from domain.values import BEGINNING, HORIZON, MICROSECOND, Stamp
+
+#: Words kept of one history whatever their age; beyond it, what nothing can reach goes (D3).
+KEPT_WORDS = 64
+GUEST = "guest"
+HORIZON_MICROS = HORIZON // MICROSECOND
+
+
+class Absence(NamedTuple):
+    """A stretch in which the person was out; back is None while it lasts."""
+
+    gone: Stamp
+    back: Stamp | None
+
+
+def remember(history: tuple[Word, ...], word: Word) -> tuple[Word, ...]:
+    """The history with the word in its place; the same history if it is in it already."""
+    if not history or history[-1] < word:
+        return _trim((*history, word))
+    at = bisect_left(history, word)
+    if at < len(history) and history[at] == word:
+        return history
+    return _trim((*history[:at], word, *history[at:]))
+
+
+def _trim(history: tuple[Word, ...]) -> tuple[Word, ...]:
+    """Drop words equal to both their neighbours, once out of reach of late facts.
+
+    A late fact is at most a horizon older than its receipt, so the inside of a run of equal
+    values that ended before that can never be split again (D3, D16).
+    """
+    if len(history) <= KEPT_WORDS:
+        return history
+    reach = history[-1].stamp.at - HORIZON_MICROS
+    return tuple(
+        word
+        for index, word in enumerate(history)
+        if word.stamp.at >= reach or not _is_inside_run(history, index)
+    )
+
+
+def _is_inside_run(history: tuple[Word, ...], index: int) -> bool:
+    if not 0 < index < len(history) - 1:
+        return False
+    said = history[index][1:]
+    return history[index - 1][1:] == said and history[index + 1][1:] == said
+
+
+def requested_at(emails: tuple[Word, ...], stamp: Stamp) -> str | None:
+    """The address that the IdP asked for as of a stamp, its own fact included."""
+    at = bisect_right(emails, stamp, key=_stamp_of)
+    return str(emails[at - 1].value) if at else None
+
+
+def _stamp_of(word: Word) -> Stamp:
+    return word.stamp
+
+
+def run_start(history: tuple[Word, ...]) -> Stamp:
+    """Stamp of the first fact of the newest run of equal values."""
+    if not history:
+        return BEGINNING
+    start = history[-1]
+    for word in reversed(history):
+        if word.value != start.value:
+            break
+        start = word
+    return start.stamp
+
+
+def in_force_at(marks: tuple[Mark, ...], stamp: Stamp) -> str | None:
+    """The proven address in force as of a stamp; None where the first proof came later."""
+    proven = [mark for mark in marks if mark.stamp <= stamp]
+    return max(proven).address if proven else None
+
+
+def in_force(marks: tuple[Mark, ...]) -> str:
+    """The proven address in force now."""
+    return max(marks).address
+
+
+class _Status:
+    """Replays the words of one person in the order of their stamps."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._out_by: set[str] = set()
+        self._in_by: set[str] = set()
+        self.is_guest = False
+
+    def hear(self, word: Word, *, about_scope: bool) -> None:
+        if not about_scope:
+            (self._out_by.discard if word.value else self._out_by.add)(word.by)
+        elif word.by == GUEST:
+            self.is_guest = bool(word.value)
+        else:
+            (self._in_by.add if word.value else self._in_by.discard)(word.by)
+
+    @property
+    def in_scope(self) -> bool:
+        if self.is_guest:
+            return False
+        return self._scope.is_open or not self._in_by.isdisjoint(self._scope.keys)
+
+    @property
+    def is_active(self) -> bool:
+        return self.in_scope and not self._out_by
+
+
+class Standing(NamedTuple):
+    """What the histories say of one person.
+
+    was_in_scope: at some moment; only then is there anything to provision (S1).
+    is_guest: out of scope now because of it (S2).
+    """
+
+    is_active: bool
+    in_scope: bool
+    was_in_scope: bool
+    is_guest: bool
+    absences: tuple[Absence, ...]
+
+
+_ALWAYS_HERE = Standing(True, True, True, False, ())
+
+
+def standing(facts: UserFacts, scope: Scope) -> Standing:
+    """Replay of all words on `active` and scope: active only if no feed says inactive (U8)."""
+    if not facts.actives and not facts.scopes and scope.is_open:
+        return _ALWAYS_HERE
+    status = _Status(scope)
+    was_in_scope = scope.is_open and not facts.scopes
+    absences: list[Absence] = []
+    gone: Stamp | None = None
+    has_been_active = scope.is_open
+    for stamp, words in _moments(facts):
+        for word, about_scope in words:
+            status.hear(word, about_scope=about_scope)
+        was_in_scope = was_in_scope or status.in_scope
+        if status.is_active:
+            has_been_active = True
+            if gone is not None:
+                absences.append(Absence(gone, stamp))
+                gone = None
+        elif gone is None and has_been_active:
+            gone = stamp
+    if gone is not None:
+        absences.append(Absence(gone, None))
+    return Standing(
+        status.is_active, status.in_scope, was_in_scope, status.is_guest, tuple(absences)
+    )
+
+
+def _moments(facts: UserFacts) -> Iterator[tuple[Stamp, list[tuple[Word, bool]]]]:
+    """All words by event, so that several words of one event count as one moment.
+
+    Addresses count as moments too: being described while in scope is what provisions.
+    """
+    words: list[tuple[Stamp, Word | None, bool]] = [
+        *((w.stamp, w, False) for w in facts.actives),
+        *((w.stamp, w, True) for w in facts.scopes),
+        *((w.stamp, None, False) for w in facts.emails),
+    ]
+    words.sort(key=_moment_order)
+    index = 0
+    while index < len(words):
+        stamp = words[index][0]
+        group: list[tuple[Word, bool]] = []
+        while index < len(words) and _same_event(words[index][0], stamp):
+            word = words[index][1]
+            stamp = max(stamp, words[index][0])
+            if word is not None:
+                group.append((word, words[index][2]))
+            index += 1
+        yield stamp, group
+
+
+def _moment_order(row: tuple[Stamp, Word | None, bool]) -> Stamp:
+    return row[0]
+
+
+def _same_event(one: Stamp, other: Stamp) -> bool:
+    return one.at == other.at and one.event == other.event
+
+
+def claim_of(facts: UserFacts, stands: Standing) -> Stamp:
+    """The newest moment at which the subject laid claim to its address (D4)."""
+    claim = run_start(facts.emails)
+    for absence in stands.absences:
+        if absence.back is not None and absence.back > claim:
+            claim = absence.back
+    return claim
+
+
+def names_scope(scope: Scope, rule: ScopeRule, key: str) -> bool:
+    """Whether words about this group or application belong to the connection's scope."""
+    return scope.rule is rule and key in scope.keys

@@ -1,0 +1,138 @@
+"""What an account and a connection allow: the settings that decisions depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from domain.values import domain_of
+
+#: Groups of every account that no identity provider manages (G5).
+BUILT_IN_GROUPS = (
+    "Owners",
+    "Administrators",
+    "Team Members",
+    "Security",
+    "Provision Managers",
+)
+
+
+class ScopeRule(StrEnum):
+    """By what a connection says whom it provisions (S1)."""
+
+    UNSET = "unset"
+    EVERYONE = "everyone"
+    GROUPS = "groups"
+    ASSIGNMENT = "assignment"
+
+
+class GroupRule(StrEnum):
+    """Which of the IdP's groups are kept (S1)."""
+
+    ALL = "all"
+    LISTED = "listed"
+    PREFIX = "prefix"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whom a connection provisions. keys: group ids, or the application's id."""
+
+    rule: ScopeRule = ScopeRule.EVERYONE
+    keys: frozenset[str] = frozenset()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody is in scope from the first word on."""
+        return self.rule is ScopeRule.EVERYONE
+
+
+class OnReturn(StrEnum):
+    """What an address changed while suspended makes of the person who returns (E5)."""
+
+    NEW_USER = "new_user"
+    SAME_USER = "same_user"
+
+
+class Rehire(StrEnum):
+    """What a new external id with a leaver's address becomes (E8, D4)."""
+
+    LINK = "link"
+    NEW_USER = "new_user"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything a decision needs to know beside the facts.
+
+    domains: allowed domains, lower case; empty allows none (E4).
+    let_in: False where this feed has only a static secret and must be read back (U8).
+    """
+
+    connection: str
+    domains: frozenset[str] = frozenset()
+    scope: Scope = field(default_factory=Scope)
+    group_rule: GroupRule = GroupRule.ALL
+    group_keys: tuple[str, ...] = ()
+    on_return: OnReturn = OnReturn.NEW_USER
+    rehire: Rehire = Rehire.LINK
+    let_in: bool = True
+
+    def allows(self, address: str) -> bool:
+        """E4: whether the address's domain is on the account's list."""
+        return domain_of(address) in self.domains
+
+    def keeps_group(self, key: str, name: str | None) -> bool:
+        """S1: whether the group with this external id and name is kept."""
+        if self.group_rule is GroupRule.ALL:
+            return True
+        if self.group_rule is GroupRule.LISTED:
+            return key in self.group_keys or name in self.group_keys
+        return name is not None and name.startswith(self.group_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table of connection settings (D18)."""
+
+    name: str
+    default: str
+    choices: tuple[str, ...]
+    rule: str
+    says: str
+
+
+CONNECTION_SETTINGS: Mapping[str, Setting] = {
+    row.name: row
+    for row in (
+        Setting(
+            "on_return",
+            OnReturn.NEW_USER,
+            tuple(OnReturn),
+            "E5",
+            "what an address changed while suspended makes of the person who returns",
+        ),
+        Setting(
+            "rehire",
+            Rehire.LINK,
+            tuple(Rehire),
+            "E8",
+            "whether a new external id with a leaver's address is that leaver",
+        ),
+        Setting(
+            "groups",
+            GroupRule.ALL,
+            (),
+            "S1",
+            "which groups are kept: all, listed:ID,NAME,.. or prefix:TEXT,..",
+        ),
+        Setting(
+            "read_back",
+            "off",
+            ("off", "required"),
+            "U8",
+            "required: a feed with only a static secret may suspend, never let in",
+        ),
+    )
+}

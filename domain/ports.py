@@ -1,0 +1,347 @@
+"""What the use cases need from the outside; adapters implement it, fakes stand in for it."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from domain.changes import Change
+from domain.decision import Made
+from domain.inbox import Kind, Outcome, Reason, State
+from domain.model import Edge, Group, Person, User
+from domain.policy import Policy
+from domain.values import Stamp, to_micros
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request as it came: header names in lower case, raw body."""
+
+    method: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a source wants to hear back: status, content type, body."""
+
+    status: int
+    media_type: str = "text/plain"
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSecret:
+    """One live secret of a feed; several overlap during a rotation."""
+
+    id: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class SplitEvent:
+    """One event inside a delivery, as far as a peek tells (D9, D10).
+
+    id: the source's own event id. content: bytes that are equal when the event is the same,
+    to tell a duplicate from a conflict. occurred_at: aware, or None if the source says none.
+    subject: external id of whom it is about, "" if unknown. type: the source's own word.
+    """
+
+    id: str
+    kind: Kind
+    type: str
+    content: bytes
+    occurred_at: datetime | None = None
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What an event asks for: changes, or the reason why it asks for nothing."""
+
+    changes: tuple[Change, ...] = ()
+    ignored: Reason | None = None
+
+
+class NotAuthenticError(Exception):
+    """The request does not prove whom it comes from.
+
+    reason: `missing`, `wrong` or `stale` (a good signature of another time).
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"request is not authentic: {reason}")
+        self.reason = reason
+
+
+class UnparseableError(Exception):
+    """An authentic body that cannot be understood; place says where ("data.email")."""
+
+    def __init__(self, place: str, why: str) -> None:
+        super().__init__(f"{why} at {place}" if place else why)
+        self.place = place
+        self.why = why
+
+
+class Source(Protocol):
+    """One kind of interface that identity providers speak (PRODUCT.md, Words).
+
+    Shapes: `read` gives the decoded document; `split` one SplitEvent per event in it, in
+    order; `parse` what the event at that index asks for. Both raise UnparseableError. A feed
+    whose body cannot be read or split is stored as one event of kind `events.sort`.
+    """
+
+    name: str
+    success_status: int
+    max_body_bytes: int
+    has_static_secret: bool
+    needs_scope: bool
+    kept_headers: tuple[str, ...]
+
+    def handshake(self, request: Request) -> Reply | None:
+        """The answer to a registration request that carries no events, or None."""
+        ...
+
+    def verify(
+        self, request: Request, secrets: Sequence[SigningSecret], now: datetime
+    ) -> SigningSecret:
+        """The secret that the request proves to know; raises NotAuthenticError."""
+        ...
+
+    def event_id(self, request: Request) -> str | None:
+        """The delivery's own id where the source sends one, for bodies that cannot be split."""
+        ...
+
+    def read(self, body: bytes) -> object:
+        """The decoded document; raises UnparseableError."""
+        ...
+
+    def split(self, document: object, request: Request) -> list[SplitEvent]:
+        """The events of a delivery; raises UnparseableError."""
+        ...
+
+    def parse(self, document: object, index: int) -> Parsed:
+        """What the event at this index of the delivery asks for; raises UnparseableError."""
+        ...
+
+    def new_secret(self) -> str:
+        """A fresh secret in the form that this source's senders use."""
+        ...
+
+
+class Clock(Protocol):
+    """The only way to the time outside the database."""
+
+    def now(self) -> datetime:
+        """The aware UTC moment."""
+        ...
+
+
+class Ringer(Protocol):
+    """Wakes workers, best effort; carries no authority (D11)."""
+
+    def ring(self, kind: Kind, lane: str, *, connection: str, event_ids: Sequence[int]) -> None:
+        """Ask for a drain of this kind in this lane; never raises, never blocks long."""
+        ...
+
+
+Random = Callable[[], float]
+
+
+def stamp_key(digest: bytes) -> str:
+    """The text by which stamps of an event break ties: 96 bits of its digest (D2)."""
+    return urlsafe_b64encode(digest[:12]).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedEvent:
+    """An event under work: the row is locked until the transaction ends."""
+
+    id: int
+    account: str
+    connection: str
+    feed: str
+    delivery: int
+    ordinal: int
+    key: str
+    type: str
+    kind: Kind
+    lane: str
+    occurred_at: datetime
+    received_at: datetime
+    attempts: int
+    crashes: int
+    waiting_since: datetime | None
+    is_first_try: bool
+
+    @property
+    def stamp(self) -> Stamp:
+        """The order of what this event says (D2)."""
+        return Stamp(to_micros(self.occurred_at), 0, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one event; state says where it goes from here.
+
+    due_at: when it is tried again. waits: keys whose change rings it. error: for the dead
+    letter, with a fingerprint that groups equal causes.
+    """
+
+    event: ClaimedEvent
+    state: State
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    detail: str = ""
+    due_at: datetime | None = None
+    waits: tuple[str, ...] = ()
+    superseded_by: str | None = None
+    applied_part: str | None = None
+    attempts: int = 0
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What has to follow from a change of a person: mail, links, audit."""
+
+    event: ClaimedEvent
+    before: Person | None
+    after: Person
+
+
+@dataclass(slots=True)
+class Writes:
+    """All that a batch changes, by id; the store writes it sorted and in bulk.
+
+    addresses: address id -> person id, or None to release it.
+    """
+
+    users: dict[str, User] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    edges: dict[str, Edge] = field(default_factory=dict)
+    addresses: dict[str, str | None] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
+    decisions: list[tuple[ClaimedEvent, str, Made]] = field(default_factory=list)
+
+
+class DirectoryStore(Protocol):
+    """The directory inside one write transaction. Ids are those of `domain.keys`.
+
+    Every `lock_*` creates what is missing, locks in sorted order and returns the values as
+    they now are; nobody else changes them before the transaction ends (D5).
+    """
+
+    def lock_owners(self, accounts: Collection[str]) -> None:
+        """Serialise with every other change of owners, if any owner is managed (D5, 1)."""
+        ...
+
+    def lock_groups(
+        self,
+        shared: Mapping[str, Group],
+        exclusive: Mapping[str, Group],
+        accounts: Mapping[str, str],
+    ) -> dict[str, Group]:
+        """Groups by id; the mappings give what to create where one is missing."""
+        ...
+
+    def lock_users(
+        self, missing: Mapping[str, User], accounts: Mapping[str, str]
+    ) -> dict[str, User]:
+        """Subjects by id; the mapping gives what to create where one is missing."""
+        ...
+
+    def try_users(self, ids: Collection[str]) -> dict[str, User]:
+        """Those of the subjects that can be locked at once."""
+        ...
+
+    def lock_addresses(self, ids: Collection[str]) -> dict[str, str | None]:
+        """Who holds each address; a free one is reserved until the transaction ends (D4)."""
+        ...
+
+    def people(self, ids: Collection[str]) -> dict[str, Person]:
+        """People by id."""
+        ...
+
+    def protected(self, accounts: Collection[str]) -> frozenset[str]:
+        """Ids of break-glass people and of an account's only owner (U6)."""
+        ...
+
+    def edges(self, ids: Collection[str]) -> dict[str, Edge]:
+        """Memberships by id."""
+        ...
+
+    def edges_of(self, group: Group) -> list[Edge]:
+        """All membership words of a group."""
+        ...
+
+    def save(self, writes: Writes) -> None:
+        """Write everything of the batch, sorted by key."""
+        ...
+
+    def wake(self, keys: Collection[str]) -> None:
+        """Make due what waits for one of the keys (D1)."""
+        ...
+
+
+class DrainWork(Protocol):
+    """One write transaction of a drain; it rolls back unless committed (G3)."""
+
+    now: datetime
+    directory: DirectoryStore
+
+    def claim(self, *, lane: str, kind: Kind, limit: int, troubled: bool) -> list[ClaimedEvent]:
+        """Lock up to `limit` due events, connections in fair turns (D7).
+
+        troubled: only events that failed or were in a crashed batch, instead of only clean ones.
+        """
+        ...
+
+    def retake(self, ids: Sequence[int]) -> list[ClaimedEvent]:
+        """Lock chosen open events again, for a bisection (D8)."""
+        ...
+
+    def reopen(self, ids: Sequence[int]) -> None:
+        """Make ended or dead events due, for a dry run that is rolled back."""
+        ...
+
+    def bodies(self, events: Sequence[ClaimedEvent]) -> dict[int, bytes]:
+        """Body by delivery id."""
+        ...
+
+    def policies(self, events: Sequence[ClaimedEvent]) -> dict[str, Policy]:
+        """Policy by connection id."""
+        ...
+
+    def sources(self, events: Sequence[ClaimedEvent]) -> dict[str, str]:
+        """Name of the source by feed id."""
+        ...
+
+    def save(self, writes: Writes) -> None:
+        """Write the directory and what follows: links, mails, audit, decisions."""
+        ...
+
+    def finish(self, results: Sequence[Result]) -> None:
+        """Write what became of the events."""
+        ...
+
+    def commit(self) -> None:
+        """Make it last, the batch marker gone with it."""
+        ...
+
+
+class InfrastructureError(Exception):
+    """The database or the broker failed, not the event: no attempt is used up (RELIABILITY F23).
+
+    is_conflict: two transactions met (40001, 40P01); the same work may be tried at once.
+    """
+
+    def __init__(self, what: str, *, is_conflict: bool = False) -> None:
+        super().__init__(what)
+        self.is_conflict = is_conflict

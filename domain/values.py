@@ -1,0 +1,67 @@
+"""Small values that every rule speaks of: stamps, addresses, domains."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+#: Older facts than this before their receipt are refused as `too_old` (D2, D16).
+HORIZON = timedelta(days=30)
+#: An IdP clock may run ahead of ours by this much before we stop believing it (D2).
+FUTURE_TOLERANCE = timedelta(minutes=5)
+
+
+class Stamp(NamedTuple):
+    """Order of competing facts, the same whatever the order of arrival (D2).
+
+    at: microseconds since the epoch, in the clock of the feed.
+    rank: 1 for a suspension or removal, which beats its opposite at equal time, else 0.
+    event: text key of the event, the last tie-break.
+    """
+
+    at: int
+    rank: int
+    event: str
+
+    def destructive(self) -> Stamp:
+        """The same moment, ranked as a suspension or removal."""
+        return Stamp(self.at, 1, self.event)
+
+
+#: Older than every fact.
+BEGINNING = Stamp(0, 0, "")
+
+
+def to_micros(moment: datetime) -> int:
+    """Whole microseconds since the epoch of an aware moment."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The aware UTC moment of `to_micros`."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def believable(occurred_at: datetime | None, received_at: datetime) -> tuple[datetime, bool]:
+    """The moment to stamp a fact with, and whether the source's own was clamped (D2).
+
+    Past times are never clamped; a missing or a far future one becomes the time of receipt.
+    """
+    if occurred_at is None:
+        return received_at, False
+    if occurred_at > received_at + FUTURE_TOLERANCE:
+        return received_at, True
+    return occurred_at, False
+
+
+def normalise_address(address: str) -> str:
+    """The form in which two addresses are the same: trimmed, case folded (U7)."""
+    return address.strip().casefold()
+
+
+def domain_of(address: str) -> str:
+    """The part after the last @, lower case, without a final dot."""
+    return address.rpartition("@")[2].strip().rstrip(".").lower()

@@ -1,0 +1,135 @@
+"""What importing may load and build, seen from a fresh interpreter, and the layer contracts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+from tests.architecture import rules
+
+# Built for other people's command lines: `celery -A worker.tasks.app` and any ASGI server.
+SHIMS = frozenset({"worker.tasks.app", "worker.web.asgi", "worker.cli.bench_noop"})
+
+# -S leaves out site-packages: whatever is not the standard library cannot even be found.
+LOAD_WITHOUT_PACKAGES = """
+    import importlib, json, sys
+
+    sys.path.insert(0, sys.argv[1])
+    names = json.loads(sys.argv[2])
+    for name in names:
+        importlib.import_module(name)
+    loaded = {name.partition(".")[0] for name in sys.modules} - {"__main__", "domain"}
+    print(json.dumps(sorted(loaded - set(sys.stdlib_module_names))))
+"""
+
+LOAD_AND_TELL_WHAT_WAS_BUILT = """
+    import gc, importlib, json, os, socket, subprocess, sys, threading
+
+    sys.path.insert(0, sys.argv[1])
+    happened = []
+    module = ""
+    PLUMBING = ("_collections_abc", "collections.abc", "os")
+
+    def watch(event, arguments):
+        # Looking up a name, speaking to anyone, starting anyone.
+        if event in ("socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen"):
+            happened.append(f"{module}: {event} {arguments[-1]!r}")
+            raise OSError(f"{event} while importing {module}")
+        if event == "os.fork":
+            happened.append(f"{module}: {event}")
+
+    class Environment(type(os.environ)):
+        # Ours only: libraries read their own variables as they load.
+        def __getitem__(self, key):
+            if key.startswith("ROSTERD_"):
+                happened.append(f"{module}: reads {key}")
+            return super().__getitem__(key)
+
+        def __iter__(self):
+            reader = sys._getframe(1)
+            while reader and reader.f_globals.get("__name__") in PLUMBING:
+                reader = reader.f_back
+            name = reader.f_globals.get("__name__", "") if reader else ""
+            if name.partition(".")[0] in ("domain", "pydantic_settings", "worker"):
+                happened.append(f"{module}: reads the whole environment")
+            return super().__iter__()
+
+    sys.addaudithook(watch)
+    os.environ.__class__ = Environment
+
+    def built():
+        kinds = {}
+        for module_name, kind in (
+            ("sqlalchemy.engine", "Engine"), ("sqlalchemy.pool", "Pool"), ("celery", "Celery"),
+            ("kombu", "Connection"), ("redis", "Redis"), ("redis", "ConnectionPool"),
+            ("starlette.applications", "Starlette"), ("jinja2", "Environment"),
+        ):
+            if module_name in sys.modules:
+                kinds[f"{module_name}.{kind}"] = getattr(sys.modules[module_name], kind)
+        everything = gc.get_objects()
+        return {
+            label: sum(issubclass(type(thing), kind) for thing in everything)
+            for label, kind in kinds.items()
+        }
+
+    before = {}
+    for module in json.loads(sys.argv[2]):
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            happened.append(f"{module}: {type(error).__name__}: {error}")
+        after = built()
+        happened += [f"{module}: built {k}" for k, n in after.items() if n > before.get(k, 0)]
+        before = after
+        threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+        happened += [f"{module}: left thread {name}" for name in threads]
+    print(json.dumps(happened))
+"""
+
+
+def modules(folder: str) -> list[str]:
+    names = []
+    for source in rules.sources(folder):
+        parts = source.parts[:-1] if source.parts[-1] == "__init__" else source.parts
+        # alembic runs these files by path, with its own context around them.
+        if "migrations" not in parts:
+            names.append(".".join(parts))
+    assert names, f"no module below {folder}: this test would pass on anything"
+    return names
+
+
+def run(script: str, names: list[str], *flags: str) -> list[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ROSTERD_", "COV"))}
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", textwrap.dedent(script), str(rules.ROOT), json.dumps(names)],
+        capture_output=True,
+        check=False,
+        env=environment,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def test_importing_the_domain_loads_the_standard_library_only() -> None:
+    assert run(LOAD_WITHOUT_PACKAGES, modules("domain"), "-I", "-S") == []
+
+
+def test_importing_the_worker_builds_nothing() -> None:
+    names = [name for name in modules("worker") if name not in SHIMS]
+    assert run(LOAD_AND_TELL_WHAT_WAS_BUILT, names) == []
+
+
+def test_the_layer_contracts_hold() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],
+        cwd=rules.ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

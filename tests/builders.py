@@ -1,0 +1,214 @@
+"""What tests are made of: drains over memory, histories of an identity provider."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from domain.acceptance import accept_address, accept_invitation
+from domain.changes import (
+    AddMember,
+    Change,
+    ChangeEmail,
+    DeleteGroup,
+    ProvisionUser,
+    PutGroup,
+    ReactivateUser,
+    RemoveMember,
+    ReplaceMembers,
+    SuspendUser,
+    UpdateProfile,
+)
+from domain.consequences import link_of
+from domain.decide import UserState
+from domain.inbox import Kind
+from domain.keys import address_id, user_id
+from domain.policy import Policy
+from tests.fakes.memory import START, Memory, MemorySource
+from worker.services.drain import Drain
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DataObject
+
+
+def policy(**changes: Any) -> Policy:
+    """A policy that allows example.com."""
+    return Policy(**{"connection": "con", "domains": frozenset({"example.com"}), **changes})
+
+
+def drain(memory: Memory, *, batch_size: int = 500) -> None:
+    """Apply everything that is due."""
+    source = MemorySource(memory)
+
+    def report(event: str, fields: object) -> None:
+        raise AssertionError(f"{event}: {fields}")
+
+    draining = Drain(
+        works=cast("Any", memory.work),
+        source_named=lambda _name: cast("Any", source),
+        new_id=memory.new_id,
+        random=lambda: 0.5,
+        monotonic=lambda: 0.0,
+        report=report,
+        after=lambda _work, _results: None,
+        batch_size=batch_size,
+    )
+    draining.run(lane="standard", kind=Kind.USERS_CREATE, budget=timedelta(seconds=1))
+
+
+def accept(memory: Memory, person_id: str) -> None:
+    """The member says yes to whatever link is open."""
+    state = memory.state
+    person = state.people[person_id]
+    link = link_of(person)
+    assert link is not None
+    assert person.connection is not None
+    assert person.user is not None
+    user = state.users[user_id(person.connection, person.user)]
+    known = UserState(
+        account="acc",
+        user=user,
+        person=person,
+        pinned=state.people[user.pinned.person] if user.pinned else None,
+        holder_of=lambda _address: None,
+        fresh_id="",
+    )
+    decide = accept_invitation if link.kind == "invitation" else accept_address
+    after_user, after = decide(known, memory.policies[person.connection], link.address)
+    state.users[user_id(user.connection, user.key)] = after_user
+    state.people[person.id] = after
+    if after.email != person.email:
+        state.addresses.pop(address_id("acc", person.email), None)
+
+
+@dataclass
+class IdP:
+    """A well-behaved identity provider: unique addresses among those who are in."""
+
+    data: DataObject
+    users: dict[str, dict[str, Any]] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
+    log: list[tuple[str, datetime, Change]] = field(default_factory=list)
+    may_rehire: bool = True
+
+    def tell(self, change: Change) -> None:
+        """The IdP sends an event, a second after the one before."""
+        at = START + timedelta(days=1, seconds=len(self.log))
+        self.log.append((f"e{len(self.log)}", at, change))
+
+    def _draw(self, options: list[Any]) -> Any:
+        from hypothesis import strategies as st
+
+        return self.data.draw(st.sampled_from(sorted(options)))
+
+    def _free(self, key: str | None = None) -> list[str]:
+        """Addresses that the IdP would let a person have now."""
+        taken = {
+            u["email"]
+            for k, u in self.users.items()
+            if k != key and (u["in"] or not self.may_rehire)
+        }
+        if not self.may_rehire:
+            taken |= {e for k, u in self.users.items() if k != key for e in u["had"]}
+        return sorted({f"a{i}@example.com" for i in range(5)} - taken)
+
+    def step(self) -> None:
+        """One thing that happens at the IdP."""
+        actions = [
+            "hire",
+            "name",
+            "move",
+            "leave",
+            "return",
+            "group",
+            "join",
+            "part",
+            "ungroup",
+            "exactly",
+        ]
+        getattr(self, self._draw(actions))()
+
+    def hire(self) -> None:
+        new = sorted({f"u{i}" for i in range(4)} - set(self.users))
+        free = self._free()
+        if new and free:
+            key, email = self._draw(new), self._draw(free)
+            self.users[key] = {"email": email, "in": True, "had": {email}}
+            self.tell(
+                ProvisionUser(
+                    key, email, {"given_name": key}, active=self._draw([True, False]) or None
+                )
+            )
+
+    def name(self) -> None:
+        if self.users:
+            key = self._draw(list(self.users))
+            self.tell(UpdateProfile(key, {"given_name": f"{key}-{len(self.log)}"}))
+
+    def move(self) -> None:
+        if self.users:
+            key = self._draw(list(self.users))
+            free = self._free(key)
+            if free:
+                self._set_email(key, self._draw(free))
+                self.tell(ChangeEmail(key, self.users[key]["email"]))
+
+    def _set_email(self, key: str, email: str) -> None:
+        self.users[key]["email"] = email
+        self.users[key]["had"].add(email)
+
+    def leave(self) -> None:
+        inside = [k for k, u in self.users.items() if u["in"]]
+        if inside:
+            key = self._draw(inside)
+            self.users[key]["in"] = False
+            self.tell(SuspendUser(key))
+
+    def back(self, key: str) -> None:
+        self.users[key]["in"] = True
+        if self._draw([True, False]):
+            self.tell(ReactivateUser(key))
+        else:
+            self.tell(ProvisionUser(key, self.users[key]["email"], active=True))
+
+    def group(self) -> None:
+        key = self._draw(["g1", "g2"])
+        self.groups.add(key)
+        self.tell(PutGroup(key, f"{key}-{len(self.log)}"))
+
+    def ungroup(self) -> None:
+        if self.groups:
+            key = self._draw(list(self.groups))
+            self.groups.discard(key)
+            self.tell(DeleteGroup(key))
+
+    def join(self) -> None:
+        self.tell(AddMember(self._draw(["g1", "g2"]), self._draw(["u0", "u1", "u2"])))
+
+    def part(self) -> None:
+        self.tell(RemoveMember(self._draw(["g1", "g2"]), self._draw(["u0", "u1", "u2"])))
+
+    def exactly(self) -> None:
+        from hypothesis import strategies as st
+
+        users = self.data.draw(st.sets(st.sampled_from(["u0", "u1", "u2"])))
+        self.tell(ReplaceMembers(self._draw(["g1", "g2"]), tuple(sorted(users))))
+
+
+def _return(self: IdP) -> None:
+    """Bring somebody back, with an address that is free for them."""
+    outside = [k for k, u in self.users.items() if not u["in"]]
+    if not outside:
+        return
+    key = self._draw(outside)
+    free = self._free(key)
+    if self.users[key]["email"] not in free:
+        if not free:
+            return
+        self._set_email(key, self._draw(free))
+        self.tell(ChangeEmail(key, self.users[key]["email"]))
+    self.back(key)
+
+
+setattr(IdP, "return", _return)

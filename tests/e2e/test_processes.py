@@ -1,0 +1,206 @@
+"""The real processes: web, workers, beat and broker, killed and flushed while events come in.
+
+G2, G6, T01, T06, T12 in short form; ROSTERD_TEST_CHAOS_EVENTS=2000 gives the long one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import select
+
+from domain.policy import Scope
+from tests.conftest import BROKER_URL, missing
+from worker.adapters.db import rows
+from worker.bootstrap import Container
+from worker.cli.sender import send
+from worker.cli.stage import Stage
+from worker.settings import load_settings
+
+EVENTS = int(os.environ.get("ROSTERD_TEST_CHAOS_EVENTS", "300"))
+KILLS = 10
+
+
+def wait_for(what: Callable[[], Any], *, seconds: float = 180.0) -> Any:
+    """Whatever comes of it within the time, the last answer if it does not."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+class Up:
+    """`rosterd up` as a user starts it."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.options = options
+        self.settings = load_settings(
+            data_dir=folder,
+            **{
+                name.removeprefix("--").replace("-", "_"): value
+                for name, value in zip(options[::2], options[1::2], strict=True)
+            },
+        )
+
+    def start(self) -> Stage:
+        environment = {**os.environ, "ROSTERD_SWEEP_SECONDS": "1", "ROSTERD_LOG_LEVEL": "warning"}
+        command = [sys.executable, "-m", "worker", "up", "--data-dir", str(self.folder)]
+        self.log = (self.folder / "up.log").open("ab")
+        self.process = subprocess.Popen(
+            [*command, *self.options], stdout=self.log, stderr=self.log, env=environment
+        )
+        ready = wait_for(self._address)
+        assert ready, (self.folder / "up.log").read_text()
+        return Stage(Container(self.settings), ready)
+
+    def _address(self) -> str | None:
+        lines = (self.folder / "up.log").read_text().splitlines()
+        found = [line.rpartition(" ")[2] for line in lines if line.startswith("rosterd: ready")]
+        stopped = [line for line in lines if line.startswith("rosterd: stopped")]
+        return found[-1] if len(found) > len(stopped) else None
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        self.log.close()
+        return code
+
+    def pids(self, *words: str) -> list[int]:
+        """Processes of this set whose command line has all the words."""
+        mark = f"ROSTERD_DATA_DIR={self.folder.resolve()}".encode()
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                is_ours = mark in (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if is_ours and all(word in command for word in words):
+                found.append(int(entry.name))
+        return found
+
+
+def redis_url() -> str:
+    """A Redis that answers; its database is emptied first."""
+    client = redis.Redis.from_url(BROKER_URL, socket_connect_timeout=1)
+    try:
+        client.flushdb()
+    except redis.RedisError as error:
+        missing("redis", str(error))
+    finally:
+        client.close()
+    return BROKER_URL
+
+
+@pytest.fixture(params=["embedded", "postgres+redis"])
+def up(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Up]:
+    """A set that is not started yet."""
+    options: list[str] = []
+    if request.param != "embedded":
+        options = ["--database-url", request.getfixturevalue("postgres_url")]
+        options += ["--broker-url", redis_url()]
+    running = Up(tmp_path, *options)
+    yield running
+    if running.process.poll() is None:
+        running.process.kill()
+        running.process.wait(10)
+    running.log.close()
+
+
+def broker_of(up: Up) -> redis.Redis:
+    url = up.settings.broker.replace("redis+socket://", "unix://")
+    return redis.Redis.from_url(url)
+
+
+@pytest.mark.timeout(900)
+def test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said(up: Up) -> None:
+    stage = up.start()
+    idp = stage.connect("acme", "standard", Scope(), domain="example.com")
+    dice = random.Random(11)
+    expected: dict[str, str] = {}
+    killed = flushed = 0
+    for number in range(EVENTS):
+        key = f"u{dice.randrange(EVENTS // 3)}"
+        if key in expected and dice.random() < 0.5:
+            assert idp.standard("user.suspended", {"id": key}) == 200
+            expected[key] = "invited_suspended"
+        elif expected.get(key) != "invited_suspended":
+            assert idp.standard("user.upserted", {"id": key, "email": f"{key}@example.com"}) == 200
+            expected.setdefault(key, "invited")
+        if dice.random() < 0.2 and idp.sent:
+            assert send(dice.choice(idp.sent)) == 200
+        if number % (EVENTS // KILLS) == EVENTS // KILLS - 1:
+            victims = wait_for(lambda: up.pids("celery", "worker"))
+            os.kill(dice.choice(victims), signal.SIGKILL)
+            killed += 1
+        if number in (EVENTS // 3, 2 * EVENTS // 3):
+            with broker_of(up) as broker:
+                broker.flushdb()
+            flushed += 1
+
+    def states() -> dict[str, str]:
+        users = [x for x in stage.directory("acme") if x["kind"] == "user"]
+        return {x["external_id"]: x["state"] for x in users}
+
+    wait_for(lambda: states() == expected and stage.open_events() == 0, seconds=300)
+    found = states()
+    sys.stdout.write(
+        f"\nevents {len(idp.sent)}, kills {killed}, flushes {flushed}, "
+        f"lost {len(set(expected) - set(found))}, "
+        f"differing {sum(1 for key, state in found.items() if expected.get(key) != state)}\n"
+    )
+    assert states() == expected
+    assert stage.open_events() == 0
+    assert killed == KILLS
+    stage.parts.close()
+    assert up.stop() == 0
+
+
+@pytest.mark.timeout(900)
+def test_a_restart_keeps_everything_and_a_dead_broker_costs_nothing(up: Up) -> None:
+    stage = up.start()
+    idp = stage.connect("acme", "standard", Scope(), domain="example.com")
+    assert idp.standard("user.upserted", {"id": "u1", "email": "u1@example.com"}) == 200
+    assert wait_for(lambda: stage.user("acme", "u1"))
+    assert wait_for(lambda: stage.link_for("u1@example.com"))
+    with broker_of(up) as broker:
+        broker.lpush("rosterd:standard", b"this is no message")
+        broker.lpush("rosterd:urgent", b'{"body": 7}')
+    _unknown_task(up)
+
+    def foreign() -> list[Any]:
+        with stage.parts.database.read() as connection:
+            found = connection.execute(select(rows.dead_letters)).mappings()
+            return [row for row in found if row["reason"] == "foreign_message"]
+
+    assert wait_for(lambda: len(foreign()) >= 3), foreign()
+    assert idp.standard("user.upserted", {"id": "u2", "email": "u2@example.com"}) == 200
+    assert wait_for(lambda: stage.user("acme", "u2")), "consumption goes on"
+    before = stage.directory("acme")
+    stage.parts.close()
+    assert up.stop() == 0
+    again = up.start()
+    again.accounts = stage.accounts
+    assert again.directory("acme") == before
+    again.parts.close()
+    assert up.stop() == 0
+
+
+def _unknown_task(up: Up) -> None:
+    """Another program publishes a task that nobody has."""
+    code = (
+        "import sys; from worker.adapters.broker import make_celery; "
+        "make_celery(sys.argv[1], sweep_seconds=5).send_task('nobody.knows', queue='standard')"
+    )
+    subprocess.run([sys.executable, "-c", code, up.settings.broker], check=True, timeout=60)

@@ -1,0 +1,1 @@
+"""The processes around the domain: web, tasks, command line and their adapters."""

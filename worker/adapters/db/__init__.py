@@ -1,0 +1,1 @@
+"""The database: PostgreSQL, or SQLite embedded; everything that speaks SQL lives here."""

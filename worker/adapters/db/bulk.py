@@ -1,0 +1,156 @@
+"""Set-based statements for both databases: one round trip per table and batch on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    any_,
+    literal,
+    text,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import BigInteger, TypeDecorator
+
+Row = Mapping[str, Any]
+_SQLITE = sqlite.dialect()
+
+
+def among(
+    column: Column[Any], values: Iterable[Any], connection: Connection
+) -> ColumnElement[bool]:
+    """`column = ANY(array)` on PostgreSQL (one plan for every length), `IN (..)` on SQLite."""
+    wanted = list(values)
+    if connection.dialect.name == "postgresql":
+        return column == any_(literal(wanted, ARRAY(column.type)))
+    return column.in_(wanted)
+
+
+@cache
+def _array_type(column: Column[Any]) -> str:
+    kind = column.type
+    if isinstance(kind, DateTime):
+        return "timestamptz[]"
+    if isinstance(kind, LargeBinary):
+        return "bytea[]"
+    if isinstance(kind, Boolean):
+        return "boolean[]"
+    if isinstance(kind, BigInteger):
+        return "bigint[]"
+    if isinstance(kind, Integer | SmallInteger):
+        return "integer[]"
+    return "text[]"
+
+
+@cache
+def _unnested(table: Table, names: tuple[str, ...]) -> str:
+    arrays = ", ".join(f"CAST(:{n} AS {_array_type(table.c[n])})" for n in names)
+    return f"unnest({arrays}) AS v({', '.join(_quoted(n) for n in names)})"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _columns(names: Sequence[str]) -> str:
+    return ", ".join(_quoted(n) for n in names)
+
+
+def _as_arrays(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _for_sqlite(table: Table, rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Raw SQL passes by the column types, so times are turned into numbers here."""
+    special = {
+        name: kind.process_bind_param
+        for name in names
+        if isinstance(kind := table.c[name].type.dialect_impl(_SQLITE), TypeDecorator)
+    }
+    return [
+        {n: special[n](row[n], _SQLITE) if n in special else row[n] for n in names} for row in rows
+    ]
+
+
+def insert(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Row],
+    *,
+    conflict: str = "",
+) -> None:
+    """Insert all rows; conflict: an ON CONFLICT clause, empty to raise on one."""
+    if not rows:
+        return
+    names = tuple(rows[0])
+    head = f"INSERT INTO {table.name} ({_columns(names)})"
+    if connection.dialect.name == "postgresql":
+        statement = f"{head} SELECT * FROM {_unnested(table, names)} {conflict}"
+        connection.execute(text(statement), _as_arrays(rows, names))
+        return
+    values = ", ".join(f":{n}" for n in names)
+    statement = f"{head} VALUES ({values}) {conflict}"
+    connection.execute(text(statement), _for_sqlite(table, rows, names))
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert or overwrite whole rows by primary key, in the order given."""
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    rest = [name for name in rows[0] if name not in keys]
+    sets = ", ".join(f"{_quoted(n)} = excluded.{_quoted(n)}" for n in rest)
+    action = f"DO UPDATE SET {sets}" if rest else "DO NOTHING"
+    insert(connection, table, rows, conflict=f"ON CONFLICT ({_columns(keys)}) {action}")
+
+
+def update(connection: Connection, table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
+    """Set the columns of each row, found by its key."""
+    if not rows:
+        return
+    names = tuple(rows[0])
+    rest = [name for name in names if name != key]
+    if connection.dialect.name == "postgresql":
+        sets = ", ".join(f"{_quoted(n)} = v.{_quoted(n)}" for n in rest)
+        statement = (
+            f"UPDATE {table.name} SET {sets} FROM {_unnested(table, names)} "
+            f"WHERE {table.name}.{_quoted(key)} = v.{_quoted(key)}"
+        )
+        connection.execute(text(statement), _as_arrays(rows, names))
+        return
+    sets = ", ".join(f"{_quoted(n)} = :{n}" for n in rest)
+    statement = f"UPDATE {table.name} SET {sets} WHERE {_quoted(key)} = :{key}"
+    connection.execute(text(statement), _for_sqlite(table, rows, names))
+
+
+def insert_new(
+    connection: Connection, table: Table, new: Sequence[Row], *, unique: tuple[str, str]
+) -> dict[tuple[Any, Any], int]:
+    """Insert rows that no other has the unique pair of; their new ids by that pair."""
+    names = tuple(new[0])
+    head = f"INSERT INTO {table.name} ({_columns(names)})"
+    tail = f"ON CONFLICT ({_columns(unique)}) DO NOTHING"
+    if connection.dialect.name == "postgresql":
+        statement = f"{head} SELECT * FROM {_unnested(table, names)} {tail} RETURNING id, "
+        found = connection.execute(text(statement + _columns(unique)), _as_arrays(new, names))
+        return {(row[1], row[2]): row[0] for row in found}
+    values = ", ".join(f":{n}" for n in names)
+    single = text(f"{head} VALUES ({values}) {tail} RETURNING id")
+    inserted: dict[tuple[Any, Any], int] = {}
+    for row in _for_sqlite(table, new, names):
+        number = connection.execute(single, row).scalar()
+        if number is not None:
+            inserted[row[unique[0]], row[unique[1]]] = number
+    return inserted

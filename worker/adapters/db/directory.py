@@ -1,0 +1,223 @@
+"""The directory in SQL, inside one write transaction (D5). Every list is sorted before it locks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, select, update
+
+from domain.keys import user_id
+from domain.model import Edge, Group, Person, PersonState, Role, User
+from domain.ports import Writes
+from worker.adapters.db import bulk, rows
+from worker.adapters.db.mapping import (
+    edge_from_row,
+    edge_to_row,
+    group_from_row,
+    group_to_row,
+    person_from_row,
+    person_to_row,
+    user_from_row,
+    user_to_row,
+)
+
+NOTHING_ON_CONFLICT = "ON CONFLICT DO NOTHING"
+
+
+class SQLDirectory:
+    """`DirectoryStore` on PostgreSQL and SQLite. Locks are PostgreSQL's; SQLite has one writer."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+        self._accounts: dict[str, str] = {}
+
+    def lock_owners(self, accounts: Collection[str]) -> None:
+        """See the port."""
+        people = rows.people
+        managed = self._all(
+            select(people.c.account_id)
+            .distinct()
+            .where(people.c.role == Role.OWNER.value, people.c.connection_id.is_not(None))
+            .where(bulk.among(people.c.account_id, sorted(accounts), self._connection))
+        )
+        touched = sorted(row["account_id"] for row in managed)
+        if touched:
+            self._locked(rows.accounts, touched)
+
+    def lock_groups(
+        self,
+        shared: Mapping[str, Group],
+        exclusive: Mapping[str, Group],
+        accounts: Mapping[str, str],
+    ) -> dict[str, Group]:
+        """See the port."""
+        self._accounts.update(accounts)
+        missing = {**shared, **exclusive}
+        created = [
+            group_to_row(missing[key], self._accounts[missing[key].connection])
+            for key in sorted(missing)
+        ]
+        bulk.insert(self._connection, rows.groups, created, conflict=NOTHING_ON_CONFLICT)
+        found = self._locked(rows.groups, sorted(exclusive))
+        found += self._locked(rows.groups, sorted(set(shared) - set(exclusive)), share=True)
+        return {row["id"]: group_from_row(row) for row in found}
+
+    def lock_users(
+        self, missing: Mapping[str, User], accounts: Mapping[str, str]
+    ) -> dict[str, User]:
+        """See the port."""
+        self._accounts.update(accounts)
+        created = [
+            user_to_row(missing[key], self._accounts[missing[key].connection])
+            for key in sorted(missing)
+        ]
+        bulk.insert(self._connection, rows.users, created, conflict=NOTHING_ON_CONFLICT)
+        return {row["id"]: user_from_row(row) for row in self._locked(rows.users, sorted(missing))}
+
+    def try_users(self, ids: Collection[str]) -> dict[str, User]:
+        """See the port."""
+        found = self._locked(rows.users, sorted(ids), skip_locked=True)
+        for row in found:
+            self._accounts[row["connection_id"]] = row["account_id"]
+        return {row["id"]: user_from_row(row) for row in found}
+
+    def try_or_lock(self, key: str) -> User:
+        """One known subject, waited for."""
+        found = self._locked(rows.users, [key])
+        return user_from_row(found[0])
+
+    def lock_addresses(self, ids: Collection[str]) -> dict[str, str | None]:
+        """See the port."""
+        wanted = sorted(ids)
+        reserved = [{"id": key, "person_id": None} for key in wanted]
+        bulk.insert(self._connection, rows.addresses, reserved, conflict=NOTHING_ON_CONFLICT)
+        return {row["id"]: row["person_id"] for row in self._locked(rows.addresses, wanted)}
+
+    def people(self, ids: Collection[str]) -> dict[str, Person]:
+        """See the port."""
+        if not ids:
+            return {}
+        found = self._all(
+            select(rows.people).where(bulk.among(rows.people.c.id, sorted(ids), self._connection))
+        )
+        return {row["id"]: person_from_row(row) for row in found}
+
+    def protected(self, accounts: Collection[str]) -> frozenset[str]:
+        """See the port."""
+        people = rows.people
+        lives = people.c.state.in_([PersonState.ACTIVE.value, PersonState.INVITED.value])
+        found = self._all(
+            select(people.c.id, people.c.account_id, people.c.role, people.c.is_break_glass)
+            .where(bulk.among(people.c.account_id, sorted(accounts), self._connection))
+            .where((people.c.role == Role.OWNER.value) | people.c.is_break_glass)
+            .where(lives)
+        )
+        owners: dict[str, list[str]] = {}
+        for row in found:
+            if row["role"] == Role.OWNER.value:
+                owners.setdefault(row["account_id"], []).append(row["id"])
+        last = {ids[0] for ids in owners.values() if len(ids) == 1}
+        return frozenset(last | {row["id"] for row in found if row["is_break_glass"]})
+
+    def edges(self, ids: Collection[str]) -> dict[str, Edge]:
+        """See the port."""
+        found = self._locked(rows.memberships, sorted(ids))
+        return {row["id"]: edge_from_row(row) for row in found}
+
+    def edges_of(self, group: Group) -> list[Edge]:
+        """See the port."""
+        table = rows.memberships
+        found = self._all(
+            select(table).where(
+                table.c.connection_id == group.connection, table.c.group_key == group.key
+            )
+        )
+        return [edge_from_row(row) for row in found]
+
+    def save(self, writes: Writes) -> None:
+        """See the port."""
+        account = self._accounts
+        save = bulk.upsert
+        save(
+            self._connection,
+            rows.groups,
+            [
+                group_to_row(writes.groups[k], account[writes.groups[k].connection])
+                for k in sorted(writes.groups)
+            ],
+        )
+        save(
+            self._connection,
+            rows.users,
+            [
+                user_to_row(writes.users[k], account[writes.users[k].connection])
+                for k in sorted(writes.users)
+            ],
+        )
+        people = [person_to_row(writes.people[key]) for key in sorted(writes.people)]
+        save(self._connection, rows.people, people)
+        self._save_addresses(writes.addresses)
+        edges = [edge_to_row(writes.edges[key]) for key in sorted(writes.edges)]
+        save(self._connection, rows.memberships, edges)
+
+    def _save_addresses(self, addresses: Mapping[str, str | None]) -> None:
+        held = [{"id": k, "person_id": v} for k, v in sorted(addresses.items()) if v is not None]
+        bulk.upsert(self._connection, rows.addresses, held)
+        free = sorted(key for key, person in addresses.items() if person is None)
+        if free:
+            table = rows.addresses
+            self._connection.execute(
+                delete(table).where(bulk.among(table.c.id, free, self._connection))
+            )
+
+    def wake(self, keys: Collection[str]) -> None:
+        """See the port."""
+        table = rows.waits
+        if not keys or self._connection.execute(select(table.c.event_id).limit(1)).first() is None:
+            return
+        found = self._all(
+            select(table.c.event_id)
+            .distinct()
+            .where(bulk.among(table.c.key, sorted(keys), self._connection))
+        )
+        waiting = sorted(row["event_id"] for row in found)
+        if not waiting:
+            return
+        events = rows.events
+        # An event that another worker holds is being decided right now, behind our locks.
+        free = (
+            select(events.c.id)
+            .where(bulk.among(events.c.id, waiting, self._connection))
+            .where(events.c.state == "waiting")
+            .with_for_update(skip_locked=True)
+        )
+        ids = [row["id"] for row in self._all(free)]
+        self._connection.execute(
+            update(events)
+            .where(bulk.among(events.c.id, ids, self._connection))
+            .values(due_at=self._now)
+        )
+
+    def _locked(
+        self, table: Table, ids: Collection[str], *, share: bool = False, skip_locked: bool = False
+    ) -> list[RowMapping]:
+        if not ids:
+            return []
+        wanted: ColumnElement[bool] = bulk.among(table.c.id, ids, self._connection)
+        statement = select(table).where(wanted).order_by(table.c.id)
+        return self._all(
+            statement.with_for_update(read=share, key_share=not share, skip_locked=skip_locked)
+        )
+
+    def _all(self, statement: Any) -> list[RowMapping]:
+        return list(self._connection.execute(statement).mappings())
+
+
+def subject_of(person: Person) -> str | None:
+    """Id of the subject that a managed person is linked to."""
+    if person.connection is None or person.user is None:
+        return None
+    return user_id(person.connection, person.user)

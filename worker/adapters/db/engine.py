@@ -1,0 +1,141 @@
+"""Engines and transactions: one way to read, one way to write, on both databases (D7, D14)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from domain.ports import InfrastructureError
+
+#: SQLSTATE classes of a server that is away, full or shutting down, and of two that met.
+_AWAY = ("08", "53", "57P", "58")
+_MET = ("40001", "40P01", "55P03")
+
+#: Drain statements: a plan prepared on an empty table is a sequential scan for ever (D7).
+POSTGRES_OPTIONS = (
+    "-c statement_timeout={statement_ms} -c lock_timeout=2000 "
+    "-c idle_in_transaction_session_timeout=15000 -c random_page_cost=1.1 -c jit=off"
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's word for "database away" or "conflict" into the port's error."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise InfrastructureError("no database connection is free") from error
+    except DBAPIError as error:
+        state = str(getattr(error.orig, "sqlstate", "") or "")
+        if state in _MET:
+            raise InfrastructureError(f"transactions met ({state})", is_conflict=True) from error
+        if _is_away(error, state):
+            raise InfrastructureError(f"database is away: {error.orig}") from error
+        raise
+
+
+def _is_away(error: DBAPIError, state: str) -> bool:
+    if error.connection_invalidated or state.startswith(_AWAY):
+        return True
+    return not state and isinstance(error, OperationalError | InterfaceError)
+
+
+class Database:
+    """A database by URL. Build one per process, after any fork.
+
+    `begin()` gives a connection in a write transaction: it rolls back unless `commit()` is
+    called on it. `read()` gives one that only reads and never waits for a writer.
+    """
+
+    def __init__(self, url: str, *, statement_ms: int = 10_000, pool_size: int = 5) -> None:
+        self.url: URL = make_url(url)
+        self.is_postgres = self.url.get_backend_name() == "postgresql"
+        if self.is_postgres:
+            self._writer = self._reader = _postgres_engine(self.url, statement_ms, pool_size)
+        else:
+            self._writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(self.url, begin="BEGIN")
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction that rolls back unless committed."""
+        with self.writer_turn(), self._writer.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A write connection whose caller already holds the writer's turn."""
+        with self._writer.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A reading transaction, rolled back at the end."""
+        with self._reader.connect() as connection:
+            yield connection
+
+    def writer_turn(self) -> AbstractContextManager[None]:
+        """SQLite's lock has no queue, so writers take turns by a lock file (D14)."""
+        if self.is_postgres or not self.url.database:
+            return nullcontext()
+        return _turn(Path(self.url.database).with_name("writer.lock"))
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+@contextmanager
+def _turn(lock: Path) -> Iterator[None]:
+    """Hold the lock file exclusively; the kernel queues the waiting processes."""
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _postgres_engine(url: URL, statement_ms: int, pool_size: int) -> Engine:
+    return create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "connect_timeout": 3,
+            "prepare_threshold": None,
+            "options": POSTGRES_OPTIONS.format(statement_ms=statement_ms),
+        },
+    )
+
+
+def _sqlite_engine(url: URL, *, begin: str) -> Engine:
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _configure(raw: Any, _record: Any) -> None:
+        raw.isolation_level = None
+        raw.execute("PRAGMA journal_mode=WAL")
+        raw.execute("PRAGMA synchronous=FULL")
+        raw.execute("PRAGMA busy_timeout=30000")
+        raw.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.execute(text(begin))
+
+    return engine

@@ -1,0 +1,148 @@
+"""Events and dead letters as operators look at them."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, func, select
+
+from domain.errors import NothingFoundError
+from worker.adapters.db import rows
+from worker.adapters.db.replaying import chosen
+from worker.adapters.vault import Vault
+
+_LISTED = (
+    "id",
+    "received_at",
+    "type",
+    "subject",
+    "kind",
+    "lane",
+    "state",
+    "outcome",
+    "reason",
+    "external_id",
+    "occurred_at",
+    "superseded_by",
+)
+
+
+def list_events(
+    connection: Connection,
+    *,
+    equals: dict[str, str | None],
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Newest first; equals: column name -> wanted value, None for any."""
+    events = rows.events
+    statement = select(*(events.c[name] for name in _LISTED)).order_by(events.c.id.desc())
+    for name, wanted in equals.items():
+        if wanted is not None:
+            statement = statement.where(events.c[name] == wanted)
+    if since is not None:
+        statement = statement.where(events.c.received_at >= since)
+    if until is not None:
+        statement = statement.where(events.c.received_at <= until)
+    return [dict(row) for row in connection.execute(statement.limit(limit)).mappings()]
+
+
+def event_story(
+    connection: Connection, event_id: int, *, vault: Vault, with_body: bool
+) -> dict[str, Any]:
+    """All that is known of one event: delivery, attempts, decisions, changes, dead letter."""
+    events, deliveries = rows.events, rows.deliveries
+    row = connection.execute(select(events).where(events.c.id == event_id)).mappings().first()
+    if row is None:
+        raise NothingFoundError("event", str(event_id))
+    story = {k: v for k, v in row.items() if not isinstance(v, bytes)}
+    story["superseded_by"] = _superseder(connection, row["connection_id"], row["superseded_by"])
+    delivery = (
+        connection.execute(select(deliveries).where(deliveries.c.id == row["delivery_id"]))
+        .mappings()
+        .first()
+    )
+    if delivery is not None:
+        story["delivery"] = {
+            "received_at": delivery["received_at"],
+            "credential": delivery["credential_id"],
+            "headers": orjson.loads(vault.open(delivery["headers"])),
+            "is_cut": delivery["is_cut"],
+        }
+        if with_body:
+            story["body"] = vault.open(delivery["body"]).decode("utf-8", "replace")
+    story["attempts_made"] = _rows(connection, rows.attempts, event_id)
+    story["dead_letter"] = next(iter(_rows(connection, rows.dead_letters, event_id)), None)
+    story["decisions"] = _rows(connection, rows.decisions, event_id)
+    story["changes"] = _rows(connection, rows.audit, event_id)
+    return story
+
+
+def _rows(connection: Connection, table: Any, event_id: int) -> list[dict[str, Any]]:
+    found = connection.execute(
+        select(table).where(table.c.event_id == event_id).order_by(table.c.id)
+    ).mappings()
+    return [{key: _opened(key, value) for key, value in row.items()} for row in found]
+
+
+def _opened(key: str, value: object) -> object:
+    if not isinstance(value, bytes):
+        return value
+    return None if key == "payload" else orjson.loads(value)
+
+
+def _superseder(connection: Connection, owner: str, key: str | None) -> dict[str, Any] | None:
+    """The event whose stamp won: its digest begins with the bytes of the key."""
+    if key is None:
+        return None
+    events = rows.events
+    start = urlsafe_b64decode(key)
+    found = (
+        connection.execute(
+            select(events.c.id, events.c.external_id, events.c.type)
+            .where(events.c.connection_id == owner)
+            .where(events.c.digest >= start, events.c.digest <= start + b"\xff" * 32)
+            .limit(1)
+        )
+        .mappings()
+        .first()
+    )
+    return dict(found) if found is not None else {"id": None, "key": key}
+
+
+def dead_letters(
+    connection: Connection, selection: Any, *, state: str, limit: int
+) -> list[dict[str, Any]]:
+    """Dead letters, named by their event's id, or d<ID> where no event of ours is behind them."""
+    found = connection.execute(chosen(selection, state=state).limit(limit)).mappings()
+    return [
+        {
+            **{k: v for k, v in row.items() if k != "payload"},
+            "id": row["event_id"] or f"d{row['id']}",
+        }
+        for row in found
+    ]
+
+
+def dead_groups(connection: Connection) -> list[dict[str, Any]]:
+    """Open dead letters by fingerprint, the largest group first."""
+    letters = rows.dead_letters
+    statement = (
+        select(
+            letters.c.fingerprint,
+            letters.c.reason,
+            func.count().label("count"),
+            func.min(letters.c.first_at).label("first_at"),
+            func.max(letters.c.last_at).label("last_at"),
+            func.max(letters.c.event_id).label("example"),
+            func.max(letters.c.last_error).label("last_error"),
+        )
+        .where(letters.c.state == "open")
+        .group_by(letters.c.fingerprint, letters.c.reason)
+        .order_by(func.count().desc())
+    )
+    return [dict(row) for row in connection.execute(statement).mappings()]

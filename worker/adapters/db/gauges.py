@@ -1,0 +1,200 @@
+"""A snapshot of the state of things from SQL: for the page, the metrics and the terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from domain.inbox import Kind
+from worker.adapters.db import rows
+from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.uow import database_now
+
+FRESH_SECONDS = 1.0
+RECENT = 50
+WORKER_SILENCE = timedelta(seconds=20)
+OPEN_STATES = ("pending", "retrying", "waiting", "held", "dead")
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Unended events of one connection, lane and state. oldest: seconds since receipt."""
+
+    connection: str
+    lane: str
+    state: str
+    count: int
+    oldest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """When a feed was last heard; None for never."""
+
+    feed: str
+    connection: str
+    source: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything at one moment. suspensions: connection -> age of the oldest unapplied one."""
+
+    at: datetime
+    connections: tuple[str, ...] = ()
+    backlog: tuple[Backlog, ...] = ()
+    suspensions: dict[str, float] = field(default_factory=dict)
+    dead: tuple[tuple[str, str, int], ...] = ()
+    heard: tuple[Heard, ...] = ()
+    workers: int = 0
+    swept_at: datetime | None = None
+    notices: dict[str, int] = field(default_factory=dict)
+    recent: tuple[dict[str, Any], ...] = ()
+
+    def count(self, *states: str) -> int:
+        """Events in these states."""
+        return sum(row.count for row in self.backlog if row.state in states)
+
+
+class Gauges:
+    """Snapshots, computed at most once a second whoever asks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._known: tuple[float, Snapshot] | None = None
+
+    def snapshot(self) -> Snapshot:
+        """The state of things, at most a second old; raises InfrastructureError."""
+        with self._lock:
+            if self._known is not None and time.monotonic() - self._known[0] < FRESH_SECONDS:
+                return self._known[1]
+            with translated(), self._database.read() as connection:
+                found = take(connection)
+            self._known = (time.monotonic(), found)
+            return found
+
+
+def take(connection: Connection) -> Snapshot:
+    """A snapshot in one reading transaction."""
+    now = database_now(connection)
+    names = {
+        row.id: row.name
+        for row in connection.execute(select(rows.connections.c.id, rows.connections.c.name))
+    }
+    return Snapshot(
+        at=now,
+        connections=tuple(sorted(names.values())),
+        backlog=_backlog(connection, names, now),
+        suspensions=_suspensions(connection, names, now),
+        dead=_dead(connection, names),
+        heard=_heard(connection, names),
+        workers=_workers(connection, now),
+        swept_at=connection.execute(
+            select(rows.marks.c.at).where(rows.marks.c.name == "swept")
+        ).scalar(),
+        notices=_notices(connection),
+        recent=_recent(connection, names),
+    )
+
+
+def _backlog(connection: Connection, names: dict[str, str], now: datetime) -> tuple[Backlog, ...]:
+    events = rows.events
+    found = connection.execute(
+        select(
+            events.c.connection_id,
+            events.c.lane,
+            events.c.state,
+            func.count().label("count"),
+            func.min(events.c.received_at, type_=events.c.received_at.type).label("oldest"),
+        )
+        .where(events.c.state != "ended")
+        .group_by(events.c.connection_id, events.c.lane, events.c.state)
+    ).mappings()
+    return tuple(
+        Backlog(
+            names.get(row["connection_id"], "?"),
+            row["lane"],
+            row["state"],
+            row["count"],
+            (now - row["oldest"]).total_seconds(),
+        )
+        for row in found
+    )
+
+
+def _suspensions(connection: Connection, names: dict[str, str], now: datetime) -> dict[str, float]:
+    events = rows.events
+    found = connection.execute(
+        select(
+            events.c.connection_id,
+            func.min(events.c.received_at, type_=events.c.received_at.type).label("oldest"),
+        )
+        .where(events.c.state != "ended", events.c.due_at.is_not(None))
+        .where(events.c.kind == Kind.USERS_SUSPEND.value)
+        .group_by(events.c.connection_id)
+    )
+    return {names.get(row[0], "?"): (now - row[1]).total_seconds() for row in found}
+
+
+def _dead(connection: Connection, names: dict[str, str]) -> tuple[tuple[str, str, int], ...]:
+    letters = rows.dead_letters
+    found = connection.execute(
+        select(letters.c.connection_id, letters.c.reason, func.count())
+        .where(letters.c.state == "open")
+        .group_by(letters.c.connection_id, letters.c.reason)
+        .order_by(func.count().desc())
+    )
+    return tuple((names.get(row[0], ""), row[1], row[2]) for row in found)
+
+
+def _heard(connection: Connection, names: dict[str, str]) -> tuple[Heard, ...]:
+    feeds = rows.feeds
+    found = connection.execute(select(feeds).order_by(feeds.c.created_at)).mappings()
+    return tuple(
+        Heard(row["id"], names.get(row["connection_id"], "?"), row["source"], row["last_heard_at"])
+        for row in found
+    )
+
+
+def _workers(connection: Connection, now: datetime) -> int:
+    workers = rows.workers
+    alive = (
+        select(func.count()).select_from(workers).where(workers.c.seen_at > now - WORKER_SILENCE)
+    )
+    return int(connection.execute(alive).scalar_one())
+
+
+def _notices(connection: Connection) -> dict[str, int]:
+    notices = rows.notices
+    found = connection.execute(
+        select(notices.c.state, func.count())
+        .where(notices.c.state.in_(["pending", "failed"]))
+        .group_by(notices.c.state)
+    )
+    return {row[0]: row[1] for row in found}
+
+
+def _recent(connection: Connection, names: dict[str, str]) -> tuple[dict[str, Any], ...]:
+    events = rows.events
+    shown = [
+        "id",
+        "received_at",
+        "connection_id",
+        "type",
+        "subject",
+        "lane",
+        "state",
+        "outcome",
+        "reason",
+    ]
+    found = connection.execute(
+        select(*(events.c[name] for name in shown)).order_by(events.c.id.desc()).limit(RECENT)
+    ).mappings()
+    return tuple({**row, "connection": names.get(row["connection_id"], "?")} for row in found)

@@ -1,0 +1,267 @@
+"""Events in SQL: claimed in order and in fair turns, written back in bulk (D7, D8)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, and_, delete, exists, select
+
+from domain.inbox import Kind, State
+from domain.ports import ClaimedEvent, Result, stamp_key
+from worker.adapters.db import bulk, rows
+
+_CLAIMED = (
+    "id",
+    "account_id",
+    "connection_id",
+    "feed_id",
+    "delivery_id",
+    "ordinal",
+    "digest",
+    "type",
+    "kind",
+    "lane",
+    "occurred_at",
+    "received_at",
+    "attempts",
+    "crashes",
+    "waiting_since",
+    "state",
+    "replay_id",
+)
+
+
+def claimed_from_row(row: RowMapping) -> ClaimedEvent:
+    """The event of a row of `events`."""
+    return ClaimedEvent(
+        id=row["id"],
+        account=row["account_id"],
+        connection=row["connection_id"],
+        feed=row["feed_id"],
+        delivery=row["delivery_id"],
+        ordinal=row["ordinal"],
+        key=stamp_key(row["digest"]),
+        type=row["type"],
+        kind=Kind(row["kind"]),
+        lane=row["lane"],
+        occurred_at=row["occurred_at"],
+        received_at=row["received_at"],
+        attempts=row["attempts"],
+        crashes=row["crashes"],
+        waiting_since=row["waiting_since"],
+        is_first_try=row["state"] == State.PENDING.value and row["replay_id"] is None,
+    )
+
+
+def due_connections(*, lane: str, kind: Kind, now: datetime, troubled: bool) -> Select[Any]:
+    """Connections that have something due of this kind in this lane."""
+    connections = rows.connections
+    due = exists().where(
+        _due(lane, kind, now, troubled=troubled),
+        rows.events.c.connection_id == connections.c.id,
+    )
+    return select(connections.c.id).where(connections.c.state == "active", due)
+
+
+def due_events(
+    *, lane: str, kind: Kind, connection: str, now: datetime, limit: int, troubled: bool
+) -> Select[Any]:
+    """The claim: one lane, kind and connection, in exactly the order of the index (D7)."""
+    events = rows.events
+    return (
+        select(*(events.c[name] for name in _CLAIMED))
+        .where(_due(lane, kind, now, troubled=troubled), events.c.connection_id == connection)
+        .order_by(events.c.due_at, events.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+
+
+def _due(lane: str, kind: Kind, now: datetime, *, troubled: bool) -> Any:
+    events = rows.events
+    trouble = (events.c.crashes > 0) | (events.c.attempts > 0)
+    return and_(
+        events.c.lane == lane,
+        events.c.kind == kind.value,
+        events.c.due_at.is_not(None),
+        events.c.due_at <= now,
+        trouble if troubled else ~trouble,
+    )
+
+
+class SQLInbox:
+    """The events of one write transaction."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+
+    def claim(self, *, lane: str, kind: Kind, limit: int, troubled: bool) -> list[ClaimedEvent]:
+        """Up to `limit` due events, connections taking turns (D7: N/k of each, then filled up).
+
+        troubled: only events that failed or were in a crashed batch, instead of only clean ones.
+        """
+        found = self._connection.execute(
+            due_connections(lane=lane, kind=kind, now=self._now, troubled=troubled)
+        )
+        waiting = [row[0] for row in found]
+        claimed: list[ClaimedEvent] = []
+        share = max(1, -(-limit // max(1, len(waiting))))
+        while waiting and len(claimed) < limit:
+            waiting = [
+                connection
+                for connection in waiting
+                if self._take(claimed, lane, kind, connection, min(share, limit), troubled=troubled)
+            ]
+            share = limit - len(claimed)
+        return claimed
+
+    def _take(
+        self,
+        claimed: list[ClaimedEvent],
+        lane: str,
+        kind: Kind,
+        connection: str,
+        share: int,
+        *,
+        troubled: bool,
+    ) -> bool:
+        """Claim one connection's share; whether it may have more."""
+        taken = {event.id for event in claimed}
+        statement = due_events(
+            lane=lane,
+            kind=kind,
+            connection=connection,
+            now=self._now,
+            limit=share + sum(1 for e in claimed if e.connection == connection),
+            troubled=troubled,
+        )
+        found = [
+            claimed_from_row(row)
+            for row in self._connection.execute(statement).mappings()
+            if row["id"] not in taken
+        ]
+        claimed += found[:share]
+        return len(found) >= share
+
+    def retake(self, ids: Collection[int]) -> list[ClaimedEvent]:
+        """Lock these events if they are still open (SQLite's claim, bisection)."""
+        events = rows.events
+        statement = (
+            select(*(events.c[name] for name in _CLAIMED))
+            .where(bulk.among(events.c.id, sorted(ids), self._connection))
+            .where(events.c.due_at.is_not(None))
+            .order_by(events.c.id)
+            .with_for_update(skip_locked=True, key_share=True)
+        )
+        return [claimed_from_row(row) for row in self._connection.execute(statement).mappings()]
+
+    def bodies(self, deliveries: Collection[int]) -> dict[int, tuple[str, bytes]]:
+        """Source feed id and sealed body of each delivery."""
+        table = rows.deliveries
+        found = self._connection.execute(
+            select(table.c.id, table.c.feed_id, table.c.body).where(
+                bulk.among(table.c.id, sorted(deliveries), self._connection)
+            )
+        )
+        return {row.id: (row.feed_id, row.body) for row in found}
+
+    def finish(self, results: Sequence[Result], *, worker: str) -> None:
+        """Write what became of each event, its waits, attempts and dead letter."""
+        ordered = sorted(results, key=lambda result: result.event.id)
+        bulk.update(self._connection, rows.events, [self._event_row(r) for r in ordered])
+        self._write_waits(ordered)
+        notable = [r for r in ordered if _is_notable(r)]
+        attempts = [self._attempt_row(r, worker) for r in notable]
+        bulk.insert(self._connection, rows.attempts, attempts)
+        self._write_dead([r for r in ordered if r.state is State.DEAD])
+        self._close_dead(
+            [r for r in ordered if r.state is State.ENDED and not r.event.is_first_try]
+        )
+
+    def _event_row(self, result: Result) -> dict[str, Any]:
+        event = result.event
+        is_waiting = result.state is State.WAITING
+        is_over = result.state in (State.ENDED, State.DEAD)
+        return {
+            "id": event.id,
+            "state": result.state.value,
+            "outcome": result.outcome.value if result.outcome is not None else None,
+            "reason": result.reason.value if result.reason is not None else None,
+            "due_at": result.due_at,
+            "attempts": result.attempts,
+            "crashes": 0 if is_over else event.crashes,
+            "waiting_since": (event.waiting_since or self._now) if is_waiting else None,
+            "ended_at": self._now if is_over else None,
+            "superseded_by": result.superseded_by,
+        }
+
+    def _write_waits(self, results: Sequence[Result]) -> None:
+        stale = [r.event.id for r in results if not r.event.is_first_try]
+        if stale:
+            self._connection.execute(
+                delete(rows.waits).where(bulk.among(rows.waits.c.event_id, stale, self._connection))
+            )
+        waits = [{"event_id": r.event.id, "key": key} for r in results for key in sorted(r.waits)]
+        bulk.insert(self._connection, rows.waits, waits, conflict="ON CONFLICT DO NOTHING")
+
+    def _attempt_row(self, result: Result, worker: str) -> dict[str, Any]:
+        outcome = result.outcome.value if result.outcome is not None else result.state.value
+        return {
+            "event_id": result.event.id,
+            "at": self._now,
+            "outcome": outcome,
+            "reason": result.reason.value if result.reason is not None else None,
+            "detail": result.detail,
+            "worker": worker,
+        }
+
+    def _write_dead(self, results: Sequence[Result]) -> None:
+        letters = [
+            {
+                "event_id": r.event.id,
+                "account_id": r.event.account,
+                "connection_id": r.event.connection,
+                "state": "open",
+                "reason": str(r.reason or "error"),
+                "fingerprint": r.fingerprint or f"{r.reason}:{r.event.type}",
+                "first_error": r.detail,
+                "last_error": r.detail,
+                "first_at": self._now,
+                "last_at": self._now,
+                "attempts": r.attempts + 1,
+                "applied_part": r.applied_part,
+                "note": "",
+                "payload": None,
+            }
+            for r in results
+        ]
+        again = (
+            "ON CONFLICT (event_id) DO UPDATE SET state = 'open', reason = excluded.reason, "
+            "fingerprint = excluded.fingerprint, last_error = excluded.last_error, "
+            "last_at = excluded.last_at, attempts = dead_letters.attempts + 1, "
+            "applied_part = excluded.applied_part"
+        )
+        bulk.insert(self._connection, rows.dead_letters, letters, conflict=again)
+
+    def _close_dead(self, results: Sequence[Result]) -> None:
+        """A replayed event that ended well is no dead letter any more; its history stays."""
+        ids = [r.event.id for r in results]
+        if ids:
+            table = rows.dead_letters
+            self._connection.execute(
+                table.update()
+                .where(bulk.among(table.c.event_id, ids, self._connection))
+                .values(state="replayed")
+            )
+
+
+def _is_notable(result: Result) -> bool:
+    """A first try that simply ended needs no row beside the event's own."""
+    return (
+        not result.event.is_first_try
+        or result.event.attempts > 0
+        or result.state in (State.DEAD, State.RETRYING)
+    )

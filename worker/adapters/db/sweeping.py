@@ -1,0 +1,226 @@
+"""What the sweep asks and repairs in SQL: due work, lost batches, heartbeats (D6, G6)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    Connection,
+    and_,
+    case,
+    delete,
+    exists,
+    literal,
+    select,
+    text,
+    union_all,
+    update,
+)
+
+from domain.inbox import Kind, Lane, State
+from domain.retry import CRASH_CAP, SUSPECT_BATCHES
+from worker.adapters.db import bulk, rows
+from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.uow import database_now
+
+SWEEP_LOCK = 727_401
+#: A worker that has not been seen for this long, and whose process is gone, has crashed.
+SILENCE = timedelta(seconds=20)
+#: Crashes before an event is tried alone; each one alone after them counts towards the cap.
+ALONE_FROM = len(SUSPECT_BATCHES)
+
+
+class SQLSweep:
+    """`Sweeper` on both databases. One process sweeps at a time; the others go on at once."""
+
+    def __init__(self, database: Database, worker: str) -> None:
+        self._database = database
+        self._worker = worker
+
+    def heartbeat(self, lanes: Sequence[str]) -> None:
+        """Say that this worker lives."""
+        host, pid, _ = self._worker.split(":", 2)
+        with translated(), self._database.begin() as connection:
+            now = database_now(connection)
+            seen = {
+                "id": self._worker,
+                "host": host,
+                "pid": int(pid),
+                "lanes": ",".join(lanes),
+                "started_at": now,
+                "seen_at": now,
+            }
+            again = "ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at"
+            bulk.insert(connection, rows.workers, [seen], conflict=again)
+            connection.commit()
+
+    def sweep(self) -> list[tuple[Kind, Lane]] | None:
+        """Repair lost batches; what is due, by kind and lane. None: somebody else sweeps."""
+        with translated(), self._database.begin() as connection:
+            if not _got_lock(connection):
+                return None
+            now = database_now(connection)
+            self._repair(connection, now)
+            _forget_workers(connection, now)
+            mark = {"name": "swept", "at": now}
+            bulk.upsert(connection, rows.marks, [mark])
+            due = _due(connection, now)
+            connection.commit()
+            return due
+
+    def notices_due(self) -> bool:
+        """Whether any mail waits to be sent."""
+        table = rows.notices
+        with translated(), self._database.read() as connection:
+            now = database_now(connection)
+            found = select(table.c.id).where(table.c.due_at.is_not(None), table.c.due_at <= now)
+            return connection.execute(found.limit(1)).first() is not None
+
+    def _repair(self, connection: Connection, now: datetime) -> None:
+        """Events of a batch whose process is gone become suspects (D6)."""
+        markers = connection.execute(select(rows.batch_markers)).mappings().all()
+        if not markers:
+            return
+        alive = _alive(connection, now)
+        for marker in markers:
+            if _lives(marker["worker"], marker["made_at"], alive, now):
+                continue
+            ids = orjson.loads(marker["event_ids"])
+            _suspect(connection, ids, now)
+            connection.execute(
+                delete(rows.batch_markers).where(rows.batch_markers.c.id == marker["id"])
+            )
+
+
+def _got_lock(connection: Connection) -> bool:
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(
+        connection.execute(
+            text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": SWEEP_LOCK}
+        ).scalar()
+    )
+
+
+def _alive(connection: Connection, now: datetime) -> dict[str, datetime]:
+    found = connection.execute(select(rows.workers.c.id, rows.workers.c.seen_at))
+    return {row.id: row.seen_at for row in found if row.seen_at > now - SILENCE}
+
+
+def _lives(worker: str, made_at: datetime, alive: dict[str, datetime], now: datetime) -> bool:
+    """On this host the process itself answers; on another, its heartbeat or its youth does."""
+    host, pid, _ = worker.split(":", 2)
+    if host == socket.gethostname():
+        return _is_running(int(pid))
+    return worker in alive or made_at > now - SILENCE
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """A killed child that nobody has waited for yet is gone all the same."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return status.rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
+
+
+def _suspect(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Count the crash; an event that crashed alone too often is a dead letter `worker_lost`."""
+    events = rows.events
+    is_alone = len(ids) == 1
+    mine = and_(bulk.among(events.c.id, sorted(ids), connection), events.c.due_at.is_not(None))
+    counted = case((events.c.crashes < ALONE_FROM, ALONE_FROM), else_=events.c.crashes)
+    crashes = counted + 1 if is_alone else events.c.crashes + 1
+    connection.execute(update(events).where(mine).values(crashes=crashes))
+    if is_alone:
+        _bury(connection, ids, now)
+
+
+def _bury(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    events = rows.events
+    lost = (
+        connection.execute(
+            select(events)
+            .where(bulk.among(events.c.id, sorted(ids), connection))
+            .where(events.c.crashes >= ALONE_FROM + CRASH_CAP, events.c.due_at.is_not(None))
+        )
+        .mappings()
+        .all()
+    )
+    for event in lost:
+        why = f"took its worker down {CRASH_CAP} times, alone"
+        connection.execute(
+            update(events)
+            .where(events.c.id == event["id"])
+            .values(
+                state=State.DEAD.value,
+                outcome="dead",
+                reason="worker_lost",
+                due_at=None,
+                ended_at=now,
+            )
+        )
+        letter: dict[str, Any] = {
+            "event_id": event["id"],
+            "account_id": event["account_id"],
+            "connection_id": event["connection_id"],
+            "state": "open",
+            "reason": "worker_lost",
+            "fingerprint": f"worker_lost:{event['type']}",
+            "first_error": why,
+            "last_error": why,
+            "first_at": now,
+            "last_at": now,
+            "attempts": event["crashes"],
+            "note": "",
+        }
+        again = (
+            "ON CONFLICT (event_id) DO UPDATE SET state = 'open', reason = excluded.reason, "
+            "last_error = excluded.last_error, last_at = excluded.last_at"
+        )
+        bulk.insert(connection, rows.dead_letters, [letter], conflict=again)
+
+
+def _forget_workers(connection: Connection, now: datetime) -> None:
+    connection.execute(delete(rows.workers).where(rows.workers.c.seen_at < now - 10 * SILENCE))
+
+
+def _due(connection: Connection, now: datetime) -> list[tuple[Kind, Lane]]:
+    """One probe of the index per lane and kind, whatever the backlog."""
+    events = rows.events
+    probes = [
+        select(literal(kind.value), literal(lane.value)).where(
+            exists().where(
+                events.c.lane == lane.value,
+                events.c.kind == kind.value,
+                events.c.due_at.is_not(None),
+                events.c.due_at <= now,
+            )
+        )
+        for lane in Lane
+        for kind in Kind
+    ]
+    return [(Kind(kind), Lane(lane)) for kind, lane in connection.execute(union_all(*probes))]
+
+
+def urgent_kinds_due(database: Database) -> list[Kind]:
+    """Kinds of which something urgent is due."""
+    with translated(), database.read() as connection:
+        due = _due(connection, database_now(connection))
+    return [kind for kind, lane in due if lane is Lane.URGENT]

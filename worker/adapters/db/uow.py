@@ -1,0 +1,339 @@
+"""The drain's unit of work: one transaction over events and directory, and its batch marker.
+
+The only file besides its neighbours in this folder in which anything is committed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import orjson
+from sqlalchemy import Connection, delete, select, text, update
+
+from domain.consequences import Consequence, NoticeKind, audit_view, consequences
+from domain.inbox import Kind
+from domain.policy import GroupRule, OnReturn, Policy, Rehire, Scope, ScopeRule
+from domain.ports import ClaimedEvent, Result, Writes
+from domain.retry import companions
+from worker.adapters.db import bulk, rows
+from worker.adapters.db.directory import SQLDirectory
+from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.inbox import SQLInbox
+from worker.adapters.vault import Vault, new_id, new_token, token_digest
+
+
+def database_now(connection: Connection) -> datetime:
+    """The database's clock, the only one that schedules and leases are measured by."""
+    if connection.dialect.name == "postgresql":
+        now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return now.astimezone(UTC)
+    return datetime.now(UTC)
+
+
+class SQLWork:
+    """One write transaction of a drain. Leaving it without `commit` rolls everything back."""
+
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        *,
+        vault: Vault,
+        worker: str,
+        link_seconds: float,
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._vault = vault
+        self._worker = worker
+        self._link_seconds = link_seconds
+        self._marker: str | None = None
+        self._marks = True
+        self.now = database_now(connection)
+        self.directory = SQLDirectory(connection, self.now)
+        self._inbox = SQLInbox(connection, self.now)
+
+    def claim(self, *, lane: str, kind: Kind, limit: int, troubled: bool) -> list[ClaimedEvent]:
+        """Lock due events and leave a marker that survives a crash of this process (D6)."""
+        events = self._inbox.claim(lane=lane, kind=kind, limit=limit, troubled=troubled)
+        if troubled:
+            sizes = (companions(attempts=e.attempts, crashes=e.crashes) for e in events)
+            events = events[: min(sizes, default=0)]
+        return self._marked(events)
+
+    def retake(self, ids: Sequence[int]) -> list[ClaimedEvent]:
+        """Lock a chosen set of open events again, for a bisection."""
+        return self._marked(self._inbox.retake(ids))
+
+    def reopen(self, ids: Sequence[int]) -> None:
+        """Make ended or dead events due inside this transaction, which marks no batch."""
+        events = rows.events
+        self._connection.execute(
+            update(events)
+            .where(bulk.among(events.c.id, sorted(ids), self._connection))
+            .values(state="pending", due_at=self.now)
+        )
+        self._marks = False
+
+    def _marked(self, events: list[ClaimedEvent]) -> list[ClaimedEvent]:
+        if not events or not self._marks:
+            return events
+        ids = [event.id for event in events]
+        self._marker = new_id("bat")
+        row = {
+            "id": self._marker,
+            "worker": self._worker,
+            "event_ids": orjson.dumps(ids),
+            "made_at": self.now,
+        }
+        if self._database.is_postgres:
+            with self._database.connect() as beside:
+                bulk.insert(beside, rows.batch_markers, [row])
+                beside.commit()
+            return events
+        # SQLite has one writer: the marker is committed first, then the events are locked anew.
+        self._connection.rollback()
+        bulk.insert(self._connection, rows.batch_markers, [row])
+        self._connection.commit()
+        return self._inbox.retake(ids)
+
+    def bodies(self, events: Sequence[ClaimedEvent]) -> dict[int, bytes]:
+        """The opened body of each event's delivery, by delivery id."""
+        sealed = self._inbox.bodies({event.delivery for event in events})
+        return {key: self._vault.open(body) for key, (_, body) in sealed.items()}
+
+    def policies(self, events: Sequence[ClaimedEvent]) -> dict[str, Policy]:
+        """The policy of each connection in the batch, as it is in this transaction."""
+        return policies_of(self._connection, {event.connection for event in events})
+
+    def sources(self, events: Sequence[ClaimedEvent]) -> dict[str, str]:
+        """The source's name of each feed in the batch."""
+        table = rows.feeds
+        wanted = {event.feed for event in events}
+        found = self._connection.execute(
+            select(table.c.id, table.c.source).where(
+                bulk.among(table.c.id, sorted(wanted), self._connection)
+            )
+        )
+        return {row.id: row.source for row in found}
+
+    def save(self, writes: Writes) -> None:
+        """Write the directory and what follows from it: links, mails, audit, decisions."""
+        self.directory.save(writes)
+        save_consequences(
+            self._connection,
+            consequences(writes.effects),
+            vault=self._vault,
+            now=self.now,
+            link_seconds=self._link_seconds,
+        )
+        self._write_audit(writes)
+        self._write_decisions(writes)
+
+    def _write_audit(self, writes: Writes) -> None:
+        entries = [
+            {
+                "account_id": effect.after.account,
+                "at": self.now,
+                "actor": f"connection:{effect.event.connection}",
+                "action": effect.event.kind.value,
+                "subject": effect.after.id,
+                "event_id": effect.event.id,
+                "before": orjson.dumps(audit_view(effect.before)),
+                "after": orjson.dumps(audit_view(effect.after)),
+                "reason": "",
+            }
+            for effect in writes.effects
+        ]
+        bulk.insert(self._connection, rows.audit, entries)
+
+    def _write_decisions(self, writes: Writes) -> None:
+        entries = [
+            {
+                "account_id": event.account,
+                "connection_id": event.connection,
+                "user_key": user,
+                "person_id": made.inputs.get("person"),
+                "kind": made.kind,
+                "inputs": orjson.dumps(dict(made.inputs)),
+                "event_id": event.id,
+                "made_at": self.now,
+                "made_by": "rosterd",
+            }
+            for event, user, made in writes.decisions
+        ]
+        bulk.insert(self._connection, rows.decisions, entries)
+
+    def finish(self, results: Sequence[Result]) -> None:
+        """Write what became of the events."""
+        self._inbox.finish(results, worker=self._worker)
+
+    def commit(self) -> None:
+        """Make it all last; the marker goes with it."""
+        if self._marker is not None:
+            self._connection.execute(
+                delete(rows.batch_markers).where(rows.batch_markers.c.id == self._marker)
+            )
+        self._connection.commit()
+        self._marker = None
+
+    def abandon(self) -> None:
+        """Roll back and take the marker away: this process lives, so nothing crashed (D6)."""
+        self._connection.rollback()
+        if self._marker is None:
+            return
+        marker, self._marker = self._marker, None
+        with self._database.connect() as beside:
+            beside.execute(delete(rows.batch_markers).where(rows.batch_markers.c.id == marker))
+            beside.commit()
+
+
+@contextmanager
+def sql_work(
+    database: Database, *, vault: Vault, worker: str, link_seconds: float
+) -> Iterator[SQLWork]:
+    """A unit of work that rolls back, and forgets its marker, unless it was committed."""
+    with translated(), database.begin() as connection:
+        work = SQLWork(database, connection, vault=vault, worker=worker, link_seconds=link_seconds)
+        try:
+            yield work
+        finally:
+            work.abandon()
+
+
+def policies_of(connection: Connection, ids: set[str]) -> dict[str, Policy]:
+    """Policies by connection id."""
+    table = rows.connections
+    found = list(
+        connection.execute(
+            select(table).where(bulk.among(table.c.id, sorted(ids), connection))
+        ).mappings()
+    )
+    accounts = {row["account_id"] for row in found}
+    domains: dict[str, set[str]] = {}
+    for row in connection.execute(
+        select(rows.domains.c.account_id, rows.domains.c.domain).where(
+            bulk.among(rows.domains.c.account_id, sorted(accounts), connection)
+        )
+    ):
+        domains.setdefault(row.account_id, set()).add(row.domain)
+    return {
+        row["id"]: policy_from_row(row, frozenset(domains.get(row["account_id"], ())))
+        for row in found
+    }
+
+
+def policy_from_row(row: object, domains: frozenset[str]) -> Policy:
+    """The policy of a row of `connections`; its settings were checked when they were set."""
+    data = dict(row)  # type: ignore[call-overload]
+    settings: dict[str, str] = json.loads(data["settings"])
+    rule, _, keys = settings.get("groups", "all").partition(":")
+    return Policy(
+        connection=data["id"],
+        domains=domains,
+        scope=Scope(ScopeRule(data["scope_rule"]), frozenset(json.loads(data["scope_keys"]))),
+        group_rule=GroupRule(rule),
+        group_keys=tuple(key for key in keys.split(",") if key),
+        on_return=OnReturn(settings.get("on_return", OnReturn.NEW_USER)),
+        rehire=Rehire(settings.get("rehire", Rehire.LINK)),
+        let_in=settings.get("read_back", "off") != "required",
+    )
+
+
+def save_consequences(
+    connection: Connection,
+    follow: Sequence[Consequence],
+    *,
+    vault: Vault,
+    now: datetime,
+    link_seconds: float,
+) -> None:
+    """Close links that are no longer meant, open new ones, and put the mails in their queue."""
+    if not follow:
+        return
+    close_links(connection, [c.person.id for c in follow])
+    links: list[dict[str, object]] = []
+    notices: list[dict[str, object]] = []
+    for consequence in sorted(follow, key=lambda c: c.person.id):
+        link, token = _new_link(consequence, now, link_seconds)
+        if link is None:
+            continue
+        links.append(link)
+        notices.append(_notice(link, str(link["address"]), str(link["kind"]), vault, token, now))
+        if consequence.note_to is not None:
+            note = NoticeKind.EMAIL_CHANGE_NOTE.value
+            notices.append(_notice(link, consequence.note_to, note, vault, None, now))
+    bulk.insert(connection, rows.links, links)
+    bulk.insert(connection, rows.notices, notices)
+
+
+def close_links(connection: Connection, people: Sequence[str]) -> None:
+    """Links die at once, and mails that would still carry them are not sent."""
+    links, notices = rows.links, rows.notices
+    mine = bulk.among(links.c.person_id, sorted(people), connection)
+    gone = [
+        row.id
+        for row in connection.execute(
+            select(links.c.id).where(mine, links.c.state == "open").order_by(links.c.id)
+        )
+    ]
+    if not gone:
+        return
+    connection.execute(
+        links.update().where(bulk.among(links.c.id, gone, connection)).values(state="revoked")
+    )
+    connection.execute(
+        notices.update()
+        .where(bulk.among(notices.c.link_id, gone, connection), notices.c.state == "pending")
+        .values(state="cancelled", due_at=None, secret=None)
+    )
+
+
+def _new_link(
+    consequence: Consequence, now: datetime, link_seconds: float
+) -> tuple[dict[str, object] | None, str]:
+    wanted = consequence.wanted
+    if wanted is None:
+        return None, ""
+    token = new_token()
+    link: dict[str, object] = {
+        "id": new_id("lnk"),
+        "token_hash": token_digest(token),
+        "account_id": consequence.person.account,
+        "person_id": consequence.person.id,
+        "kind": wanted.kind.value,
+        "address": wanted.address,
+        "state": "open",
+        "created_at": now,
+        "expires_at": datetime.fromtimestamp(now.timestamp() + link_seconds, UTC),
+    }
+    return link, token
+
+
+def _notice(
+    link: dict[str, object],
+    address: str,
+    kind: str,
+    vault: Vault,
+    token: str | None,
+    now: datetime,
+) -> dict[str, object]:
+    return {
+        "id": new_id("not"),
+        "account_id": link["account_id"],
+        "person_id": link["person_id"],
+        "kind": kind,
+        "address": address,
+        "link_id": link["id"],
+        "secret": vault.seal(token.encode()) if token is not None else None,
+        "state": "pending",
+        "attempts": 0,
+        "fence": 0,
+        "due_at": now,
+        "created_at": now,
+        "sent_at": None,
+        "last_error": None,
+    }

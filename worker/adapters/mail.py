@@ -1,0 +1,93 @@
+"""Mail: over SMTP, or as .eml files where no server is set."""
+
+from __future__ import annotations
+
+import os
+import smtplib
+from email.message import EmailMessage
+from email.utils import formatdate, parseaddr
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from domain.letters import Letter
+from domain.notices import MailError
+
+TIMEOUT_SECONDS = 10
+_FINAL_FROM = 500
+
+
+def compose(letter: Letter, *, sender: str, id_: str) -> EmailMessage:
+    """The letter as a message; the same notice always has the same Message-ID."""
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = letter.to
+    message["Subject"] = letter.subject
+    message["Date"] = formatdate(usegmt=True)
+    domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    message["Message-ID"] = f"<{id_}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(letter.text)
+    return message
+
+
+class SMTPMailer:
+    """smtp://[user:password@]host[:port] with STARTTLS where offered, or smtps://."""
+
+    def __init__(self, url: str, *, sender: str) -> None:
+        self._url = urlsplit(url)
+        self._sender = sender
+
+    def send(self, letter: Letter, *, id_: str) -> None:
+        """Hand over to the server; raises MailError."""
+        try:
+            message = compose(letter, sender=self._sender, id_=id_)
+            with self._server() as server:
+                server.send_message(message)
+        except smtplib.SMTPRecipientsRefused as error:
+            codes = [code for code, _ in error.recipients.values()]
+            final = all(code >= _FINAL_FROM for code in codes)
+            raise MailError(f"recipient refused ({codes})", is_final=final) from error
+        except smtplib.SMTPResponseException as error:
+            final = error.smtp_code >= _FINAL_FROM
+            raise MailError(f"mail server says {error.smtp_code}", is_final=final) from error
+        except ValueError as error:
+            raise MailError(
+                f"not an address that mail can go to: {error}", is_final=True
+            ) from error
+        except (OSError, smtplib.SMTPException) as error:
+            raise MailError(f"mail server out of reach: {error}", is_final=False) from error
+
+    def _server(self) -> smtplib.SMTP:
+        host, port = self._url.hostname or "127.0.0.1", self._url.port
+        if self._url.scheme == "smtps":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port or 465, timeout=TIMEOUT_SECONDS)
+        else:
+            server = smtplib.SMTP(host, port or 25, timeout=TIMEOUT_SECONDS)
+            server.ehlo()
+            if server.has_extn("starttls"):
+                server.starttls()
+        if self._url.username:
+            server.login(unquote(self._url.username), unquote(self._url.password or ""))
+        return server
+
+
+class FileMailer:
+    """Writes each mail to a folder, atomically; the name is the notice's id."""
+
+    def __init__(self, folder: Path, *, sender: str) -> None:
+        self._folder = folder
+        self._sender = sender
+
+    def send(self, letter: Letter, *, id_: str) -> None:
+        """Write the message; raises MailError."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = self._folder / f".{id_}.{os.getpid()}"
+            draft.write_bytes(compose(letter, sender=self._sender, id_=id_).as_bytes())
+            draft.replace(self._folder / f"{id_}.eml")
+        except ValueError as error:
+            raise MailError(
+                f"not an address that mail can go to: {error}", is_final=True
+            ) from error
+        except OSError as error:
+            raise MailError(f"cannot write to {self._folder}: {error}", is_final=False) from error

@@ -1,0 +1,59 @@
+"""kombu's Redis transport, minus its habit of dying of a list entry that is not a message.
+
+An entry that cannot be read as a message goes to the queue of dead letters, as it is, and
+consumption goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kombu.transport import redis as kombu_redis
+
+DEAD_QUEUE = "rosterd.dead"
+
+
+class Channel(kombu_redis.Channel):
+    """A channel that sets unreadable entries aside."""
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)
+        except json.JSONDecodeError as error:
+            self.set_aside(error.doc)
+        except UnicodeDecodeError as error:
+            self.set_aside(error.object.decode("utf-8", "replace"))
+        return True
+
+    def set_aside(self, raw: str) -> None:
+        """Put a raw entry into the queue of dead letters."""
+        message = self.prepare_message(
+            json.dumps({"why": "entry is not a message", "raw": raw}),
+            content_type="application/json",
+            content_encoding="utf-8",
+        )
+        self.basic_publish(message, exchange="", routing_key=DEAD_QUEUE)
+
+
+class Transport(kombu_redis.Transport):
+    """The transport that opens such channels."""
+
+    Channel = Channel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        if _is_message(message):
+            super()._deliver(message, queue)
+            return
+        channel = next((c for c in self.channels if isinstance(c, Channel)), None)
+        if channel is not None:
+            channel.set_aside(json.dumps(message))
+
+
+def _is_message(message: Any) -> bool:
+    return (
+        isinstance(message, dict)
+        and "body" in message
+        and isinstance(message.get("properties"), dict)
+        and "delivery_tag" in message["properties"]
+    )

@@ -1,0 +1,95 @@
+"""Okta Event Hooks: System Log events in batches, proven by a static `Authorization` header."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets as randomness
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from domain.inbox import Kind, Reason
+from domain.ports import NotAuthenticError, Parsed, Reply, Request, SigningSecret, SplitEvent
+from worker.adapters.sources import fields, proofs
+from worker.adapters.sources.okta_events import RULES, peek_target, successful
+from worker.adapters.sources.strict_json import read_json
+
+_CHALLENGE = "x-okta-verification-challenge"
+
+
+class OktaSource:
+    """Reads `{"data": {"events": [LogEvent, ..]}}`; the key of an event is its own `uuid`."""
+
+    name = "okta"
+    success_status = 200
+    max_body_bytes = 1 << 20
+    has_static_secret = True
+    needs_scope = True
+    kept_headers: tuple[str, ...] = ("content-type", "user-agent")
+
+    def handshake(self, request: Request) -> Reply | None:
+        """The challenge of the one-time verification, handed back."""
+        challenge = request.headers.get(_CHALLENGE)
+        if request.method != "GET" or challenge is None:
+            return None
+        body = json.dumps({"verification": challenge}).encode()
+        return Reply(200, "application/json", body)
+
+    def verify(
+        self,
+        request: Request,
+        secrets: Sequence[SigningSecret],
+        now: datetime,  # noqa: ARG002
+    ) -> SigningSecret:
+        """The secret that came verbatim in `Authorization`; there is nothing to be stale."""
+        told = proofs.wire_bytes(proofs.header(request, "authorization"))
+        for secret in secrets:
+            value = secret.value.encode("utf-8", "surrogatepass")
+            if value and hmac.compare_digest(told, value):
+                return secret
+        raise NotAuthenticError(proofs.WRONG)
+
+    def event_id(self, request: Request) -> str | None:  # noqa: ARG002
+        """None: Okta sends ids in the body only."""
+        return None
+
+    def read(self, body: bytes) -> object:
+        """The decoded document; raises UnparseableError."""
+        return read_json(body)
+
+    def split(self, document: object, request: Request) -> list[SplitEvent]:  # noqa: ARG002
+        """One event per LogEvent."""
+        events = fields.as_list(fields.peek(document, "data", "events"), "data.events")
+        return [
+            _peek(event, fields.event_key(fields.peek(event, "uuid"), f"data.events[{index}].uuid"))
+            for index, event in enumerate(events)
+        ]
+
+    def parse(self, document: object, index: int) -> Parsed:
+        """What the LogEvent at this index asks for; places are told from that event on."""
+        found = fields.nth(fields.peek(document, "data", "events"), index)
+        event: Mapping[str, object] = fields.as_object(found, "")
+        rule = RULES.get(fields.peek_text(event, "eventType"))
+        if rule is None:
+            return Parsed(ignored=Reason.UNKNOWN_TYPE)
+        change = rule.build(event) if successful(event) else None
+        if change is None:
+            return Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
+        return Parsed((change,))
+
+    def new_secret(self) -> str:
+        """256 random bits in characters that a header carries unchanged."""
+        return randomness.token_urlsafe(32)
+
+
+def _peek(event: object, event_id: str) -> SplitEvent:
+    event_type = fields.peek_text(event, "eventType")
+    rule = RULES.get(event_type)
+    return SplitEvent(
+        id=event_id,
+        kind=rule.kind if rule else Kind.SORT,
+        type=event_type,
+        content=fields.canonical(event),
+        occurred_at=fields.moment(fields.peek(event, "published")),
+        subject=peek_target(event, rule.subject) if rule else "",
+    )

@@ -1,0 +1,124 @@
+"""WorkOS Directory Sync: one fat event per request, HMAC over time and body."""
+
+from __future__ import annotations
+
+import secrets as randomness
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from domain.inbox import Kind, Reason
+from domain.ports import NotAuthenticError, Parsed, Reply, Request, SigningSecret, SplitEvent
+from worker.adapters.sources import fields, proofs
+from worker.adapters.sources.strict_json import read_json
+from worker.adapters.sources.workos_events import NO_CHANGE, RULES, is_active
+
+TOLERANCE = timedelta(seconds=180)
+_MILLISECONDS = 1000
+
+
+class WorkosSource:
+    """Reads `{"id", "event", "data", "created_at"}`; a suspension hides in `data.state`."""
+
+    name = "workos"
+    success_status = 200
+    max_body_bytes = 1 << 20
+    has_static_secret = False
+    needs_scope = False
+    kept_headers: tuple[str, ...] = ("content-type", "user-agent")
+
+    def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002
+        """None: WorkOS asks for no handshake."""
+        return None
+
+    def verify(
+        self, request: Request, secrets: Sequence[SigningSecret], now: datetime
+    ) -> SigningSecret:
+        """The secret whose signature the request carries; raises NotAuthenticError."""
+        timestamp, signatures = _signature(proofs.header(request, "workos-signature"))
+        sent_at = proofs.whole_number(timestamp) / _MILLISECONDS
+        signed = proofs.wire_bytes(f"{timestamp}.") + request.body
+        for secret in secrets:
+            key = secret.value.encode("utf-8", "surrogatepass")
+            if proofs.hmac_proves(key, signed, signatures):
+                proofs.refuse_stale(sent_at, now, TOLERANCE)
+                return secret
+        raise NotAuthenticError(proofs.WRONG)
+
+    def event_id(self, request: Request) -> str | None:  # noqa: ARG002
+        """None: WorkOS sends its ids in the body only."""
+        return None
+
+    def read(self, body: bytes) -> object:
+        """The decoded document; raises UnparseableError."""
+        return read_json(body)
+
+    def split(self, document: object, request: Request) -> list[SplitEvent]:  # noqa: ARG002
+        """The one event that the document is."""
+        event = fields.as_object(document, "")
+        return [_peek(event, fields.event_key(event.get("id"), "id"))]
+
+    def parse(self, document: object, index: int) -> Parsed:
+        """What the event asks for; raises UnparseableError."""
+        event = fields.as_object(fields.nth([document], index), "")
+        event_type = fields.peek_text(event, "event")
+        if event_type in NO_CHANGE:
+            return Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
+        rule = RULES.get(event_type)
+        if rule is None:
+            return Parsed(ignored=Reason.UNKNOWN_TYPE)
+        return Parsed(rule.build(fields.as_object(event.get("data"), "data")))
+
+    def new_secret(self) -> str:
+        """256 random bits; WorkOS takes the text itself as the key."""
+        return randomness.token_urlsafe(32)
+
+
+def _signature(text: str) -> tuple[str, list[bytes]]:
+    """The text of `t` and every readable `v1` of `t=<ms>, v1=<hex>`."""
+    timestamp, signatures = "", []
+    for part in text.split(",", proofs.MAX_SIGNATURES)[: proofs.MAX_SIGNATURES]:
+        name, _, value = part.strip().partition("=")
+        if name == "t":
+            timestamp = value
+        elif name == "v1":
+            signatures.append(_from_hex(value))
+    return timestamp, signatures
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
+
+
+def _peek(event: dict[str, object], event_id: str) -> SplitEvent:
+    event_type = fields.peek_text(event, "event")
+    rule = RULES.get(event_type)
+    return SplitEvent(
+        id=event_id,
+        kind=_kind(event),
+        type=event_type,
+        content=fields.canonical(event),
+        occurred_at=_occurred_at(event),
+        subject=fields.peek_text(event, "data", *rule.subject) if rule else "",
+    )
+
+
+def _kind(event: dict[str, object]) -> Kind:
+    rule = RULES.get(fields.peek_text(event, "event"))
+    if rule is None:
+        return Kind.SORT
+    if rule.is_state and is_active(fields.peek(event, "data", "state")) is False:
+        return Kind.USERS_SUSPEND
+    return rule.kind
+
+
+def _occurred_at(event: dict[str, object]) -> datetime | None:
+    """The state's own time for a state, since events of it may be sent out of order."""
+    rule = RULES.get(fields.peek_text(event, "event"))
+    if rule is not None and rule.is_state:
+        updated = fields.moment(fields.peek(event, "data", "updated_at"))
+        if updated is not None:
+            return updated
+    return fields.moment(event.get("created_at"))

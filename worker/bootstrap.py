@@ -1,0 +1,249 @@
+"""The one place that joins settings, adapters and use cases; everything is built per process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+import structlog
+from celery import Celery
+
+from domain.inbox import Kind, Lane
+from domain.notices import Mailer
+from domain.ports import DrainWork, Result, Source
+from worker import telemetry
+from worker.adapters.broker import CeleryRinger, eviction_policy, make_celery, queue_lengths
+from worker.adapters.db.engine import Database
+from worker.adapters.db.foreign import collect_foreign
+from worker.adapters.db.gauges import Gauges
+from worker.adapters.db.members import SQLMembers
+from worker.adapters.db.notices import SQLOutbox
+from worker.adapters.db.operators import SQLOperators
+from worker.adapters.db.replaying import SQLReplays
+from worker.adapters.db.retention import retain_bodies
+from worker.adapters.db.sweeping import SQLSweep, urgent_kinds_due
+from worker.adapters.db.uow import SQLWork, sql_work
+from worker.adapters.mail import FileMailer, SMTPMailer
+from worker.adapters.sources.registry import source_named
+from worker.adapters.vault import Vault, new_id, new_key
+from worker.logs import configure_logs
+from worker.services.drain import Drain
+from worker.services.notify import Notify
+from worker.services.replay import Replay
+from worker.services.sweep import Sweep
+from worker.settings import Settings, load_settings
+
+KEY_FILE = "secret.keys"
+
+
+@dataclass(frozen=True)
+class Container:
+    """Lazily built parts of one process. Never share one across a fork."""
+
+    settings: Settings
+
+    @cached_property
+    def database(self) -> Database:
+        """The database; connections are opened on first use."""
+        self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Database(self.settings.database)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Sealing with ROSTERD_SECRET_KEYS, or the keys generated in the data directory."""
+        given = [key.get_secret_value() for key in self.settings.secret_keys]
+        return Vault(given or generated_keys(self.settings.data_dir))
+
+    @cached_property
+    def celery(self) -> Celery:
+        """The Celery app, without tasks: enough to publish."""
+        return make_celery(self.settings.broker, sweep_seconds=self.settings.sweep_seconds)
+
+    @cached_property
+    def ringer(self) -> CeleryRinger:
+        """The way to wake workers."""
+        return CeleryRinger(
+            self.celery,
+            sweep_seconds=self.settings.sweep_seconds,
+            told=lambda result: telemetry.RINGS.labels(result).inc(),
+        )
+
+    @cached_property
+    def worker_id(self) -> str:
+        """This process among all workers, now and ever."""
+        return f"{socket.gethostname()}:{os.getpid()}:{new_id('run')}"
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """The process's logger."""
+        logger: structlog.stdlib.BoundLogger = structlog.get_logger("rosterd")
+        return logger
+
+    def works(self) -> AbstractContextManager[SQLWork]:
+        """A unit of work of the drain."""
+        return sql_work(
+            self.database,
+            vault=self.vault,
+            worker=self.worker_id,
+            link_seconds=self.settings.link_life.total_seconds(),
+        )
+
+    @cached_property
+    def drain(self) -> Drain:
+        """The drain that all tasks share."""
+        return Drain(
+            works=cast("Callable[[], AbstractContextManager[DrainWork]]", self.works),
+            source_named=self.source_named,
+            new_id=lambda: new_id("usr"),
+            random=random.random,
+            monotonic=time.monotonic,
+            report=self.report,
+            after=self.measured,
+            batch_size=self.settings.effective_batch_size,
+        )
+
+    @cached_property
+    def notify(self) -> Notify:
+        """Mails that are due."""
+        return Notify(
+            outbox=SQLOutbox(self.database, self.vault),
+            mailer=self.mailer,
+            public_url=self.settings.public_url,
+            random=random.random,
+            monotonic=time.monotonic,
+            told=lambda kind, result: self.log.info("notice_handled", kind=kind, result=result),
+        )
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        """SMTP where a server is set, else files in the data directory."""
+        if self.settings.smtp_url is not None:
+            url = self.settings.smtp_url.get_secret_value()
+            return SMTPMailer(url, sender=self.settings.mail_from)
+        return FileMailer(self.settings.data_dir / "mail", sender=self.settings.mail_from)
+
+    @cached_property
+    def members(self) -> SQLMembers:
+        """Members' links and answers."""
+        seconds = self.settings.link_life.total_seconds()
+        return SQLMembers(self.database, self.vault, link_seconds=seconds)
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """Repair and ring."""
+        return Sweep(
+            sweeper=SQLSweep(self.database, self.worker_id),
+            ringer=self.ringer,
+            ring_notices=self.ring_notices,
+        )
+
+    def ring_notices(self) -> None:
+        """Ask for the mails that are due to be sent."""
+        self.ringer.ring_task("notices.send", Lane.STANDARD.value)
+
+    @cached_property
+    def gauges(self) -> Gauges:
+        """The state of things."""
+        return Gauges(self.database)
+
+    @cached_property
+    def operators(self) -> SQLOperators:
+        """Operators and their sessions."""
+        return SQLOperators(self.database)
+
+    def sign_in_token(self) -> str:
+        """For the demo's status page."""
+        return self.operators.demo_link()
+
+    def queue_lengths(self) -> dict[str, int]:
+        """Rings in each queue of the broker; -1 where it cannot be told."""
+        return queue_lengths(self.celery)
+
+    def eviction_policy(self) -> str:
+        """The broker's maxmemory-policy; "" where it cannot be told."""
+        return eviction_policy(self.celery)
+
+    @cached_property
+    def replay(self) -> Replay:
+        """Replay of dead letters."""
+        return Replay(
+            store=SQLReplays(self.database), ringer=self.ringer, predict_ids=self.drain.predict
+        )
+
+    def urgent_kinds(self) -> list[Kind]:
+        """Kinds of which something urgent is due."""
+        return urgent_kinds_due(self.database)
+
+    def is_broker_answering(self) -> bool:
+        """Whether the broker takes a connection right now; bounded by its time-outs."""
+        try:
+            with self.celery.connection_for_write(connect_timeout=2) as broker:
+                broker.ensure_connection(max_retries=0, timeout=2)
+        except Exception:  # noqa: BLE001 - any failure means "no"
+            return False
+        return True
+
+    def collect_dead(self) -> dict[str, int]:
+        """Move what nobody understood from the broker's dead queue into the table."""
+        return collect_foreign(self.celery, self.database, self.vault)
+
+    def retain(self) -> dict[str, int]:
+        """Delete bodies that retention lets go."""
+        return retain_bodies(self.database, days=self.settings.retention_days)
+
+    def source_named(self, name: str) -> Source:
+        """The adapter of a source."""
+        return source_named(name)
+
+    def report(self, event: str, fields: Mapping[str, object]) -> None:
+        """Something that should not happen did; it is counted and logged."""
+        telemetry.BUGS.labels(event).inc()
+        self.log.warning(event, **fields)
+
+    def measured(self, work: DrainWork, results: Sequence[Result]) -> None:
+        """Count a committed batch."""
+        telemetry.BATCH_SIZE.observe(len(results))
+        for result in results:
+            outcome = (result.outcome or result.state).value
+            reason = result.reason.value if result.reason is not None else ""
+            telemetry.TASK_EVENTS.labels(result.event.kind.value, outcome).inc()
+            telemetry.ATTEMPTS.labels(outcome, reason).inc()
+            if result.outcome is not None and result.event.is_first_try:
+                age = (work.now - result.event.received_at).total_seconds()
+                telemetry.APPLY_LATENCY.labels(result.event.lane).observe(max(age, 0.0))
+
+    def close(self) -> None:
+        """Let go of connections."""
+        if "database" in self.__dict__:
+            self.database.dispose()
+
+
+def generated_keys(data_dir: Path) -> list[str]:
+    """Keys of the embedded set-up, made once, readable by their owner only."""
+    path = data_dir / KEY_FILE
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        draft = data_dir / f"{KEY_FILE}.{os.getpid()}"
+        draft.touch(mode=0o600)
+        draft.write_text(new_key() + "\n")
+        # Linking is atomic: of two processes that start together one makes the key.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+    return path.read_text().split()
+
+
+def build(**overrides: object) -> Container:
+    """A container with logs configured; raises SettingsError."""
+    settings = load_settings(**overrides)
+    configure_logs(level=settings.log_level, format_=settings.log_format)
+    return Container(settings)

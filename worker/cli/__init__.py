@@ -1,0 +1,1 @@
+"""The `rosterd` command line: one file per noun."""

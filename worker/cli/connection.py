@@ -1,0 +1,109 @@
+"""`rosterd connection`: identity providers attached to an account."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from domain.connecting import check_name, check_settings, parse_scope
+from domain.errors import UsageError
+from worker.adapters.sources.registry import SOURCES
+from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.session import container, setup
+
+app = typer.Typer(no_args_is_help=True, help="Connections: one identity provider each.")
+
+
+def _source(name: str) -> str:
+    if name not in SOURCES:
+        raise UsageError(f"source {name!r} is unknown; there are: {', '.join(sorted(SOURCES))}")
+    return name
+
+
+def _settings(given: list[str] | None) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given or []]
+    wrong = [name for name, equals, _ in pairs if not equals]
+    if wrong:
+        raise UsageError(f"--set takes name=value, not {wrong[0]!r}")
+    return check_settings({name: value for name, _, value in pairs})
+
+
+@app.command("add")
+def add(
+    account: Annotated[str, typer.Option(help="Account by name or id.")],
+    source: Annotated[str, typer.Option(help="Kind of interface: standard, okta, workos.")],
+    name: Annotated[str | None, typer.Option(help="Name; default: the source's.")] = None,
+    scope: Annotated[
+        str | None, typer.Option(help="everyone, groups:ID,.. or assignment:APP.")
+    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Setting name=value.")] = None,
+    observe: Annotated[bool, typer.Option(help="Store and hold everything for now (S4).")] = False,
+    json_: AsJSON = False,
+) -> None:
+    """Attach an identity provider; its secrets are shown this once."""
+    adapter = SOURCES[_source(source)]
+    wanted = parse_scope(scope, needs_scope=adapter.needs_scope, source=source)
+    with setup() as use:
+        made = use.add_connection(
+            use.account(account),
+            name=check_name(name or source),
+            source=source,
+            scope=wanted,
+            settings=_settings(set_),
+            secret=adapter.new_secret(),
+            observe=observe,
+        )
+    url = container().settings.public_url.rstrip("/")
+    shown = {
+        "id": made.id,
+        "feed": made.feed,
+        "hook_url": f"{url}/hooks/{made.feed}",
+        "scim_url": f"{url}/scim/v2",
+        "signing_secret": made.signing_secret,
+        "bearer_token": made.bearer_token,
+    }
+    if json_:
+        print(as_json(shown))
+        return
+    for key, value in shown.items():
+        out.print(f"{key:15} {value}", markup=False)
+    out.print("the secrets are not shown again")
+
+
+@app.command("list")
+def list_(account: Annotated[str | None, typer.Option()] = None, json_: AsJSON = False) -> None:
+    """Connections of one account, or of all."""
+    with setup() as use:
+        rows = use.connections(use.account(account)["id"] if account else None)
+    show(rows, ["id", "account_id", "name", "source", "state", "scope_rule"], as_json_=json_)
+
+
+@app.command("show")
+def show_(connection: str, json_: AsJSON = False) -> None:
+    """One connection with its feeds."""
+    with setup() as use:
+        found = use.connection(connection)
+        found["feeds"] = [
+            {"id": row["id"], "source": row["source"], "last_heard_at": row["last_heard_at"]}
+            for row in use.feeds(found["id"])
+        ]
+    show([found], list(found), as_json_=json_)
+
+
+@app.command("pause")
+def pause(connection: str, reason: Annotated[str, typer.Option(help="For the audit.")]) -> None:
+    """Hold everything that comes, until resumed (C2)."""
+    with setup() as use:
+        held = use.set_connection_state(use.connection(connection), "paused", reason=reason)
+    out.print(f"paused; {held} open events are held")
+
+
+@app.command("resume")
+def resume(
+    connection: str, reason: Annotated[str, typer.Option(help="For the audit.")] = ""
+) -> None:
+    """Apply what was held, and everything from now on (C2)."""
+    with setup() as use:
+        released = use.set_connection_state(use.connection(connection), "active", reason=reason)
+    out.print(f"active; {released} held events go on")

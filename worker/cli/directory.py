@@ -1,0 +1,26 @@
+"""`rosterd directory`: the directory as a whole."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from worker.adapters.db.export import export_lines
+from worker.cli.output import as_json
+from worker.cli.session import reading, setup
+
+app = typer.Typer(no_args_is_help=True, help="The directory of an account.")
+
+
+@app.command("export")
+def export(account: Annotated[str, typer.Option(help="Account by name or id.")]) -> None:
+    """JSON Lines, sorted: users, groups, memberships; nothing volatile."""
+    with setup() as use:
+        account_id = use.account(account)["id"]
+    with reading() as connection:
+        for line in export_lines(connection, account_id):
+            sys.stdout.write(
+                as_json(line.model_dump()).replace(", ", ",").replace(": ", ":") + "\n"
+            )

@@ -1,0 +1,140 @@
+"""`rosterd doctor`: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import smtplib
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import typer
+from sqlalchemy import select
+
+from domain.ports import InfrastructureError
+from worker.adapters.db import rows
+from worker.adapters.db.engine import translated
+from worker.adapters.db.schema import is_current
+from worker.adapters.db.uow import database_now
+from worker.bootstrap import KEY_FILE, Container
+from worker.cli.output import AsJSON, as_json, out
+from worker.cli.session import container
+
+SKEW_SECONDS = 2.0
+OUT_OF_REACH = 4
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: ok, warn or fail, and what to do."""
+
+    what: str
+    state: str
+    says: str
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("doctor")
+    def doctor(json_: AsJSON = False) -> None:
+        """Check database, broker, clock, mail, keys, accounts."""
+        findings = list(examine(container()))
+        if json_:
+            print(as_json([asdict(finding) for finding in findings]))
+        else:
+            for finding in findings:
+                mark = f"[{COLOURS[finding.state]}]{finding.state:4}[/]"
+                out.print(f"{mark} {finding.what:9} {finding.says}")
+        if findings[0].state == "fail":
+            raise typer.Exit(OUT_OF_REACH)
+        if any(finding.state == "fail" for finding in findings):
+            raise typer.Exit(1)
+
+
+def examine(parts: Container) -> Iterator[Finding]:
+    """All findings, the database first; without it nothing else is looked at."""
+    database = _database(parts)
+    yield database
+    if database.state == "fail":
+        return
+    yield _broker(parts)
+    yield _clock(parts)
+    yield _mail(parts)
+    yield _keys(parts)
+    yield from _accounts(parts)
+    workers = parts.gauges.snapshot().workers
+    says = f"{workers} alive" if workers else "none alive: start `rosterd worker`"
+    yield Finding("workers", "ok" if workers else "warn", says)
+
+
+def _database(parts: Container) -> Finding:
+    try:
+        if is_current(parts.database):
+            return Finding(
+                "database", "ok", parts.database.url.render_as_string(hide_password=True)
+            )
+    except InfrastructureError as error:
+        return Finding("database", "fail", f"{error}: check ROSTERD_DATABASE_URL and the server")
+    return Finding("database", "fail", "schema is behind: run `rosterd migrate`")
+
+
+def _broker(parts: Container) -> Finding:
+    if not parts.is_broker_answering():
+        says = "out of reach: workers poll the tables, slower; check ROSTERD_BROKER_URL"
+        return Finding("broker", "warn", says)
+    policy = parts.eviction_policy()
+    if policy not in ("", "noeviction"):
+        return Finding("broker", "warn", f"maxmemory-policy is {policy}: set it to noeviction")
+    return Finding("broker", "ok", "answers")
+
+
+def _clock(parts: Container) -> Finding:
+    with translated(), parts.database.read() as connection:
+        skew = abs((database_now(connection) - datetime.now(UTC)).total_seconds())
+    if skew > SKEW_SECONDS:
+        return Finding("clock", "warn", f"{skew:.1f} s off the database's: check NTP on both")
+    return Finding("clock", "ok", f"{skew:.2f} s off the database's")
+
+
+def _mail(parts: Container) -> Finding:
+    if parts.settings.smtp_url is None:
+        folder = parts.settings.data_dir / "mail"
+        return Finding("mail", "warn", f"no ROSTERD_SMTP_URL: mails are files in {folder}")
+    url = urlsplit(parts.settings.smtp_url.get_secret_value())
+    try:
+        with smtplib.SMTP(url.hostname or "", url.port or 25, timeout=3):
+            return Finding("mail", "ok", "the server answers")
+    except (OSError, smtplib.SMTPException) as error:
+        return Finding("mail", "fail", f"{error}: check ROSTERD_SMTP_URL; mails wait meanwhile")
+
+
+def _keys(parts: Container) -> Finding:
+    if parts.settings.secret_keys:
+        return Finding("keys", "ok", f"{len(parts.settings.secret_keys)} from ROSTERD_SECRET_KEYS")
+    path = parts.settings.data_dir / KEY_FILE
+    if not path.exists():
+        return Finding("keys", "warn", f"none yet; {path} is made at first use. Back it up")
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return Finding("keys", "fail", f"{path} can be read by others: chmod 600 {path}")
+    return Finding("keys", "ok", f"{path}; back it up with the database")
+
+
+def _accounts(parts: Container) -> Iterator[Finding]:
+    accounts, domains = rows.accounts, rows.domains
+    with translated(), parts.database.read() as connection:
+        empty = (
+            connection.execute(
+                select(accounts.c.name).where(accounts.c.id.not_in(select(domains.c.account_id)))
+            )
+            .scalars()
+            .all()
+        )
+    for name in empty:
+        says = f"{name} allows no domain, so nobody can be provisioned: rosterd domain allow"
+        yield Finding("account", "warn", says)
+    for heard in parts.gauges.snapshot().heard:
+        if heard.at is None:
+            yield Finding("feed", "warn", f"{heard.feed} ({heard.source}) was never heard")

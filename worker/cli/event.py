@@ -1,0 +1,84 @@
+"""`rosterd event`: what came in, and what became of it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from domain.errors import UsageError
+from worker.adapters.db.event_queries import event_story, list_events
+from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.session import container, reading, setup
+
+app = typer.Typer(no_args_is_help=True, help="Events: what came in, and what became of it.")
+
+_AGO = re.compile(r"(\d+)([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def moment(text: str | None) -> datetime | None:
+    """An ISO 8601 time, or an age such as 10m, 2h, 3d; raises UsageError."""
+    if text is None:
+        return None
+    found = _AGO.fullmatch(text)
+    if found is not None:
+        return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no time: 2026-01-31T10:00Z, or 10m, 2h, 3d ago") from error
+    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+
+
+@app.command("list")
+def list_(  # noqa: PLR0913, PLR0917 - one option per filter
+    account: Annotated[str | None, typer.Option()] = None,
+    connection: Annotated[str | None, typer.Option()] = None,
+    state: Annotated[str | None, typer.Option()] = None,
+    outcome: Annotated[str | None, typer.Option()] = None,
+    reason: Annotated[str | None, typer.Option()] = None,
+    subject: Annotated[str | None, typer.Option(help="External id of the person or group.")] = None,
+    type_: Annotated[str | None, typer.Option("--type")] = None,
+    since: Annotated[str | None, typer.Option(help="Time, or 10m, 2h, 3d ago.")] = None,
+    until: Annotated[str | None, typer.Option()] = None,
+    limit: Annotated[int, typer.Option()] = 50,
+    json_: AsJSON = False,
+) -> None:
+    """Newest first."""
+    with setup() as use:
+        equals = {
+            "account_id": use.account(account)["id"] if account else None,
+            "connection_id": use.connection(connection)["id"] if connection else None,
+            "state": state,
+            "outcome": outcome,
+            "reason": reason,
+            "subject": subject,
+            "type": type_,
+        }
+    with reading() as open_:
+        rows = list_events(
+            open_, equals=equals, since=moment(since), until=moment(until), limit=limit
+        )
+    columns = ["id", "received_at", "type", "subject", "lane", "state", "outcome", "reason"]
+    show(rows, columns, as_json_=json_)
+
+
+@app.command("show")
+def show_(
+    event: int,
+    body: Annotated[bool, typer.Option("--body", help="With the request's body.")] = False,
+    json_: AsJSON = False,
+) -> None:
+    """One event's whole story."""
+    with reading() as open_:
+        story = event_story(open_, event, vault=container().vault, with_body=body)
+    if json_:
+        print(as_json(story))
+        return
+    for key, value in story.items():
+        if value not in (None, [], ""):
+            text = as_json(value) if isinstance(value, dict | list) else value
+            out.print(f"{key:16} {text}", markup=False)

@@ -1,0 +1,60 @@
+"""`rosterd feed`: the ways in which one identity provider speaks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from domain.errors import UsageError
+from worker.adapters.sources.registry import SOURCES
+from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.session import container, setup
+
+app = typer.Typer(no_args_is_help=True, help="Feeds of a connection: own URL, own credentials.")
+
+
+@app.command("add")
+def add(connection: str, source: Annotated[str, typer.Option()], json_: AsJSON = False) -> None:
+    """A further feed of a connection: it shares its people and external ids."""
+    if source not in SOURCES:
+        raise UsageError(f"source {source!r} is unknown; there are: {', '.join(sorted(SOURCES))}")
+    secret = SOURCES[source].new_secret()
+    with setup() as use:
+        found = use.connection(connection)
+        feed = use.add_feed(found["account_id"], found["id"], source=source, secret=secret)
+    url = f"{container().settings.public_url.rstrip('/')}/hooks/{feed}"
+    shown = {"id": feed, "hook_url": url, "signing_secret": secret}
+    if json_:
+        print(as_json(shown))
+        return
+    for key, value in shown.items():
+        out.print(f"{key:15} {value}", markup=False)
+
+
+@app.command("list")
+def list_(connection: str, json_: AsJSON = False) -> None:
+    """Feeds of a connection."""
+    with setup() as use:
+        rows = use.feeds(use.connection(connection)["id"])
+    show(rows, ["id", "source", "state", "last_heard_at"], as_json_=json_)
+
+
+@app.command("rotate")
+def rotate(
+    feed: str,
+    overlap_hours: Annotated[float, typer.Option(help="How long the old secret lives on.")] = 24.0,
+    json_: AsJSON = False,
+) -> None:
+    """A new signing secret; the old one lives on for the overlap (C3)."""
+    with setup() as use:
+        found = use.feed(feed)
+        secret = SOURCES[found["source"]].new_secret()
+        until = use.now + timedelta(hours=overlap_hours)
+        use.rotate_secret(found["account_id"], feed, secret, old_until=until)
+    if json_:
+        print(as_json({"id": feed, "signing_secret": secret, "old_until": until}))
+        return
+    out.print(f"signing_secret  {secret}", markup=False)
+    out.print(f"the old one lives until {until:%Y-%m-%d %H:%M} UTC")

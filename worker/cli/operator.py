@@ -1,0 +1,39 @@
+"""`rosterd operator`: who may look at the status page."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from domain.connecting import check_address
+from worker.cli.output import AsJSON, out, show
+from worker.cli.session import container
+
+app = typer.Typer(no_args_is_help=True, help="Operators: who may see the status page.")
+
+
+@app.command("add")
+def add(email: str, role: Annotated[str, typer.Option()] = "viewer") -> None:
+    """A new operator."""
+    out.print(f"added: {container().operators.add(check_address(email), role)}")
+
+
+@app.command("list")
+def list_(json_: AsJSON = False) -> None:
+    """All operators."""
+    show(container().operators.all(), ["id", "email", "role", "created_at"], as_json_=json_)
+
+
+@app.command("role")
+def role(email: str, role: str) -> None:
+    """Give an operator another role."""
+    container().operators.set_role(email, role)
+    out.print(f"{email} is {role} now")
+
+
+@app.command("link")
+def link(email: str) -> None:
+    """A sign-in link that works once, for a quarter of an hour."""
+    token = container().operators.link(email)
+    out.print(f"{container().settings.public_url.rstrip('/')}/sign-in/{token}", markup=False)

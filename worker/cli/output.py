@@ -1,0 +1,59 @@
+"""How the command line speaks: tables for people, JSON for programs, one line for errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+AsJSON = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen, do nothing.")]
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value
+
+
+def as_json(value: object) -> str:
+    """One JSON text; times in ISO 8601."""
+    return json.dumps(value, default=_plain, ensure_ascii=False, sort_keys=True)
+
+
+def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json_: bool) -> None:
+    """A listing: JSON array, or a table of these columns."""
+    if as_json_:
+        print(as_json([dict(row) for row in rows]))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
+
+
+def ask(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be undone; a no ends with exit code 1."""
+    if not yes and not typer.confirm(question):
+        raise typer.Exit(1)

@@ -1,0 +1,69 @@
+"""`rosterd status`: the status page in a terminal."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+
+from worker.adapters.db.gauges import Snapshot
+from worker.cli.output import AsJSON, as_json, out
+from worker.cli.session import container
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("status")
+    def status(
+        watch: Annotated[bool, typer.Option("--watch", help="Until Ctrl-C.")] = False,
+        json_: AsJSON = False,
+    ) -> None:
+        """Per lane and connection: backlog, oldest age, retrying, waiting, held, dead."""
+        gauges = container().gauges
+        if json_:
+            print(as_json(asdict(gauges.snapshot())))
+        elif watch:
+            _watch()
+        else:
+            out.print(_view(gauges.snapshot()))
+
+
+def _watch() -> None:
+    gauges = container().gauges
+    try:
+        with Live(_view(gauges.snapshot()), console=out, refresh_per_second=2) as live:
+            while True:
+                time.sleep(1)
+                live.update(_view(gauges.snapshot()))
+    except KeyboardInterrupt:
+        return
+
+
+def _view(snapshot: Snapshot) -> Group:
+    table = Table("lane", "connection", "state", "events", "oldest", box=None, pad_edge=False)
+    for row in sorted(snapshot.backlog, key=lambda b: (b.lane, b.connection, b.state)):
+        table.add_row(row.lane, row.connection, row.state, str(row.count), f"{row.oldest:.0f} s")
+    late = max(snapshot.suspensions.values(), default=0.0)
+    suspension = f"oldest unapplied suspension: {late:.0f} s"
+    counts = (
+        f"to apply {snapshot.count('pending', 'retrying')}   waiting {snapshot.count('waiting')}   "
+        f"held {snapshot.count('held')}   dead {snapshot.count('dead')}   "
+        f"workers {snapshot.workers}"
+    )
+    lines = [
+        counts,
+        suspension if snapshot.suspensions else "no suspension waits",
+    ]
+    heard = [
+        f"{h.connection} ({h.source}) last heard {h.at:%Y-%m-%d %H:%M:%S} UTC"
+        if h.at
+        else f"{h.connection} ({h.source}) never heard"
+        for h in snapshot.heard
+    ]
+    return Group(*lines, table, *heard)

@@ -1,0 +1,88 @@
+"""`rosterd user`: people of an account."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from domain.connecting import check_address
+from domain.errors import UsageError
+from domain.model import PersonState, Role
+from worker.adapters.db.people_queries import find_people, person_story
+from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.session import actor, container, reading, setup
+
+app = typer.Typer(no_args_is_help=True, help="People, whoever made them.")
+
+COLUMNS = ["id", "email", "requested_email", "state", "managed", "external_id", "display_name"]
+
+
+@app.command("list")
+def list_(
+    account: Annotated[str | None, typer.Option()] = None,
+    email: Annotated[str | None, typer.Option(help="Exact address.")] = None,
+    state: Annotated[str | None, typer.Option()] = None,
+    limit: Annotated[int, typer.Option()] = 100,
+    json_: AsJSON = False,
+) -> None:
+    """People by account, address or state."""
+    if state is not None and state not in list(PersonState):
+        raise UsageError(f"--state {state!r}: one of {', '.join(PersonState)}")
+    with setup() as use:
+        account_id = use.account(account)["id"] if account else None
+    with reading() as connection:
+        rows = find_people(connection, account=account_id, email=email, state=state, limit=limit)
+    show(rows, COLUMNS, as_json_=json_)
+
+
+@app.command("show")
+def show_(person: str, json_: AsJSON = False) -> None:
+    """One person: what is, what the IdP wants, each feed's last word."""
+    with reading() as connection:
+        found = person_story(connection, person)
+    if json_:
+        print(as_json(found))
+        return
+    for key, value in found.items():
+        out.print(
+            f"{key:16} {as_json(value) if isinstance(value, dict | list) else value}", markup=False
+        )
+
+
+@app.command("add")
+def add(
+    account: Annotated[str, typer.Option()],
+    email: str,
+    role: Annotated[str, typer.Option()] = "member",
+    name: Annotated[str | None, typer.Option(help="Display name.")] = None,
+    json_: AsJSON = False,
+) -> None:
+    """A person whom no identity provider made; active at once."""
+    if role not in list(Role):
+        raise UsageError(f"--role {role!r}: one of {', '.join(Role)}")
+    address = check_address(email)
+    profile = {"display_name": name} if name else {}
+    with setup() as use:
+        found = use.account(account)
+        person = use.add_person(
+            found["id"], address, role=Role(role), state=PersonState.ACTIVE, profile=profile
+        )
+    if json_:
+        print(as_json({"id": person, "email": address}))
+        return
+    out.print(f"added: {person}")
+
+
+@app.command("accept")
+def accept(
+    person: str,
+    reason: Annotated[str, typer.Option(help="Why you vouch for it.")],
+    json_: AsJSON = False,
+) -> None:
+    """Accept for a person what they have open: an invitation or a change of address."""
+    after = container().members.vouch(person, actor=actor(), reason=reason)
+    if json_:
+        print(as_json({"id": after.id, "state": after.state.value, "email": after.email}))
+        return
+    out.print(f"{after.id} is {after.state.value}, address in force: {after.email}")

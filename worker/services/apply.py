@@ -1,0 +1,393 @@
+"""Apply a batch of events to the directory: decide one by one, in memory, under locks.
+
+One use case for every trigger: the drain calls it for a batch, SCIM for a single request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from domain.changes import (
+    AddMember,
+    Change,
+    DeleteGroup,
+    EdgeChange,
+    GroupChange,
+    PutGroup,
+    RemoveMember,
+    ReplaceMembers,
+    SuspendUser,
+    UserChange,
+    is_destructive,
+)
+from domain.decide import UserState, decide, settle
+from domain.decision import Decided, Decision
+from domain.groups import (
+    EdgeState,
+    decide_delete,
+    decide_edge,
+    decide_put,
+    decide_replace,
+    is_current,
+)
+from domain.inbox import Outcome, Reason, State
+from domain.keys import (
+    address_id,
+    edge_id,
+    group_id,
+    user_id,
+    when_free,
+    when_group_seen,
+    when_settled,
+    when_user_seen,
+)
+from domain.model import Edge, Group, Person, User
+from domain.ordering import standing
+from domain.policy import Policy, ScopeRule
+from domain.ports import Effect, Result
+from domain.record import say_scope
+from domain.values import HORIZON, Stamp
+from worker.services.world import (
+    BusyHolderError,
+    Work,
+    World,
+    counts_for_scope,
+    freed,
+    load,
+    members_of,
+)
+
+#: How long a claim to an address of somebody else waits before it dies (E8).
+ADDRESS_PATIENCE = timedelta(hours=24)
+#: How soon an event is tried again whose rival was being changed by another worker.
+BUSY_WAIT = timedelta(milliseconds=200)
+
+NewId = Callable[[], str]
+
+
+def apply_batch(
+    world: World, batch: Sequence[Work], *, now: datetime, new_id: NewId
+) -> list[Result]:
+    """Decide every event of the batch in order; the world's writes are then to be saved."""
+    applying = _Applying(world, now, new_id)
+    results = [applying.one(index, work) for index, work in enumerate(batch)]
+    return [applying.rung(index, result) for index, result in enumerate(results)]
+
+
+class _Applying:
+    """The events of one batch, one after the other, over one world."""
+
+    def __init__(self, world: World, now: datetime, new_id: NewId) -> None:
+        self._world = world
+        self._now = now
+        self._new_id = new_id
+        self._index = 0
+
+    def one(self, index: int, work: Work) -> Result:
+        """Decide one event whole: what is refused in it leaves only its suspension behind."""
+        self._index = index
+        event = work.event
+        if event.occurred_at < event.received_at - HORIZON:
+            return Result(
+                event,
+                State.DEAD,
+                Outcome.DEAD,
+                Reason.TOO_OLD,
+                f"happened at {event.occurred_at.isoformat()}, more than 30 days before receipt",
+            )
+        try:
+            decided = self._all_of(work)
+        except BusyHolderError:
+            return Result(
+                event, State.WAITING, None, Reason.ADDRESS_TAKEN, due_at=self._now + BUSY_WAIT
+            )
+        return self._result(work, decided)
+
+    def rung(self, index: int, result: Result) -> Result:
+        """Let an event that waits be tried at once if a later one of its batch stirred its key."""
+        is_stirred = any(self._world.touched.get(key, -1) > index for key in result.waits)
+        return replace(result, due_at=self._now) if is_stirred else result
+
+    def _all_of(self, work: Work) -> Decision:
+        with self._world.trial() as trial:
+            try:
+                decisions = [self._change(work, change) for change in work.changes]
+            except BusyHolderError:
+                trial.fail()
+                raise
+            refused = next((d for d in decisions if d.outcome is Outcome.DEAD), None)
+            if refused is not None and len(decisions) > 1:
+                trial.fail()
+        if refused is None or len(decisions) == 1:
+            return _strongest(decisions)
+        return replace(refused, applied_part=self._destructive_part(work))
+
+    def _destructive_part(self, work: Work) -> str | None:
+        """D10: a suspension or removal is applied even if the rest of its event is refused."""
+        applied = None
+        for change in work.changes:
+            if not is_destructive(change):
+                continue
+            part = (
+                SuspendUser(change.user)
+                if hasattr(change, "user") and not isinstance(change, RemoveMember)
+                else change
+            )
+            with self._world.trial() as trial:
+                decided = self._change(work, part)
+                if decided.outcome is Outcome.DEAD:
+                    trial.fail()
+                else:
+                    applied = "removal" if isinstance(change, RemoveMember) else "suspension"
+        return applied
+
+    def _change(self, work: Work, change: Change) -> Decision:
+        stamp = work.event.stamp
+        if isinstance(change, UserChange):
+            return self._user_change(work, change, stamp)
+        if isinstance(change, EdgeChange):
+            return self._edge_change(work, change, stamp)
+        return self._group_change(work, change, stamp)
+
+    # -- people ------------------------------------------------------------------------
+
+    def _user_change(self, work: Work, change: UserChange, stamp: Stamp) -> Decision:
+        state = self._state_of(work, user_id(work.policy.connection, change.user))
+        decision = decide(state, change, stamp=stamp, feed=work.event.feed, policy=work.policy)
+        if decision.user is not None:
+            self._put_user(work, state.user, decision)
+        return decision
+
+    def _state_of(self, work: Work, key: str) -> UserState:
+        world = self._world
+        user = world.users[key]
+        account = work.event.account
+        return UserState(
+            account=account,
+            user=user,
+            person=world.people[user.person] if user.person is not None else None,
+            pinned=world.people[user.pinned.person] if user.pinned is not None else None,
+            holder_of=lambda address: world.holder_of(account, address),
+            fresh_id=self._new_id(),
+            protected=world.protected,
+        )
+
+    def _put_user(self, work: Work, before: User, decision: Decision | Decided) -> None:
+        world = self._world
+        user = decision.user
+        if user is None:
+            return
+        key = user_id(user.connection, user.key)
+        if user != before:
+            world.put(world.users, world.writes.users, key, user)
+            world.touch(when_settled(key), self._index)
+        if user.person is not None and before.person is None:
+            world.touch(when_user_seen(key), self._index)
+        for former in decision.users:
+            self._unlink(*former)
+        for person in decision.people:
+            self._put_person(work, person)
+        for made in decision.made:
+            world.writes.decisions.append((work.event, key, made))
+
+    def _unlink(self, connection: str, key: str) -> None:
+        world = self._world
+        former = user_id(connection, key)
+        world.put(
+            world.users,
+            world.writes.users,
+            former,
+            replace(world.users[former], person=None, pinned=None),
+        )
+        world.touch(when_settled(former), self._index)
+
+    def _put_person(self, work: Work, person: Person) -> None:
+        world = self._world
+        before = world.people.get(person.id)
+        if before == person:
+            return
+        for key in freed(before, person):
+            world.touch(key, self._index)
+        world.put_person(person)
+        world.writes.effects.append(Effect(work.event, before, person))
+
+    # -- groups ------------------------------------------------------------------------
+
+    def _group_change(self, work: Work, change: GroupChange, stamp: Stamp) -> Decision:
+        world = self._world
+        key = group_id(work.policy.connection, change.group)
+        group = world.groups[key]
+        match change:
+            case PutGroup():
+                decision = decide_put(group, change, stamp=stamp, policy=work.policy)
+            case DeleteGroup():
+                decision = decide_delete(group, stamp=stamp)
+            case ReplaceMembers():
+                known = _all_edges(world, group)
+                decision = decide_replace(group, known, change.users, stamp=stamp)
+        if counts_for_scope(work.policy, change.group) and not isinstance(change, PutGroup):
+            self._rescope_group(work, group, change, stamp)
+        self._put_group(group, decision)
+        return decision
+
+    def _put_group(self, before: Group, decision: Decision) -> None:
+        world = self._world
+        after = decision.group
+        if after is not None and after != before:
+            key = group_id(after.connection, after.key)
+            world.put(world.groups, world.writes.groups, key, after)
+            if after.is_seen and not before.is_seen:
+                world.touch(when_group_seen(key), self._index)
+        for edge in decision.edges:
+            self._put_edge(edge)
+
+    def _put_edge(self, edge: Edge) -> None:
+        world = self._world
+        key = edge_id(edge.connection, edge.group, edge.user)
+        world.put(world.edges, world.writes.edges, key, edge)
+
+    def _rescope_group(
+        self, work: Work, group: Group, change: DeleteGroup | ReplaceMembers, stamp: Stamp
+    ) -> None:
+        """S1: everybody whom a deletion or replacement takes out of, or into, the scope."""
+        stays = set(change.users) if isinstance(change, ReplaceMembers) else set()
+        gone = {edge.user for edge in members_of(self._world, group)} - stays
+        for user in sorted(stays):
+            self._rescope(work, user, change.group, stamp, is_in=True)
+        for user in sorted(gone):
+            self._rescope(work, user, change.group, stamp, is_in=False)
+
+    def _rescope(self, work: Work, user: str, group: str, stamp: Stamp, *, is_in: bool) -> None:
+        """Record a scope word for a subject and settle anew who it is."""
+        key = user_id(work.policy.connection, user)
+        before = self._world.users[key]
+        facts = say_scope(
+            before.facts, ScopeRule.GROUPS, group, stamp, work.policy.scope, is_in=is_in
+        )
+        settled = settle(self._state_of(work, key), facts, policy=work.policy)
+        if isinstance(settled, Decided):
+            self._put_user(work, before, settled)
+
+    # -- memberships -------------------------------------------------------------------
+
+    def _edge_change(self, work: Work, change: EdgeChange, stamp: Stamp) -> Decision:
+        world = self._world
+        connection = work.policy.connection
+        group = world.groups[group_id(connection, change.group)]
+        known = world.edges.get(edge_id(connection, change.group, change.user))
+        if counts_for_scope(work.policy, change.group):
+            self._rescope_member(work, change, group, known, stamp)
+        user = world.users[user_id(connection, change.user)]
+        state = EdgeState(
+            group=group,
+            edge=known,
+            user_is_seen=user.person is not None,
+            user_out_of_scope=_out_of_scope(user, work.policy),
+        )
+        decision = decide_edge(state, change, stamp=stamp)
+        for edge in decision.edges:
+            self._put_edge(edge)
+        return decision
+
+    def _rescope_member(
+        self, work: Work, change: EdgeChange, group: Group, known: Edge | None, stamp: Stamp
+    ) -> None:
+        """S1: the word is kept even where the edge is superseded; a floor speaks after it."""
+        is_in = isinstance(change, AddMember)
+        self._rescope(work, change.user, change.group, stamp, is_in=is_in)
+        if stamp < group.floor:
+            still = is_current(known, group)
+            self._rescope(work, change.user, change.group, group.floor, is_in=still)
+
+    # -- results -----------------------------------------------------------------------
+
+    def _result(self, work: Work, decision: Decision) -> Result:
+        event = work.event
+        if decision.outcome is None:
+            return self._waiting(work, decision)
+        by = decision.superseded_by
+        return Result(
+            event,
+            State.DEAD if decision.outcome is Outcome.DEAD else State.ENDED,
+            decision.outcome,
+            decision.reason,
+            decision.detail,
+            superseded_by=by.event if by is not None else None,
+            applied_part=decision.applied_part,
+        )
+
+    def _waiting(self, work: Work, decision: Decision) -> Result:
+        """D1: waits visibly; a taken address has a deadline, an unseen end has none."""
+        event = work.event
+        keys = list(decision.unseen)
+        deadline = None
+        if decision.waits_for is not None:
+            address = address_id(event.account, decision.waits_for)
+            keys = [when_free(address), *self._subjects(work)]
+            deadline = (event.waiting_since or self._now) + ADDRESS_PATIENCE
+            if deadline <= self._now:
+                return self._given_up(work, decision)
+        return Result(
+            event,
+            State.WAITING,
+            None,
+            decision.reason,
+            decision.detail or f"{decision.waits_for} is taken",
+            due_at=deadline,
+            waits=tuple(keys),
+        )
+
+    def _subjects(self, work: Work) -> list[str]:
+        return [
+            when_settled(user_id(work.policy.connection, change.user))
+            for change in work.changes
+            if isinstance(change, UserChange)
+        ]
+
+    def _given_up(self, work: Work, decision: Decision) -> Result:
+        holder = self._world.holder_of(work.event.account, decision.waits_for or "")
+        who = "somebody else" if holder is None else f"person {holder.id}"
+        return Result(
+            work.event,
+            State.DEAD,
+            Outcome.DEAD,
+            Reason.ADDRESS_TAKEN,
+            f"{decision.waits_for} has belonged to {who} for 24 hours",
+        )
+
+
+def _all_edges(world: World, group: Group) -> list[Edge]:
+    known = {edge_id(e.connection, e.group, e.user): e for e in world.store.edges_of(group)}
+    known.update({k: e for k, e in world.edges.items() if k in known or _belongs(e, group)})
+    return list(known.values())
+
+
+def _belongs(edge: Edge, group: Group) -> bool:
+    return edge.connection == group.connection and edge.group == group.key
+
+
+def _out_of_scope(user: User, policy: Policy) -> Reason | None:
+    """Why a described subject has no person, if that is why."""
+    if user.person is not None or not user.facts.is_described:
+        return None
+    stands = standing(user.facts, policy.scope)
+    if stands.was_in_scope:
+        return None
+    return Reason.GUEST if stands.is_guest else Reason.OUT_OF_SCOPE
+
+
+#: Of several changes of one event the first of these names its outcome.
+_STRENGTH = (None, Outcome.APPLIED, Outcome.UNCHANGED, Outcome.IGNORED, Outcome.SUPERSEDED)
+
+
+def _strongest(decisions: Sequence[Decision]) -> Decision:
+    """The decision that names the outcome of an event with several changes (D15)."""
+    dead = [d for d in decisions if d.outcome is Outcome.DEAD]
+    if dead:
+        return dead[0]
+    return min(decisions, key=lambda d: _STRENGTH.index(d.outcome))
+
+
+__all__ = ["NewId", "Work", "apply_batch", "load"]

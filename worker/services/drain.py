@@ -1,0 +1,250 @@
+"""Drain a lane of one kind of event: claim, parse, decide, write, one commit a batch (D5-D8)."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from hashlib import sha256
+
+from domain.inbox import Kind, Outcome, Reason, State
+from domain.policy import Policy
+from domain.ports import (
+    ClaimedEvent,
+    DrainWork,
+    Effect,
+    InfrastructureError,
+    Parsed,
+    Result,
+    Source,
+    UnparseableError,
+)
+from domain.retry import TROUBLED_BATCH, GiveUp, RetryPolicy, decide_retry
+from worker.services.apply import apply_batch
+from worker.services.world import Work, load
+
+#: Conflicting transactions are tried again at once this often (RELIABILITY F24).
+CONFLICT_TRIES = 4
+
+Report = Callable[[str, Mapping[str, object]], None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a drain did, in the words that its task returns."""
+
+    claimed: int = 0
+    applied: int = 0
+    unchanged: int = 0
+    superseded: int = 0
+    ignored: int = 0
+    waiting: int = 0
+    retrying: int = 0
+    dead: int = 0
+
+    def count(self, results: Sequence[Result]) -> None:
+        """Add the results of a committed batch."""
+        self.claimed += len(results)
+        for result in results:
+            name = result.outcome or result.state
+            setattr(self, name.value, getattr(self, name.value) + 1)
+
+    def as_dict(self) -> dict[str, int]:
+        """For the task's return value."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """One worker's way of emptying lanes. `works` opens a unit of work; `after` hears results."""
+
+    works: Callable[[], AbstractContextManager[DrainWork]]
+    source_named: Callable[[str], Source]
+    new_id: Callable[[], str]
+    random: Callable[[], float]
+    monotonic: Callable[[], float]
+    report: Report
+    after: Callable[[DrainWork, Sequence[Result]], None]
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    batch_size: int = 500
+
+    def run(self, *, lane: str, kind: Kind, budget: timedelta) -> tuple[Tally, bool]:
+        """Drain until empty or the budget is spent; whether anything may be left."""
+        tally = Tally()
+        deadline = self.monotonic() + budget.total_seconds()
+        for troubled in (False, True):
+            while True:
+                claimed = self._batch(tally, lane, kind, troubled=troubled)
+                if claimed == 0:
+                    break
+                if self.monotonic() >= deadline:
+                    return tally, True
+        return tally, False
+
+    def _batch(self, tally: Tally, lane: str, kind: Kind, *, troubled: bool) -> int:
+        """One batch, or what bisecting it came to; how many events it claimed."""
+        limit = TROUBLED_BATCH if troubled else self.batch_size
+        claimed: list[ClaimedEvent] = []
+        try:
+            results = self._attempt(
+                lambda work: work.claim(lane=lane, kind=kind, limit=limit, troubled=troubled),
+                claimed,
+            )
+        except InfrastructureError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever breaks a batch is narrowed down
+            self.report("batch_broke", {"size": len(claimed), "error": repr(error)})
+            results = self._bisect(claimed, error)
+        tally.count(results)
+        return len(results)
+
+    def _attempt(
+        self, claim: Callable[[DrainWork], list[ClaimedEvent]], claimed: list[ClaimedEvent]
+    ) -> list[Result]:
+        """Claim and apply in one transaction; conflicts with others are tried again (F24)."""
+        for tried in range(CONFLICT_TRIES):
+            claimed.clear()
+            try:
+                with self.works() as work:
+                    claimed += claim(work)
+                    return self._apply(work, claimed)
+            except InfrastructureError as error:
+                if not error.is_conflict or tried == CONFLICT_TRIES - 1:
+                    raise
+                self.report("transactions_met", {"tried": tried + 1})
+        raise AssertionError("unreachable")
+
+    def _apply(self, work: DrainWork, events: Sequence[ClaimedEvent]) -> list[Result]:
+        if not events:
+            return []
+        results, batch = self._parse(work, events)
+        world = load(work.directory, batch)
+        results += apply_batch(world, batch, now=work.now, new_id=self.new_id)
+        work.save(world.writes)
+        work.directory.wake(world.touched.keys())
+        work.finish(results)
+        work.commit()
+        self.after(work, results)
+        return results
+
+    def predict(self, ids: Sequence[int]) -> tuple[list[Result], list[Effect]]:
+        """What would become of these events now: decided for real, then rolled back (G8)."""
+        with self.works() as work:
+            work.reopen(ids)
+            results, batch = self._parse(work, work.retake(ids))
+            world = load(work.directory, batch)
+            results += apply_batch(world, batch, now=work.now, new_id=self.new_id)
+            return results, list(world.writes.effects)
+
+    def _parse(
+        self, work: DrainWork, events: Sequence[ClaimedEvent]
+    ) -> tuple[list[Result], list[Work]]:
+        """Raw bytes to changes, event by event; a bad one is a dead letter of its own."""
+        policies = work.policies(events)
+        sources = {feed: self.source_named(name) for feed, name in work.sources(events).items()}
+        bodies = work.bodies(events)
+        documents: dict[int, object] = {}
+        done: list[Result] = []
+        batch: list[Work] = []
+        for event in events:
+            source = sources[event.feed]
+            try:
+                if event.delivery not in documents:
+                    documents[event.delivery] = source.read(bodies[event.delivery])
+                parsed = source.parse(documents[event.delivery], event.ordinal)
+            except UnparseableError as error:
+                done.append(_unparseable(event, error))
+                continue
+            if parsed.changes:
+                policy = _policy_for(policies[event.connection], source)
+                batch.append(Work(event, parsed.changes, policy))
+            else:
+                done.append(_asks_nothing(event, parsed))
+        return done, batch
+
+    def _bisect(self, events: Sequence[ClaimedEvent], error: Exception) -> list[Result]:
+        """D8: halve until only the guilty one pays, by connection first."""
+        if len(events) <= 1:
+            return [self._failed(event, error) for event in events]
+        results: list[Result] = []
+        for half in _halves(events):
+            ids = [event.id for event in half]
+            try:
+                results += self._attempt(lambda work, ids=ids: work.retake(ids), [])  # type: ignore[misc]
+            except InfrastructureError:
+                raise
+            except Exception as narrower:  # noqa: BLE001 - narrowed down further
+                results += self._bisect(half, narrower)
+        return results
+
+    def _failed(self, event: ClaimedEvent, error: Exception) -> Result:
+        """The guilty event alone: a retry by policy, or a dead letter."""
+        with self.works() as work:
+            mine = work.retake([event.id])
+            results = [self._next_try(work, found, error) for found in mine]
+            work.finish(results)
+            work.commit()
+            self.after(work, results)
+        return results[0] if results else Result(event, State.RETRYING, attempts=event.attempts)
+
+    def _next_try(self, work: DrainWork, event: ClaimedEvent, error: Exception) -> Result:
+        tried = event.attempts + 1
+        verdict = decide_retry(policy=self.retry, attempts=tried, random=self.random)
+        detail = f"{type(error).__name__}: {error}"
+        place = traceback.extract_tb(error.__traceback__)[-1:] if error.__traceback__ else []
+        mark = sha256(f"{type(error).__name__}{[(f.name, f.lineno) for f in place]}".encode())
+        if isinstance(verdict, GiveUp):
+            return Result(
+                event,
+                State.DEAD,
+                Outcome.DEAD,
+                Reason.ERROR,
+                detail,
+                attempts=tried,
+                fingerprint=f"error:{type(error).__name__}:{mark.hexdigest()[:8]}",
+            )
+        return Result(
+            event,
+            State.RETRYING,
+            None,
+            Reason.ERROR,
+            detail,
+            due_at=work.now + verdict.wait,
+            attempts=tried,
+        )
+
+
+def _halves(events: Sequence[ClaimedEvent]) -> list[Sequence[ClaimedEvent]]:
+    """By connection if there are several, else in the middle."""
+    connections = sorted({event.connection for event in events})
+    if len(connections) > 1:
+        some = set(connections[: len(connections) // 2])
+        return [
+            [e for e in events if e.connection in some],
+            [e for e in events if e.connection not in some],
+        ]
+    middle = len(events) // 2
+    return [events[:middle], events[middle:]]
+
+
+def _unparseable(event: ClaimedEvent, error: UnparseableError) -> Result:
+    return Result(
+        event,
+        State.DEAD,
+        Outcome.DEAD,
+        Reason.UNPARSEABLE,
+        str(error),
+        fingerprint=f"unparseable:{event.type}:{error.place}",
+    )
+
+
+def _asks_nothing(event: ClaimedEvent, parsed: Parsed) -> Result:
+    reason = parsed.ignored or Reason.NO_DIRECTORY_CHANGE
+    return Result(event, State.ENDED, Outcome.IGNORED, reason, f"type {event.type}")
+
+
+def _policy_for(policy: Policy, source: Source) -> Policy:
+    """U8: reading back concerns only feeds that prove themselves by a static secret."""
+    return policy if source.has_static_secret else replace(policy, let_in=True)

@@ -1,0 +1,50 @@
+"""The sweep: ring whatever is due, so that a lost message costs one interval at most (G6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.inbox import Kind, Lane
+from domain.ports import Ringer
+
+
+class Sweeper(Protocol):
+    """What the sweep needs of the database."""
+
+    def heartbeat(self, lanes: Sequence[str]) -> None:
+        """Say that this worker lives."""
+        ...
+
+    def sweep(self) -> list[tuple[Kind, Lane]] | None:
+        """Repair lost batches; what is due, by kind and lane. None: somebody else sweeps."""
+        ...
+
+    def notices_due(self) -> bool:
+        """Whether any mail waits to be sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One pass: repair, then ring. It is silent unless there is something to do."""
+
+    sweeper: Sweeper
+    ringer: Ringer
+    ring_notices: Callable[[], None]
+
+    def beat(self, *, lanes: Sequence[str]) -> None:
+        """This worker lives."""
+        self.sweeper.heartbeat(lanes)
+
+    def run(self) -> dict[str, int]:
+        """Ring for all that is due."""
+        due = self.sweeper.sweep()
+        if due is None:
+            return {"rung": 0, "busy": 1}
+        for kind, lane in due:
+            self.ringer.ring(kind, lane.value, connection="", event_ids=())
+        if self.sweeper.notices_due():
+            self.ring_notices()
+        return {"rung": len(due), "busy": 0}

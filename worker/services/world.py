@@ -1,0 +1,292 @@
+"""The part of the directory that one batch touches: loaded and locked once, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.changes import (
+    AddMember,
+    AssignUser,
+    Change,
+    ChangeEmail,
+    DeleteGroup,
+    EdgeChange,
+    GroupChange,
+    ProvisionUser,
+    PutGroup,
+    RemoveMember,
+    ReplaceMembers,
+)
+from domain.groups import is_current
+from domain.keys import address_id, edge_id, group_id, user_id, when_free
+from domain.model import Edge, Group, Person, PersonState, User
+from domain.policy import Policy, ScopeRule
+from domain.ports import ClaimedEvent, DirectoryStore, Writes
+from domain.values import normalise_address
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One event with what it asks for and under which policy."""
+
+    event: ClaimedEvent
+    changes: tuple[Change, ...]
+    policy: Policy
+
+
+class BusyHolderError(Exception):
+    """The holder of a wanted address is being changed by somebody else right now."""
+
+
+@dataclass(slots=True)
+class World:
+    """Values by id, as they become while the events of a batch are decided one by one.
+
+    `touched` remembers at which event a wait key was last stirred.
+    """
+
+    store: DirectoryStore
+    users: dict[str, User] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    edges: dict[str, Edge] = field(default_factory=dict)
+    addresses: dict[str, str | None] = field(default_factory=dict)
+    protected: frozenset[str] = frozenset()
+    writes: Writes = field(default_factory=Writes)
+    touched: dict[str, int] = field(default_factory=dict)
+    _journal: list[tuple[dict[str, Any], str, Any]] = field(default_factory=list)
+
+    def put(self, values: dict[str, Any], written: dict[str, Any], key: str, value: Any) -> None:
+        """Set a value and mark it to be written; undone if the event is refused."""
+        self._journal.append((values, key, values.get(key, _ABSENT)))
+        self._journal.append((written, key, written.get(key, _ABSENT)))
+        values[key] = value
+        written[key] = value
+
+    @contextmanager
+    def trial(self) -> Iterator[_Trial]:
+        """Everything put inside is undone if the trial is told to fail."""
+        self._journal.clear()
+        marks = (len(self.writes.effects), len(self.writes.decisions), dict(self.touched))
+        trial = _Trial()
+        try:
+            yield trial
+        finally:
+            if trial.has_failed:
+                self._undo(marks)
+
+    def _undo(self, marks: tuple[int, int, dict[str, int]]) -> None:
+        for values, key, before in reversed(self._journal):
+            if before is _ABSENT:
+                values.pop(key, None)
+            else:
+                values[key] = before
+        del self.writes.effects[marks[0] :]
+        del self.writes.decisions[marks[1] :]
+        self.touched = marks[2]
+
+    def touch(self, key: str, index: int) -> None:
+        """Note that what waits for this key should be tried again."""
+        self.touched[key] = index
+
+    def holder_of(self, account: str, address: str) -> Person | None:
+        """Who holds a normalised address; raises BusyHolderError where that is in flux."""
+        key = address_id(account, address)
+        if key not in self.addresses:
+            raise BusyHolderError
+        person = self.addresses[key]
+        if person is None:
+            return None
+        holder = self.people.get(person)
+        if holder is None:
+            raise BusyHolderError
+        return holder
+
+    def put_person(self, person: Person) -> None:
+        """Set a person and move the addresses that follow from it."""
+        before = self.people.get(person.id)
+        self.put(self.people, self.writes.people, person.id, person)
+        had = addresses_of(before) if before is not None else set()
+        has = addresses_of(person)
+        for key in sorted(had - has):
+            if self.addresses.get(key, person.id) == person.id:
+                self.put(self.addresses, self.writes.addresses, key, None)
+        for key in sorted(has - had):
+            self.put(self.addresses, self.writes.addresses, key, person.id)
+
+
+@dataclass(slots=True)
+class _Trial:
+    has_failed: bool = False
+
+    def fail(self) -> None:
+        """Undo what was put since the trial began."""
+        self.has_failed = True
+
+
+def addresses_of(person: Person) -> set[str]:
+    """Ids of the addresses that a person occupies: in force and pending (E8)."""
+    if not person.has_address or person.state is PersonState.WITHDRAWN:
+        return set()
+    taken = {address_id(person.account, person.email)}
+    if person.pending is not None:
+        taken.add(address_id(person.account, person.pending))
+    return taken
+
+
+def load(store: DirectoryStore, batch: Collection[Work]) -> World:
+    """Lock and read all that the batch can touch, in the order of D5."""
+    world = World(store=store)
+    accounts = {work.policy.connection: work.event.account for work in batch}
+    store.lock_owners(set(accounts.values()))
+    _load_groups(world, batch, accounts)
+    _load_users(world, batch, accounts)
+    _load_addresses(world, batch, accounts)
+    world.protected = store.protected(set(accounts.values()))
+    _load_edges(world, batch)
+    return world
+
+
+def _load_groups(world: World, batch: Iterable[Work], accounts: Mapping[str, str]) -> None:
+    shared: dict[str, Group] = {}
+    exclusive: dict[str, Group] = {}
+    for work in batch:
+        for change in work.changes:
+            if isinstance(change, EdgeChange):
+                group = Group(work.policy.connection, change.group)
+                shared[group_id(group.connection, group.key)] = group
+            elif isinstance(change, GroupChange):
+                group = Group(work.policy.connection, change.group)
+                exclusive[group_id(group.connection, group.key)] = group
+    if shared or exclusive:
+        world.groups = world.store.lock_groups(shared, exclusive, accounts)
+
+
+def _load_users(world: World, batch: Iterable[Work], accounts: Mapping[str, str]) -> None:
+    missing: dict[str, User] = {}
+    for work in batch:
+        for key in _users_of(world, work):
+            missing[user_id(work.policy.connection, key)] = User(work.policy.connection, key)
+    if missing:
+        world.users = world.store.lock_users(missing, accounts)
+
+
+def _users_of(world: World, work: Work) -> set[str]:
+    """Whom an event can touch; a whole group only where the scope hangs on it (S1)."""
+    keys: set[str] = set()
+    for change in work.changes:
+        if isinstance(change, PutGroup):
+            continue
+        if not isinstance(change, DeleteGroup | ReplaceMembers):
+            keys.add(change.user)
+        elif counts_for_scope(work.policy, change.group):
+            group = world.groups[group_id(work.policy.connection, change.group)]
+            keys.update(edge.user for edge in world.store.edges_of(group))
+            keys.update(change.users if isinstance(change, ReplaceMembers) else ())
+    return keys
+
+
+def counts_for_scope(policy: Policy, group: str) -> bool:
+    """Whether membership of this group decides who is provisioned (S1)."""
+    return policy.scope.rule is ScopeRule.GROUPS and group in policy.scope.keys
+
+
+def _load_addresses(world: World, batch: Iterable[Work], accounts: Mapping[str, str]) -> None:
+    own = {user.person for user in world.users.values()}
+    own |= {user.pinned.person for user in world.users.values() if user.pinned is not None}
+    world.people = world.store.people({person for person in own if person is not None})
+    wanted = _wanted_addresses(world, batch, accounts)
+    if not wanted:
+        return
+    world.addresses = world.store.lock_addresses(wanted)
+    held_by = {p for p in world.addresses.values() if p is not None and p not in world.people}
+    if held_by:
+        _load_holders(world, held_by)
+    for key, person in world.addresses.items():
+        if person is None:
+            world.writes.addresses[key] = None
+
+
+def _load_holders(world: World, ids: Collection[str]) -> None:
+    """Holders from outside the batch, with their subjects; a busy one is left out."""
+    holders = world.store.people(ids)
+    subjects = {
+        user_id(p.connection, p.user): p.id
+        for p in holders.values()
+        if p.connection is not None and p.user is not None
+    }
+    unknown = [key for key in subjects if key not in world.users]
+    world.users.update(world.store.try_users(unknown))
+    current = world.store.people(ids)
+    for person in current.values():
+        subject = None
+        if person.connection is not None and person.user is not None:
+            subject = user_id(person.connection, person.user)
+        if subject is None or subject in world.users:
+            world.people[person.id] = person
+
+
+def _wanted_addresses(world: World, batch: Iterable[Work], accounts: Mapping[str, str]) -> set[str]:
+    """Every address that a decision of this batch may ask the holder of."""
+    wanted: set[str] = set()
+    for user in world.users.values():
+        person = world.people.get(user.person or "")
+        for word in user.facts.emails[-1:]:
+            if person is None or _differs(person, str(word.value)):
+                wanted.add(address_id(accounts[user.connection], str(word.value)))
+    told: dict[str, int] = {}
+    emails: list[tuple[str, str, str]] = []
+    for work in batch:
+        for change in work.changes:
+            if isinstance(change, ProvisionUser | ChangeEmail | AssignUser) and change.email:
+                key = user_id(work.policy.connection, change.user)
+                told[key] = told.get(key, 0) + 1
+                emails.append((key, work.event.account, change.email))
+    for key, account, email in emails:
+        person = world.people.get(world.users[key].person or "")
+        if person is None or told[key] > 1 or _differs(person, email):
+            wanted.add(address_id(account, email))
+    return wanted
+
+
+def _differs(person: Person, address: str) -> bool:
+    return normalise_address(person.email) != normalise_address(address)
+
+
+def _load_edges(world: World, batch: Iterable[Work]) -> None:
+    ids = {
+        edge_id(work.policy.connection, change.group, change.user)
+        for work in batch
+        for change in work.changes
+        if isinstance(change, AddMember | RemoveMember)
+    }
+    if ids:
+        world.edges = world.store.edges(ids)
+
+
+def freed(before: Person | None, after: Person) -> set[str]:
+    """Wait keys of addresses that may be claimed now: given up, or their holder is out."""
+    if before is None:
+        return set()
+    keys = addresses_of(before) - addresses_of(after)
+    if after.is_suspended and not before.is_suspended:
+        keys |= addresses_of(after)
+    return {when_free(key) for key in keys}
+
+
+def members_of(world: World, group: Group) -> list[Edge]:
+    """Edges whose newest word is "member", the batch's own changes included."""
+    known = {edge_id(e.connection, e.group, e.user): e for e in world.store.edges_of(group)}
+    known.update(
+        {
+            key: edge
+            for key, edge in world.edges.items()
+            if edge.connection == group.connection and edge.group == group.key
+        }
+    )
+    return [edge for edge in known.values() if is_current(edge, group) or edge.stamp > group.floor]

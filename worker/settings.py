@@ -1,0 +1,130 @@
+"""Settings from the environment (prefix ROSTERD_) and a .env file; every problem at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+#: Where `rosterd up` leaves its address for the other commands.
+PUBLIC_URL_FILE = "public_url"
+#: How a worker command tells its pool children which lanes are theirs.
+LANES_VARIABLE = "ROSTERD_WORKER_LANES"
+
+
+class SettingsError(Exception):
+    """The environment holds values that make no sense; the message lists all of them."""
+
+
+class Settings(BaseSettings):
+    """Everything a process can be told. Secrets are never printed.
+
+    data_dir: embedded database, broker and generated keys, for whatever has no URL of its own.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="ROSTERD_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Path(".rosterd")
+    database_url: SecretStr | None = None
+    broker_url: SecretStr | None = None
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    given_public_url: str | None = Field(None, validation_alias="ROSTERD_PUBLIC_URL")
+    smtp_url: SecretStr | None = None
+    mail_from: str = "rosterd <rosterd@localhost>"
+    log_format: str = Field("auto", pattern="^(auto|json|console)$")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    max_body_bytes: int = Field(1024 * 1024, ge=1024)
+    retention_days: int = Field(30, ge=1)
+    sweep_seconds: float = Field(5.0, ge=0.1, le=300)
+    batch_size: int = Field(500, ge=1, le=5000)
+    link_days: float = Field(14, gt=0)
+    feed_cache_seconds: float = Field(2.0, ge=0)
+    metrics_token: SecretStr | None = None
+
+    @field_validator("secret_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return (
+            tuple(k.strip() for k in value.split(",") if k.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @property
+    def public_url(self) -> str:
+        """How the world reaches the web process; `rosterd up` leaves it in the data directory."""
+        told = self.data_dir / PUBLIC_URL_FILE
+        if self.given_public_url is not None:
+            return self.given_public_url
+        return told.read_text().strip() if told.exists() else "http://127.0.0.1:8080"
+
+    @property
+    def is_embedded_database(self) -> bool:
+        """Whether SQLite in the data directory is used."""
+        return self.database_url is None
+
+    @property
+    def is_embedded_broker(self) -> bool:
+        """Whether Valkey on a Unix socket is used."""
+        return self.broker_url is None
+
+    @property
+    def database(self) -> str:
+        """URL of the database, the embedded one if none is given."""
+        if self.database_url is not None:
+            return _with_driver(self.database_url.get_secret_value())
+        return f"sqlite:///{self.data_dir.resolve() / 'rosterd.db'}"
+
+    @property
+    def broker_socket(self) -> Path:
+        """Socket of the embedded broker: a short path of its own, for its owner only."""
+        name = hashlib.sha256(str(self.data_dir.resolve()).encode()).hexdigest()[:10]
+        return Path(tempfile.gettempdir()) / f"rosterd-{os.getuid()}-{name}" / "valkey.sock"
+
+    @property
+    def broker(self) -> str:
+        """URL of the broker, the embedded one if none is given."""
+        if self.broker_url is not None:
+            return self.broker_url.get_secret_value()
+        return f"redis+socket://{self.broker_socket}"
+
+    @property
+    def effective_batch_size(self) -> int:
+        """SQLite has one writer: shorter batches let others in (D14)."""
+        return (
+            self.batch_size if not self.database.startswith("sqlite") else min(self.batch_size, 100)
+        )
+
+    @property
+    def link_life(self) -> timedelta:
+        """How long a member's link is good for (E6)."""
+        return timedelta(days=self.link_days)
+
+
+def _with_driver(url: str) -> str:
+    """Psycopg 3 is the driver, however the URL spells PostgreSQL."""
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings of this process; raises SettingsError with one line per problem."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [
+            f"ROSTERD_{str(problem['loc'][0]).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False)
+        ]
+        raise SettingsError("\n".join(lines)) from error

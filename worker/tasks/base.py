@@ -1,0 +1,78 @@
+"""One typed way to declare a task: arguments checked, logs bound, nothing scheduled in a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.inbox import Kind, Lane
+from domain.ports import InfrastructureError
+from worker.tasks.process import container
+
+#: A drain yields to other tasks after this long, and rings again if anything is left (D11).
+BUDGET = timedelta(seconds=2)
+
+
+class Ring(BaseModel):
+    """What a ring says; unknown members are ignored so that versions can overlap."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    connection: str = ""
+    count: int = Field(0, ge=0)
+    event_ids: tuple[int, ...] = ()
+    traceparent: str | None = None
+
+
+def register(app: Celery, name: str, run: Callable[[str, Ring], dict[str, int]]) -> None:
+    """Register a task under an explicit name; its queue is the lane that rings it."""
+
+    def task(self: Any, **arguments: Any) -> dict[str, int]:
+        lane = (self.request.delivery_info or {}).get("routing_key") or Lane.STANDARD.value
+        structlog.contextvars.bind_contextvars(task=name, task_id=self.request.id, lane=lane)
+        try:
+            return run(lane, Ring.model_validate(arguments))
+        except InfrastructureError as error:
+            # Rolled back; the rows are as they were and the sweep rings them again (F23).
+            container().log.warning("task_postponed", why=str(error))
+            return {"postponed": 1}
+        except SoftTimeLimitExceeded:
+            container().log.warning("task_cut_short", why="soft time limit")
+            return {"postponed": 1}
+        finally:
+            structlog.contextvars.clear_contextvars()
+
+    task.__name__ = name.replace(".", "_")
+    app.task(task, bind=True, name=name, ignore_result=True, acks_late=True)
+
+
+def drain(kind: Kind) -> Callable[[str, Ring], dict[str, int]]:
+    """The body of every task of events: empty what is urgent, then this kind in this lane."""
+
+    def run(lane: str, _ring: Ring) -> dict[str, int]:
+        parts = container()
+        if lane != Lane.URGENT.value:
+            drain_urgent()
+        tally, is_more = parts.drain.run(lane=lane, kind=kind, budget=BUDGET)
+        if is_more:
+            parts.ringer.ring(kind, lane, connection="", event_ids=())
+        if tally.applied:
+            parts.ring_notices()
+        if tally.claimed:
+            parts.log.info("drained", kind=kind.value, **tally.as_dict())
+        return tally.as_dict()
+
+    return run
+
+
+def drain_urgent() -> None:
+    """Whatever is urgent goes first, in every drain of every worker (D10)."""
+    parts = container()
+    for kind in parts.urgent_kinds():
+        parts.drain.run(lane=Lane.URGENT.value, kind=kind, budget=BUDGET)

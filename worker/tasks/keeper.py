@@ -1,0 +1,62 @@
+"""The keeper: in every pool child, heals what lost rings and lost brokers leave behind (G6).
+
+It needs no broker and no queued job: it sweeps under an advisory lock, and where the broker
+does not take rings it drains by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from datetime import timedelta
+
+from domain.inbox import Kind, Lane
+from domain.ports import InfrastructureError
+from worker.bootstrap import Container
+from worker.settings import LANES_VARIABLE
+
+BUDGET = timedelta(seconds=2)
+
+
+class Keeper:
+    """A thread that beats every sweep interval until the process ends."""
+
+    def __init__(self, parts: Container) -> None:
+        self._parts = parts
+        self._lanes = os.environ.get(LANES_VARIABLE, "urgent,standard,bulk").split(",")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to keep house."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End with the process."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        interval = self._parts.settings.sweep_seconds
+        while not self._stop.wait(interval * random.uniform(0.8, 1.2)):  # noqa: S311 - jitter
+            try:
+                self._beat()
+            except InfrastructureError as error:
+                self._parts.log.warning("keeper_postponed", why=str(error))
+            except Exception:
+                self._parts.log.exception("keeper_failed")
+
+    def _beat(self) -> None:
+        self._parts.sweep.beat(lanes=self._lanes)
+        self._parts.sweep.run()
+        if not self._parts.is_broker_answering():
+            self._drain_alone()
+
+    def _drain_alone(self) -> None:
+        """Without a broker the tables are polled: urgent first, in every worker (D10)."""
+        for lane in Lane:
+            if lane.value not in self._lanes and lane is not Lane.URGENT:
+                continue
+            for kind in Kind:
+                self._parts.drain.run(lane=lane.value, kind=kind, budget=BUDGET)
+        self._parts.notify.run()

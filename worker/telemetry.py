@@ -1,0 +1,60 @@
+"""Metrics that this process counts itself; gauges of state come from SQL (queries)."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+REGISTRY = CollectorRegistry()
+
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+RECEIVED = Counter(
+    "rosterd_events_received",
+    "Events and refused requests by source and result.",
+    ["source", "result"],
+    registry=REGISTRY,
+)
+ACK_LATENCY = Histogram(
+    "rosterd_ack_latency_seconds",
+    "From the last byte of a request to its answer.",
+    ["source"],
+    buckets=LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+TASK_EVENTS = Counter(
+    "rosterd_task_events",
+    "Events by the task that worked on them and what became of them.",
+    ["task", "outcome"],
+    registry=REGISTRY,
+)
+ATTEMPTS = Counter(
+    "rosterd_attempts",
+    "Attempts by outcome and reason.",
+    ["outcome", "reason"],
+    registry=REGISTRY,
+)
+APPLY_LATENCY = Histogram(
+    "rosterd_apply_latency_seconds",
+    "From receipt to the commit that applied the event.",
+    ["lane"],
+    buckets=LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+BATCH_SIZE = Histogram(
+    "rosterd_batch_size",
+    "Events in one committed batch.",
+    buckets=(1, 5, 10, 25, 50, 100, 250, 500, 1000, 5000),
+    registry=REGISTRY,
+)
+RINGS = Counter(
+    "rosterd_rings",
+    "Rings sent to the broker by result.",
+    ["result"],
+    registry=REGISTRY,
+)
+BUGS = Counter(
+    "rosterd_invariant_violations",
+    "Things that cannot happen: broken batches and groups.",
+    ["kind"],
+    registry=REGISTRY,
+)

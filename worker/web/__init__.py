@@ -1,0 +1,1 @@
+"""HTTP: identity providers' hooks, members' pages, the operators' page, machines' probes."""

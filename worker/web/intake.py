@@ -1,0 +1,119 @@
+"""The web process's side of ingest: feeds remembered for a moment, counts flushed, rings rung."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Sequence
+
+from domain.inbox import Kind, lane_of
+from domain.intake import FeedView, StoredEvent, Submission
+from domain.ports import InfrastructureError
+from worker import telemetry
+from worker.adapters.db.engine import translated
+from worker.adapters.db.ingest import GroupCommitter, Stored, count_receipts
+from worker.adapters.db.setup import feed_view
+from worker.bootstrap import Container
+
+#: Feeds remembered at most, unknown ones included: a scan must not fill the memory.
+REMEMBERED = 10_000
+FLUSH_SECONDS = 1.0
+
+
+class Intake:
+    """Everything that a hook request passes through after its body was read."""
+
+    def __init__(self, parts: Container) -> None:
+        self._parts = parts
+        self._feeds: OrderedDict[str, tuple[float, FeedView | None]] = OrderedDict()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._committer = GroupCommitter(
+            parts.database, parts.vault, committed=self._ring, report=parts.report
+        )
+        self._flusher = threading.Thread(target=self._flush_often, name="counts", daemon=True)
+
+    def start(self) -> None:
+        """Begin to commit and to count."""
+        self._committer.start()
+        self._flusher.start()
+
+    def stop(self) -> None:
+        """Commit what was taken in, then let go."""
+        self._committer.stop()
+        self._stop.set()
+        self._flusher.join(timeout=5)
+        self._parts.ringer.stop()
+
+    def feed(self, feed: str) -> FeedView | None:
+        """A feed by id, at most a moment old; raises InfrastructureError. Blocks."""
+        now = time.monotonic()
+        with self._lock:
+            known = self._feeds.get(feed)
+        if known is not None and known[0] > now:
+            return known[1]
+        with translated(), self._parts.database.read() as connection:
+            view = feed_view(connection, self._parts.vault, feed)
+        keep = self._parts.settings.feed_cache_seconds if view is not None else 0.5
+        with self._lock:
+            self._feeds[feed] = (now + keep, view)
+            self._feeds.move_to_end(feed)
+            while len(self._feeds) > REMEMBERED:
+                self._feeds.popitem(last=False)
+        return view
+
+    def remembered(self, feed: str) -> FeedView | None:
+        """A feed that needs no look at the database, or None."""
+        known = self._feeds.get(feed)
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
+    async def store(self, submission: Submission) -> Stored:
+        """Wait until the delivery is durable; raises InfrastructureError."""
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Stored] = loop.create_future()
+
+        def answer(result: Stored | BaseException) -> None:
+            if waiting.done():
+                return
+            if isinstance(result, BaseException):
+                waiting.set_exception(result)
+            else:
+                waiting.set_result(result)
+
+        def done(result: Stored | BaseException) -> None:
+            loop.call_soon_threadsafe(answer, result)
+
+        self._committer.submit(submission, done)
+        return await waiting
+
+    def count(self, feed: str, source: str, result: str, times: int = 1) -> None:
+        """Count a result for the feed's minute and for the process's metrics."""
+        telemetry.RECEIVED.labels(source, result).inc(times)
+        with self._lock:
+            self._counts[feed, result] += times
+
+    def _ring(self, events: Sequence[StoredEvent]) -> None:
+        by_kind: dict[tuple[Kind, str], list[int]] = defaultdict(list)
+        for event in events:
+            if not event.is_held:
+                by_kind[event.kind, event.connection].append(event.id)
+        for (kind, connection), ids in by_kind.items():
+            lane = lane_of(kind).value
+            self._parts.ringer.ring(kind, lane, connection=connection, event_ids=ids)
+
+    def _flush_often(self) -> None:
+        while not self._stop.wait(FLUSH_SECONDS):
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        try:
+            count_receipts(self._parts.database, counts)
+        except InfrastructureError:
+            with self._lock:
+                self._counts.update(counts)
