@@ -32,7 +32,14 @@ class Swapped:
     holder: Person
 
 
-Contested = Linked | GivesUp | Swapped | Waits | Refused
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """The claimant is a leaver, and the holder is who they were hired again as."""
+
+    made: Made
+
+
+Contested = Linked | GivesUp | Swapped | Overtaken | Waits | Refused
 
 
 def contest(
@@ -43,13 +50,14 @@ def contest(
     claim: Stamp,
     state_policy: Policy,
     connection: str,
+    is_leaver: bool,
     protected: frozenset[str],
 ) -> Contested:
     """Settle a claim against the holder of the address.
 
     current: the claimant's own person who has not accepted, if there is one. claim: the
     claimant's stamp; a leaver is taken over only by a newer claim, whatever the order of
-    arrival (D4).
+    arrival (D4). is_leaver: the claimant is out, so that a late claim of theirs is older news.
     """
     if holder.connection is not None and holder.connection != connection:
         return Refused(
@@ -64,6 +72,9 @@ def contest(
     was_ours = holder.governed_by == connection
     if was_ours and holder.is_suspended and claim > holder.claim:
         return _rehire(holder, state_policy)
+    if is_leaver and _was_hired_again_as(holder, current, claim, state_policy):
+        inputs = {"person": holder.id, "external_id": holder.user or ""}
+        return Overtaken(Made("rehired_as", inputs))
     if not was_ours and not holder.is_managed and current is None:
         return Linked(Made("link", {"person": holder.id, "by": "address"}))
     if current is not None and _would_swap(holder, current, address):
@@ -76,6 +87,15 @@ def _rehire(holder: Person, policy: Policy) -> Linked | GivesUp:
     if policy.rehire is Rehire.NEW_USER:
         return GivesUp(Made("rehire_new_user", inputs))
     return Linked(Made("rehire", inputs))
+
+
+def _was_hired_again_as(
+    holder: Person, current: Person | None, claim: Stamp, policy: Policy
+) -> bool:
+    """The mirror of a rehire: the newer claim came first, the leaver's own address late."""
+    if policy.rehire is Rehire.NEW_USER or not holder.is_managed:
+        return False
+    return claim < holder.claim and not (current is not None and current.is_accepted)
 
 
 def _would_swap(holder: Person, current: Person, address: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from domain.changes import SuspendUser, UserChange, is_destructive
-from domain.contest import Contested, GivesUp, Linked, Swapped, contest
+from domain.contest import Contested, GivesUp, Linked, Overtaken, Swapped, contest
 from domain.decision import Decided, Decision, Refused, Waits
 from domain.inbox import Outcome, Reason
 from domain.model import Mark, Person, PersonState, Pinned, User, UserFacts
@@ -52,7 +52,7 @@ def decide(
     facts = record(state.user.facts, change, stamp=stamp, feed=feed, scope=policy.scope)
     settled = settle(state, facts, policy=policy)
     if not isinstance(settled, Refused):
-        return _with_outcome(state, settled, facts, stamp, policy)
+        return _with_outcome(state, settled, change, stamp=stamp, policy=policy)
     if not is_destructive(change) or isinstance(change, SuspendUser):
         return Decision(outcome=Outcome.DEAD, reason=settled.reason, detail=settled.detail)
     part = SuspendUser(change.user)
@@ -67,10 +67,11 @@ def decide(
 
 
 def _with_outcome(
-    state: UserState, settled: Decided, facts: UserFacts, stamp: Stamp, policy: Policy
+    state: UserState, settled: Decided, change: UserChange, *, stamp: Stamp, policy: Policy
 ) -> Decision:
     """Name what happened: applied, unchanged, superseded, ignored or waiting (D15)."""
-    waits = settled.waits_for is not None and _has_stake(facts, stamp, policy)
+    facts = settled.user.facts
+    waits = settled.waits_for is not None and _has_stake(settled, change, stamp, policy)
     made = Decision(
         outcome=Outcome.APPLIED,
         reason=settled.reason,
@@ -95,8 +96,15 @@ def _with_outcome(
     return replace(made, outcome=Outcome.UNCHANGED)
 
 
-def _has_stake(facts: UserFacts, stamp: Stamp, policy: Policy) -> bool:
-    """Whether this event laid the claim that waits: it gave the address, or brought back."""
+def _has_stake(settled: Decided, change: UserChange, stamp: Stamp, policy: Policy) -> bool:
+    """Whether this event waits for the address: it gave it, brought back, or nobody is there yet.
+
+    While the subject has no person, whatever lets it in waits: the event that gave the address
+    may have ended long ago, as news of one who was not described, or not in scope.
+    """
+    facts = settled.user.facts
+    if settled.user.person is None and not is_destructive(change):
+        return True
     newest = facts.emails[-1].value
     gave = any(_is_of(w.stamp, stamp) and w.value == newest for w in facts.emails)
     absences = standing(facts, policy.scope).absences
@@ -255,6 +263,7 @@ class _Settling:
             claim=self._claim,
             state_policy=self._policy,
             connection=self._user.connection,
+            is_leaver=not is_active and pinned is None,
             protected=self._state.protected,
         )
         return self._take(verdict, holder, current, pinned)
@@ -280,8 +289,20 @@ class _Settling:
             case Swapped():
                 moved = self._move_in(current, self._requested, pinned)
                 return replace(moved, people=(verdict.holder, *moved.people))
+            case Overtaken():
+                return self._overtaken(verdict, current)
             case Waits():
                 return self._wait(current, pinned)
+
+    def _overtaken(self, verdict: Overtaken, current: Person | None) -> Decided:
+        """D4, told late: the leaver's invitation is dead, the subject has no person any more."""
+        gone = () if current is None else (withdrawn(current),)
+        return Decided(
+            user=replace(self._user, person=None),
+            people=gone,
+            made=(verdict.made,) if gone else (),
+            has_visible_change=bool(gone),
+        )
 
     def _wait(self, current: Person | None, pinned: Pinned | None) -> Decided:
         """The address is taken: the state is settled at once, the address when it is free."""

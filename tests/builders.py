@@ -84,7 +84,12 @@ def accept(memory: Memory, person_id: str) -> None:
 
 @dataclass
 class IdP:
-    """A well-behaved identity provider: unique addresses among those who are in."""
+    """A well-behaved identity provider: unique addresses among those who are in.
+
+    Whoever takes over a leaver's address keeps it: a rehire is a decision (D1, D4), made only
+    while the newest word asks for that address, so a history that moves them on again ends in
+    one of two directories. tests/property/test_convergence.py shows both.
+    """
 
     data: DataObject
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -135,6 +140,7 @@ class IdP:
         if new and free:
             key, email = self._draw(new), self._draw(free)
             self.users[key] = {"email": email, "in": True, "had": {email}}
+            self._note_take_over(key)
             self.tell(
                 ProvisionUser(
                     key, email, {"given_name": key}, active=self._draw([True, False]) or None
@@ -147,8 +153,9 @@ class IdP:
             self.tell(UpdateProfile(key, {"given_name": f"{key}-{len(self.log)}"}))
 
     def move(self) -> None:
-        if self.users:
-            key = self._draw(list(self.users))
+        movable = [k for k, u in self.users.items() if not u["took_over"]]
+        if movable:
+            key = self._draw(movable)
             free = self._free(key)
             if free:
                 self._set_email(key, self._draw(free))
@@ -157,6 +164,13 @@ class IdP:
     def _set_email(self, key: str, email: str) -> None:
         self.users[key]["email"] = email
         self.users[key]["had"].add(email)
+        self._note_take_over(key)
+
+    def _note_take_over(self, key: str) -> None:
+        user = self.users[key]
+        user["took_over"] = user.get("took_over", False) or any(
+            not u["in"] and u["email"] == user["email"] for k, u in self.users.items() if k != key
+        )
 
     def leave(self) -> None:
         inside = [k for k, u in self.users.items() if u["in"]]
@@ -167,6 +181,7 @@ class IdP:
 
     def back(self, key: str) -> None:
         self.users[key]["in"] = True
+        self._note_take_over(key)
         if self._draw([True, False]):
             self.tell(ReactivateUser(key))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.harness import Rosterd
 from worker.adapters.db.engine import Database
+from worker.adapters.db.rows import metadata
 from worker.adapters.db.schema import migrate
 
 ADMIN_URL = os.environ.get(
@@ -42,31 +44,58 @@ def _admin(statement: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_template() -> Iterator[str]:
-    """A migrated database that the others are copied from."""
+def postgres_of_this_run() -> Iterator[str]:
+    """A migrated database that the tests of this process use one after the other."""
     name = f"rosterd_test_{uuid4().hex[:10]}"
     try:
         _admin(f"CREATE DATABASE {name}")
     except OperationalError as error:
         missing("postgres", str(error.orig).splitlines()[0])
-    database = Database(_url(name))
-    migrate(database)
-    database.dispose()
-    yield name
+    url = make_url(ADMIN_URL).set(database=name).render_as_string(hide_password=False)
+    _migrate(url)
+    yield url
     _admin(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-def _url(name: str) -> str:
-    return make_url(ADMIN_URL).set(database=name).render_as_string(hide_password=False)
+def _migrate(url: str) -> None:
+    database = Database(url)
+    migrate(database)
+    database.dispose()
 
 
 @pytest.fixture
-def postgres_url(postgres_template: str) -> Iterator[str]:
-    """A database of one test."""
-    name = f"rosterd_test_{uuid4().hex[:10]}"
-    _admin(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-    yield _url(name)
-    _admin(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+def postgres_url(postgres_of_this_run: str) -> Iterator[str]:
+    """A database without rows."""
+    yield postgres_of_this_run
+    _empty(postgres_of_this_run)
+
+
+def _empty(url: str) -> None:
+    """Remove every row; whoever is still connected is thrown out first."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+        full = [
+            table.name
+            for table in metadata.sorted_tables
+            if connection.execute(text(f"SELECT EXISTS (SELECT FROM {table.name})")).scalar()
+        ]
+        if full:
+            connection.execute(text(f"TRUNCATE {', '.join(full)} RESTART IDENTITY CASCADE"))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file that the others are copied from."""
+    path = tmp_path_factory.mktemp("template") / "rosterd.db"
+    _migrate(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -74,11 +103,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Each test that asks for it runs on both databases."""
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_url"))
-    url = f"sqlite:///{tmp_path / 'rosterd.db'}"
-    database = Database(url)
-    migrate(database)
-    database.dispose()
-    return url
+    template: Path = request.getfixturevalue("sqlite_template")
+    copy = tmp_path / "rosterd.db"
+    for part in template.parent.glob("rosterd.db*"):
+        shutil.copyfile(part, tmp_path / part.name)
+    return f"sqlite:///{copy}"
 
 
 @pytest.fixture

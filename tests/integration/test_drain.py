@@ -63,7 +63,7 @@ def test_t31_d8_one_poisoned_event_pays_alone_and_retries_by_policy(
 
 
 def _all(rosterd: Rosterd) -> Any:
-    from worker.services.replay import Selection
+    from domain.replays import Selection
 
     return Selection(account=rosterd.account_id)
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from domain.errors import NothingFoundError, UsageError
+from domain.replays import Selection
 from tests.harness import Rosterd
 from worker.adapters.db import rows
-from worker.services.replay import Selection, parse_rate
+from worker.services.replay import parse_rate
 
 
 def refused(rosterd: Rosterd) -> Selection:

@@ -28,6 +28,9 @@ REDIS_OPTIONS: dict[str, Any] = {
     "socket_keepalive": True,
     "health_check_interval": 10,
     "global_keyprefix": "rosterd:",
+    # kombu tries a publisher's connection again for 4 s: a ring is not worth that, the sweep
+    # rings again, and a consumer waits by settings of its own.
+    "max_retries": 0,
 }
 
 
@@ -133,10 +136,16 @@ class CeleryRinger:
             self._stirred.clear()
             with self._lock:
                 pending, self._pending = self._pending, {}
-            for (name, lane), args in pending.items():
-                self._told("sent" if self.send(name, lane, args) else "failed")
+            self._send_all(pending)
             if self._stopping and not self._pending:
                 return
+
+    def _send_all(self, pending: dict[tuple[str, str], dict[str, Any]]) -> None:
+        """One failure is enough for all: the broker is away, and the sweep rings again."""
+        is_answering = True
+        for (name, lane), args in pending.items():
+            is_answering = is_answering and self.send(name, lane, args)
+            self._told("sent" if is_answering else "failed")
 
     def send(self, name: str, lane: str, args: dict[str, Any]) -> bool:
         """Publish now; False where the broker does not take it."""

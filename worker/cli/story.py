@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from domain.policy import Scope, ScopeRule
+from domain.replays import Selection
 from worker.bootstrap import Container
 from worker.cli.output import out
 from worker.cli.sender import send
 from worker.cli.stage import Stage, wait_for
-from worker.services.replay import Selection
 from worker.settings import Settings
 
 ACME, GLOBEX, INITECH = "Acme", "Globex", "Initech"

@@ -227,10 +227,13 @@ class _Applying:
             case ReplaceMembers():
                 known = _all_edges(world, group)
                 decision = decide_replace(group, known, change.users, stamp=stamp)
+        waits_for = None
         if counts_for_scope(work.policy, change.group) and not isinstance(change, PutGroup):
-            self._rescope_group(work, group, change, stamp)
+            waits_for = self._rescope_group(work, group, change, stamp)
         self._put_group(group, decision)
-        return decision
+        if waits_for is None:
+            return decision
+        return replace(decision, outcome=None, reason=Reason.ADDRESS_TAKEN, waits_for=waits_for)
 
     def _put_group(self, before: Group, decision: Decision) -> None:
         world = self._world
@@ -250,25 +253,39 @@ class _Applying:
 
     def _rescope_group(
         self, work: Work, group: Group, change: DeleteGroup | ReplaceMembers, stamp: Stamp
-    ) -> None:
-        """S1: everybody whom a deletion or replacement takes out of, or into, the scope."""
+    ) -> str | None:
+        """S1: everybody whom a deletion or replacement takes out of, or into, the scope.
+
+        The address of one who is in and has no person yet, because it is taken.
+        """
         stays = set(change.users) if isinstance(change, ReplaceMembers) else set()
         gone = {edge.user for edge in members_of(self._world, group)} - stays
-        for user in sorted(stays):
-            self._rescope(work, user, change.group, stamp, is_in=True)
+        known = {edge.user: edge for edge in _all_edges(self._world, group)}
+        taken = [
+            self._rescope_member(work, user, group, known.get(user), stamp, is_in=True)
+            for user in sorted(stays)
+        ]
         for user in sorted(gone):
             self._rescope(work, user, change.group, stamp, is_in=False)
+        return next((address for address in taken if address is not None), None)
 
-    def _rescope(self, work: Work, user: str, group: str, stamp: Stamp, *, is_in: bool) -> None:
-        """Record a scope word for a subject and settle anew who it is."""
+    def _rescope(
+        self, work: Work, user: str, group: str, stamp: Stamp, *, is_in: bool
+    ) -> str | None:
+        """Record a scope word for a subject and settle anew who it is.
+
+        The address that keeps it from having a person, if one does.
+        """
         key = user_id(work.policy.connection, user)
         before = self._world.users[key]
         facts = say_scope(
             before.facts, ScopeRule.GROUPS, group, stamp, work.policy.scope, is_in=is_in
         )
         settled = settle(self._state_of(work, key), facts, policy=work.policy)
-        if isinstance(settled, Decided):
-            self._put_user(work, before, settled)
+        if not isinstance(settled, Decided):
+            return None
+        self._put_user(work, before, settled)
+        return settled.waits_for if settled.user.person is None else None
 
     # -- memberships -------------------------------------------------------------------
 
@@ -277,8 +294,10 @@ class _Applying:
         connection = work.policy.connection
         group = world.groups[group_id(connection, change.group)]
         known = world.edges.get(edge_id(connection, change.group, change.user))
+        waits_for = None
         if counts_for_scope(work.policy, change.group):
-            self._rescope_member(work, change, group, known, stamp)
+            is_in = isinstance(change, AddMember)
+            waits_for = self._rescope_member(work, change.user, group, known, stamp, is_in=is_in)
         user = world.users[user_id(connection, change.user)]
         state = EdgeState(
             group=group,
@@ -289,17 +308,20 @@ class _Applying:
         decision = decide_edge(state, change, stamp=stamp)
         for edge in decision.edges:
             self._put_edge(edge)
-        return decision
+        if waits_for is None or decision.outcome is not None:
+            return decision
+        free = when_free(address_id(work.event.account, waits_for))
+        return replace(decision, unseen=(*decision.unseen, free))
 
     def _rescope_member(
-        self, work: Work, change: EdgeChange, group: Group, known: Edge | None, stamp: Stamp
-    ) -> None:
+        self, work: Work, user: str, group: Group, known: Edge | None, stamp: Stamp, *, is_in: bool
+    ) -> str | None:
         """S1: the word is kept even where the edge is superseded; a floor speaks after it."""
-        is_in = isinstance(change, AddMember)
-        self._rescope(work, change.user, change.group, stamp, is_in=is_in)
+        waits_for = self._rescope(work, user, group.key, stamp, is_in=is_in)
         if stamp < group.floor:
             still = is_current(known, group)
-            self._rescope(work, change.user, change.group, group.floor, is_in=still)
+            waits_for = self._rescope(work, user, group.key, group.floor, is_in=still)
+        return waits_for
 
     # -- results -----------------------------------------------------------------------
 

@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from domain.errors import NothingFoundError, UsageError
 from domain.inbox import Kind, Lane
 from domain.ports import Effect, Result, Ringer
+from domain.replays import Selection, Started
 
 #: Events that one dry-run transaction decides.
 PREDICTED_AT_ONCE = 200
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(?:/(s|m|h))?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which dead letters: by event ids, or by a filter; an empty one selects nothing (G8)."""
-
-    ids: tuple[int, ...] = ()
-    account: str | None = None
-    connection: str | None = None
-    reason: str | None = None
-    fingerprint: str | None = None
-    type: str | None = None
-    detail: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def insist(self) -> None:
-        """Raise UsageError unless something narrows the selection."""
-        if all(not getattr(self, field.name) for field in fields(self)):
-            raise UsageError("name events, or a filter such as --reason-code or --account")
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A replay under way: the frozen set."""
-
-    id: str
-    ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +31,17 @@ class ReplayStore(Protocol):
     """Dead letters and replays of the database."""
 
     def choose(self, selection: Selection) -> list[tuple[int, Kind]]:
-        """Open dead letters with an event, oldest first."""
+        """Events of open dead letters that are not being replayed, oldest first."""
         ...
 
     def start(
-        self,
-        ids: Sequence[int],
-        selection: Selection,
-        *,
-        actor: str,
-        reason: str,
-        interval: timedelta,
-    ) -> str:
-        """Make them due in the bulk lane, one after the other; the replay's id."""
+        self, selection: Selection, *, actor: str, reason: str, interval: timedelta
+    ) -> Started | None:
+        """Freeze the selection and make it due in the bulk lane, one event after the other.
+
+        One transaction, so that two operators never replay the same letter; None where
+        nothing is left to replay.
+        """
         ...
 
     def cancel(self, replay: str, *, actor: str) -> int:
@@ -108,11 +79,11 @@ class Replay:
     predict_ids: Predict
 
     def choose(self, selection: Selection) -> list[tuple[int, Kind]]:
-        """The frozen set; raises UsageError for an empty filter, NothingFoundError for none."""
+        """What a start would take; raises UsageError for an empty filter, NothingFoundError."""
         selection.insist()
         chosen = self.store.choose(selection)
         if not chosen:
-            raise NothingFoundError("open dead letter", "for this selection")
+            raise _nothing()
         return chosen
 
     def start(
@@ -122,13 +93,14 @@ class Replay:
         interval = parse_rate(rate)
         if not reason.strip():
             raise UsageError("a replay needs a --reason for the audit")
-        chosen = self.choose(selection)
-        ids = tuple(number for number, _ in chosen)
-        replay = self.store.start(ids, selection, actor=actor, reason=reason, interval=interval)
-        for kind in sorted({kind for _, kind in chosen}):
-            mine = [number for number, its in chosen if its is kind]
+        selection.insist()
+        started = self.store.start(selection, actor=actor, reason=reason, interval=interval)
+        if started is None:
+            raise _nothing()
+        for kind in sorted({kind for _, kind in started.events}):
+            mine = [number for number, its in started.events if its is kind]
             self.ringer.ring(kind, Lane.BULK.value, connection="", event_ids=mine)
-        return Started(replay, ids)
+        return started
 
     def predict(self, selection: Selection) -> list[Prediction]:
         """Decide every chosen event for real, in a transaction that is rolled back."""
@@ -141,3 +113,7 @@ class Replay:
                 for r in results
             ]
         return found
+
+
+def _nothing() -> NothingFoundError:
+    return NothingFoundError("open dead letter", "for this selection")

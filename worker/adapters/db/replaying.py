@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, Select, select, update
 
 from domain.inbox import Kind, Lane, State
+from domain.replays import Selection, Started
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import new_id
 
 
-def chosen(selection: Any, *, state: str = "open") -> Select[Any]:
+def chosen(selection: Selection, *, state: str = "open") -> Select[Any]:
     """Dead letters with their events, by the fields of a `Selection`."""
     letters, events = rows.dead_letters, rows.events
     statement = (
@@ -54,25 +55,22 @@ class SQLReplays:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def choose(self, selection: Any) -> list[tuple[int, Kind]]:
+    def choose(self, selection: Selection) -> list[tuple[int, Kind]]:
         """See the port."""
         with translated(), self._database.read() as connection:
-            found = connection.execute(chosen(selection)).mappings().all()
-        return [(row["event_id"], Kind(row["kind"])) for row in found if row["event_id"]]
+            return _replayable(connection, selection)
 
     def start(
-        self,
-        ids: Sequence[int],
-        selection: Any,
-        *,
-        actor: str,
-        reason: str,
-        interval: timedelta,
-    ) -> str:
+        self, selection: Selection, *, actor: str, reason: str, interval: timedelta
+    ) -> Started | None:
         """See the port."""
         replay = new_id("rpl")
         with translated(), self._database.begin() as connection:
+            frozen = _replayable(connection, selection, lock=True)
+            if not frozen:
+                return None
             now = database_now(connection)
+            ids = [number for number, _ in frozen]
             entry = {
                 "id": replay,
                 "actor": actor,
@@ -83,36 +81,22 @@ class SQLReplays:
                 "made_at": now,
             }
             bulk.insert(connection, rows.replays, [entry])
-            due = [
-                {
-                    "id": number,
-                    "state": State.PENDING.value,
-                    "lane": Lane.BULK.value,
-                    "outcome": None,
-                    "reason": None,
-                    "ended_at": None,
-                    "attempts": 0,
-                    "crashes": 0,
-                    "waiting_since": None,
-                    "due_at": now + interval * place,
-                    "replay_id": replay,
-                }
-                for place, number in enumerate(ids)
-            ]
+            due = [_due(number, replay, now + interval * at) for at, number in enumerate(ids)]
             bulk.update(connection, rows.events, sorted(due, key=lambda row: int(row["id"])))
             _note(connection, ids, "replayed", reason, actor)
             _audit(connection, "dead.replay", replay, actor, reason, {"count": len(ids)})
             connection.commit()
-        return replay
+        return Started(replay, tuple(frozen))
 
     def cancel(self, replay: str, *, actor: str) -> int:
         """See the port."""
-        events = rows.events
+        events, letters = rows.events, rows.dead_letters
+        why = select(letters.c.reason).where(letters.c.event_id == events.c.id).scalar_subquery()
         with translated(), self._database.begin() as connection:
             gone = connection.execute(
                 update(events)
                 .where(events.c.replay_id == replay, events.c.state == State.PENDING.value)
-                .values(state=State.DEAD.value, outcome="dead", due_at=None)
+                .values(state=State.DEAD.value, outcome="dead", reason=why, due_at=None)
             ).rowcount
             _audit(connection, "dead.cancel", replay, actor, "", {"count": gone})
             connection.commit()
@@ -120,45 +104,94 @@ class SQLReplays:
 
     def discard(self, ids: Sequence[int], *, actor: str, reason: str) -> int:
         """See the port; a foreign message is named by minus the letter's id."""
-        return self._move(
-            ids, "open", "discarded", State.ENDED, "discarded", actor=actor, reason=reason
-        )
+        return self._move(ids, _DISCARD, actor=actor, reason=reason)
 
     def restore(self, ids: Sequence[int], *, actor: str, reason: str) -> int:
         """See the port."""
-        return self._move(ids, "discarded", "open", State.DEAD, "dead", actor=actor, reason=reason)
+        return self._move(ids, _RESTORE, actor=actor, reason=reason)
 
-    def _move(
-        self,
-        ids: Sequence[int],
-        before: str,
-        after: str,
-        state: State,
-        outcome: str,
-        *,
-        actor: str,
-        reason: str,
-    ) -> int:
-        letters, events = rows.dead_letters, rows.events
-        mine = letters.c.event_id.in_([i for i in ids if i > 0])
-        foreign = letters.c.id.in_([-i for i in ids if i < 0])
+    def _move(self, ids: Sequence[int], move: _Move, *, actor: str, reason: str) -> int:
         with translated(), self._database.begin() as connection:
-            now = database_now(connection)
-            moved = connection.execute(
-                update(letters)
-                .where(mine | foreign, letters.c.state == before)
-                .values(state=after, note=reason, last_at=now)
-            ).rowcount
+            found = _movable(connection, ids, move)
+            if not found:
+                return 0
+            mine = [event for _, event in found if event is not None]
             connection.execute(
-                update(events)
-                .where(events.c.id.in_([i for i in ids if i > 0]))
-                .where(events.c.state.in_([State.DEAD.value, State.ENDED.value]))
-                .values(state=state.value, outcome=outcome, due_at=None)
+                update(rows.dead_letters)
+                .where(rows.dead_letters.c.id.in_([letter for letter, _ in found]))
+                .values(state=move.after, note=reason, last_at=database_now(connection))
             )
-            _note(connection, [i for i in ids if i > 0], after, reason, actor)
-            _audit(connection, f"dead.{after}", ",".join(map(str, ids))[:200], actor, reason, {})
+            connection.execute(
+                update(rows.events)
+                .where(rows.events.c.id.in_(mine))
+                .values(state=move.state.value, outcome=move.outcome, due_at=None)
+            )
+            _note(connection, mine, move.after, reason, actor)
+            named = ",".join(str(event or -letter) for letter, event in found)
+            _audit(connection, f"dead.{move.after}", named[:200], actor, reason, {})
             connection.commit()
-        return moved
+        return len(found)
+
+
+class _Move(NamedTuple):
+    """What a discard or a restore makes of a letter and its event, and from what."""
+
+    before: str
+    after: str
+    from_outcome: str
+    state: State
+    outcome: str
+
+
+_DISCARD = _Move("open", "discarded", "dead", State.ENDED, "discarded")
+_RESTORE = _Move("discarded", "open", "discarded", State.DEAD, "dead")
+
+
+def _movable(
+    connection: Connection, ids: Sequence[int], move: _Move
+) -> list[tuple[int, int | None]]:
+    """Letter and event of those that are still as the move expects them, locked.
+
+    An event under replay has no outcome: it is left alone, whatever its letter says.
+    """
+    letters, events = rows.dead_letters, rows.events
+    mine = letters.c.event_id.in_([i for i in ids if i > 0])
+    foreign = letters.c.id.in_([-i for i in ids if i < 0])
+    statement = (
+        select(letters.c.id, letters.c.event_id)
+        .select_from(letters.outerjoin(events, events.c.id == letters.c.event_id))
+        .where(mine | foreign, letters.c.state == move.before)
+        .where(letters.c.event_id.is_(None) | (events.c.outcome == move.from_outcome))
+        .order_by(letters.c.id)
+        .with_for_update(of=letters)
+    )
+    return [(row.id, row.event_id) for row in connection.execute(statement)]
+
+
+def _replayable(
+    connection: Connection, selection: Selection, *, lock: bool = False
+) -> list[tuple[int, Kind]]:
+    """Events of open letters that nobody is trying again already, oldest letter first."""
+    statement = chosen(selection).where(rows.events.c.state == State.DEAD.value)
+    if lock:
+        statement = statement.with_for_update(of=rows.dead_letters)
+    return [(row.event_id, Kind(row.kind)) for row in connection.execute(statement)]
+
+
+def _due(number: int, replay: str, at: datetime) -> dict[str, object]:
+    return {
+        "id": number,
+        "state": State.PENDING.value,
+        "lane": Lane.BULK.value,
+        "outcome": None,
+        "reason": None,
+        "ended_at": None,
+        "attempts": 0,
+        "crashes": 0,
+        "waiting_since": None,
+        "due_at": at,
+        "replay_id": replay,
+    }
 
 
 def _note(

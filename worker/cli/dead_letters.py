@@ -1,0 +1,58 @@
+"""How an operator names dead letters: by id or by filter."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from domain.errors import UsageError
+from domain.replays import Selection
+from worker.cli.event import moment
+from worker.cli.session import setup
+
+Account = Annotated[str | None, typer.Option(help="Account by name or id.")]
+Attached = Annotated[str | None, typer.Option("--connection", help="Connection by name or id.")]
+ReasonCode = Annotated[str | None, typer.Option(help="Why they died, such as domain_not_allowed.")]
+Fingerprint = Annotated[str | None, typer.Option()]
+Type = Annotated[str | None, typer.Option("--type")]
+Detail = Annotated[str | None, typer.Option(help="Text in the last error.")]
+Since = Annotated[str | None, typer.Option(help="Time, or 10m, 2h, 3d ago.")]
+Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
+Ids = Annotated[list[str] | None, typer.Argument(help="Event ids, or d<ID> of a foreign message.")]
+
+
+def number_of(text: str) -> int:
+    """An event's id, or minus the letter's for d<ID>."""
+    is_foreign = text.startswith("d")
+    digits = text[1:] if is_foreign else text
+    if not digits.isdigit():
+        raise UsageError(f"{text!r} is no id: a number, or d and a number")
+    return -int(digits) if is_foreign else int(digits)
+
+
+def selection_of(
+    ids: list[str] | None,
+    account: str | None,
+    connection: str | None,
+    reason_code: str | None,
+    fingerprint: str | None,
+    type_: str | None,
+    detail: str | None,
+    since: str | None,
+) -> Selection:
+    """The filter's options as a value; raises UsageError for an id that is none."""
+    numbers = tuple(number_of(text) for text in ids or [])
+    if any(number < 0 for number in numbers):
+        raise UsageError("a foreign message is none of our events: it can be shown or discarded")
+    with setup() as use:
+        return Selection(
+            ids=numbers,
+            account=use.account(account)["id"] if account else None,
+            connection=use.connection(connection)["id"] if connection else None,
+            reason=reason_code,
+            fingerprint=fingerprint,
+            type=type_,
+            detail=detail,
+            since=moment(since),
+        )
