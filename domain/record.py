@@ -92,3 +92,11 @@ def say_scope(
         return facts
     word = Word(stamp if is_in else stamp.destructive(), key, is_in)
     return replace(facts, scopes=remember(facts.scopes, word))
+
+
+def has_word(facts: UserFacts, key: str, stamp: Stamp) -> bool:
+    """Whether the event of this stamp said something of the person and this scope key."""
+    return any(
+        word.by == key and word.stamp.at == stamp.at and word.stamp.event == stamp.event
+        for word in facts.scopes
+    )

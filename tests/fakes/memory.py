@@ -94,7 +94,11 @@ class Memory:
         yield MemoryWork(self)
 
     def export(self) -> list[tuple[object, ...]]:
-        """The directory as sorted tuples, by the rules of `directory export`."""
+        """The directory as sorted tuples, by the rules of `directory export`.
+
+        Without the profile of people who left management: they keep the one they had when
+        they were replaced (E5), and a late word about that time no longer reaches them.
+        """
         state = self.state
         lines: list[tuple[object, ...]] = [
             (
@@ -103,8 +107,8 @@ class Memory:
                 p.user,
                 p.email,
                 p.requested,
-                p.profile.get("given_name"),
-                p.profile.get("display_name"),
+                p.profile.get("given_name") if p.is_managed else None,
+                p.profile.get("display_name") if p.is_managed else None,
                 p.state.value,
             )
             for p in state.people.values()

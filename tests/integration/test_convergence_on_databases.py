@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from domain.changes import (
@@ -25,13 +25,14 @@ from domain.changes import (
 )
 from domain.errors import RefusedError
 from tests.builders import IdP
+from tests.exploring import patient
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
 from worker.adapters.vault import new_id
 
 Told = tuple[str, Change, int]
 #: Each example is two accounts on a real database; the unit test tries thousands in memory.
-EXAMPLES = 5
+EXAMPLES = 20
 
 
 def spoken(change: Change) -> tuple[str, dict[str, Any]]:
@@ -94,11 +95,7 @@ def accounted_for(rosterd: Rosterd) -> None:
     assert {e["state"] for e in rosterd.events()} <= {"ended", "waiting"}
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@patient(EXAMPLES)
 @pytest.mark.timeout(900)
 @given(data=st.data(), steps=st.integers(2, 10))
 def test_g4_d1_any_order_on_the_real_databases(
@@ -118,11 +115,7 @@ def test_g4_d1_any_order_on_the_real_databases(
     accounted_for(rosterd)
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@patient(EXAMPLES)
 @pytest.mark.timeout(900)
 @given(data=st.data(), before=st.integers(1, 7), after=st.integers(1, 7))
 def test_d1_d3_the_same_answers_any_order_on_the_real_databases(

@@ -1,16 +1,11 @@
-"""G4: any arrival order, duplication and batching of the same events ends in the same directory.
-
-The examples are the same in every run, so that a red build means a change. To look for new
-ones: ROSTERD_TEST_EXPLORE=30 pytest tests/property, thirty times as many, drawn afresh.
-"""
+"""G4: any arrival order, duplication and batching of the same events ends in the same directory."""
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from domain.changes import ChangeEmail, ProvisionUser, SuspendUser
@@ -18,15 +13,8 @@ from domain.consequences import link_of
 from domain.inbox import State
 from domain.policy import OnReturn, Scope, ScopeRule
 from tests.builders import IdP, accept, drain, policy
+from tests.exploring import patient
 from tests.fakes.memory import START, Memory
-
-EXPLORE = int(os.environ.get("ROSTERD_TEST_EXPLORE", "0"))
-
-
-def patient(examples: int) -> settings:
-    """So many examples: fixed ones, or new ones where the run explores."""
-    return settings(max_examples=examples * max(1, EXPLORE), derandomize=not EXPLORE, deadline=None)
-
 
 Log = list[tuple[str, object, object]]
 

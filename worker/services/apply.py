@@ -30,7 +30,6 @@ from domain.groups import (
     decide_edge,
     decide_put,
     decide_replace,
-    is_current,
 )
 from domain.inbox import Outcome, Reason, State
 from domain.keys import (
@@ -47,7 +46,7 @@ from domain.model import Edge, Group, Person, User
 from domain.ordering import standing
 from domain.policy import Policy, ScopeRule
 from domain.ports import Effect, Result
-from domain.record import say_scope
+from domain.record import has_word, say_scope
 from domain.values import HORIZON, Stamp
 from worker.services.world import (
     BusyHolderError,
@@ -260,10 +259,8 @@ class _Applying:
         """
         stays = set(change.users) if isinstance(change, ReplaceMembers) else set()
         gone = {edge.user for edge in members_of(self._world, group)} - stays
-        known = {edge.user: edge for edge in _all_edges(self._world, group)}
         taken = [
-            self._rescope_member(work, user, group, known.get(user), stamp, is_in=True)
-            for user in sorted(stays)
+            self._rescope_member(work, user, group, stamp, is_in=True) for user in sorted(stays)
         ]
         for user in sorted(gone):
             self._rescope(work, user, change.group, stamp, is_in=False)
@@ -297,7 +294,7 @@ class _Applying:
         waits_for = None
         if counts_for_scope(work.policy, change.group):
             is_in = isinstance(change, AddMember)
-            waits_for = self._rescope_member(work, change.user, group, known, stamp, is_in=is_in)
+            waits_for = self._rescope_member(work, change.user, group, stamp, is_in=is_in)
         user = world.users[user_id(connection, change.user)]
         state = EdgeState(
             group=group,
@@ -314,13 +311,16 @@ class _Applying:
         return replace(decision, unseen=(*decision.unseen, free))
 
     def _rescope_member(
-        self, work: Work, user: str, group: Group, known: Edge | None, stamp: Stamp, *, is_in: bool
+        self, work: Work, user: str, group: Group, stamp: Stamp, *, is_in: bool
     ) -> str | None:
-        """S1: the word is kept even where the edge is superseded; a floor speaks after it."""
+        """S1: the word is kept even where the edge is superseded; a floor speaks after it.
+
+        Whoever the floor's replacement names has a word of it: all others were out then.
+        """
         waits_for = self._rescope(work, user, group.key, stamp, is_in=is_in)
-        if stamp < group.floor:
-            still = is_current(known, group)
-            waits_for = self._rescope(work, user, group.key, group.floor, is_in=still)
+        facts = self._world.users[user_id(work.policy.connection, user)].facts
+        if stamp < group.floor and not has_word(facts, group.key, group.floor):
+            waits_for = self._rescope(work, user, group.key, group.floor, is_in=False)
         return waits_for
 
     # -- results -----------------------------------------------------------------------
