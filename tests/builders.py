@@ -86,9 +86,9 @@ def accept(memory: Memory, person_id: str) -> None:
 class IdP:
     """A well-behaved identity provider: unique addresses among those who are in.
 
-    Whoever takes over a leaver's address keeps it: a rehire is a decision (D1, D4), made only
-    while the newest word asks for that address, so a history that moves them on again ends in
-    one of two directories. tests/property/test_convergence.py shows both.
+    Whoever takes over a leaver's address keeps it, and nobody returns who ever shared an
+    address: a rehire is a decision (D1, D4), made by what is known when it is made, so such a
+    history ends in one of two directories. tests/property/test_convergence.py shows both.
     """
 
     data: DataObject
@@ -166,6 +166,10 @@ class IdP:
         self.users[key]["had"].add(email)
         self._note_take_over(key)
 
+    def _has_shared(self, key: str) -> bool:
+        had = self.users[key]["had"]
+        return any(had & u["had"] for k, u in self.users.items() if k != key)
+
     def _note_take_over(self, key: str) -> None:
         user = self.users[key]
         user["took_over"] = user.get("took_over", False) or any(
@@ -213,7 +217,7 @@ class IdP:
 
 def _return(self: IdP) -> None:
     """Bring somebody back, with an address that is free for them."""
-    outside = [k for k, u in self.users.items() if not u["in"]]
+    outside = [k for k, u in self.users.items() if not u["in"] and not self._has_shared(k)]
     if not outside:
         return
     key = self._draw(outside)

@@ -45,11 +45,11 @@ class Feed:
 class Rosterd:
     """Accounts, hooks, drains and what came of them."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, *, broker_url: str | None = None) -> None:
         self.settings: Settings = load_settings(
             data_dir=folder,
             database_url=database_url,
-            broker_url=f"redis+socket://{folder}/no-broker.sock",
+            broker_url=broker_url or f"redis+socket://{folder}/no-broker.sock",
             feed_cache_seconds=0.0,
         )
         self.parts = Container(self.settings)

@@ -10,14 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import update
 
 from domain.inbox import Kind, Lane
 from domain.ports import Parsed
 from tests.harness import Rosterd
 from worker.adapters.db import bulk, rows
-from worker.adapters.db.inbox import due_connections, due_events
 from worker.adapters.db.sweeping import SQLSweep
 from worker.adapters.sources.standard import StandardSource
 
@@ -132,62 +130,6 @@ def test_d6_a_marker_of_a_living_process_is_left_alone(rosterd: Rosterd) -> None
         connection.commit()
     SQLSweep(rosterd.parts.database, rosterd.parts.worker_id).sweep()
     assert [e["crashes"] for e in rosterd.events()] == [0]
-
-
-def test_d7_the_claim_never_scans_a_table(postgres_url: str, tmp_path: Any) -> None:
-    """On an empty schema and on 200,000 ended events, whatever the statistics say."""
-    rosterd = Rosterd(postgres_url, tmp_path)
-    with rosterd.serving():
-        feed = rosterd.account()
-    now = datetime.now(UTC)
-    statements = [
-        due_events(
-            lane=lane,
-            kind=Kind.USERS_CREATE,
-            connection=feed.connection,
-            now=now,
-            limit=500,
-            troubled=troubled,
-        )
-        for lane in ("urgent", "standard")
-        for troubled in (False, True)
-    ] + [due_connections(lane="urgent", kind=Kind.USERS_SUSPEND, now=now, troubled=False)]
-    with rosterd.parts.database.begin() as connection:
-        for filled in (False, True):
-            if filled:
-                _fill(connection, feed.connection, 200_000)
-            for statement in statements:
-                plan = _plan(connection, statement)
-                assert "Seq Scan on events" not in plan, plan
-    rosterd.close()
-
-
-def _plan(connection: Any, statement: Any) -> str:
-    compiled = statement.compile(
-        dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
-        compile_kwargs={"literal_binds": True},
-    )
-    # Small tables are scanned whatever index there is: forbid it, then see whether one serves.
-    connection.execute(text("SET LOCAL enable_seqscan = off"))
-    return "\n".join(
-        row[0] for row in connection.execute(text(f"EXPLAIN {compiled}".replace(":", "\\:")))
-    )
-
-
-def _fill(connection: Any, owner: str, count: int) -> None:
-    connection.execute(
-        text(
-            "INSERT INTO events (account_id, connection_id, feed_id, delivery_id, ordinal, digest,"
-            " content_digest, external_id, type, subject, kind, lane, occurred_at, received_at,"
-            " is_clamped, state, attempts, crashes)"
-            " SELECT 'a', :owner, 'f', i, 0, decode(md5(i\\:\\:text), 'hex'),"
-            " ''\\:\\:bytea, i\\:\\:text,"
-            " 't', 's', 'users.create', 'standard', now(), now(), false, 'ended', 0, 0"
-            " FROM generate_series(1, :count) AS i"
-        ),
-        {"owner": owner, "count": count},
-    )
-    connection.execute(text("ANALYZE events"))
 
 
 def test_d14_a_drain_beside_ingest_both_make_progress(rosterd: Rosterd) -> None:

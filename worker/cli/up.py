@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -123,13 +124,10 @@ def _signal(child: Child, number: int) -> None:
     """To the child's whole group: a pool's children must not outlive their parent."""
     if child.process is None or child.process.poll() is not None:
         return
-    try:
-        if number == signal.SIGKILL:
+    if number == signal.SIGKILL:
+        with suppress(ProcessLookupError):
             os.killpg(child.process.pid, number)
-        else:
-            child.process.send_signal(number)
-    except ProcessLookupError:
-        return
+    child.process.send_signal(number)
 
 
 @dataclass(frozen=True, slots=True)
