@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 
 from domain.policy import Scope
 from tests.conftest import BROKER_URL, missing
@@ -93,14 +93,18 @@ class Up:
 
 def redis_url() -> str:
     """A Redis that answers; its database is emptied first."""
-    client = redis.Redis.from_url(BROKER_URL, socket_connect_timeout=1)
+    url = make_url(BROKER_URL)
+    # Tests that run beside each other each have a database of their own.
+    number = int(url.database or 15) - int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    mine = url.set(database=str(number)).render_as_string(hide_password=False)
+    client = redis.Redis.from_url(mine, socket_connect_timeout=1)
     try:
         client.flushdb()
     except redis.RedisError as error:
         missing("redis", str(error))
     finally:
         client.close()
-    return BROKER_URL
+    return mine
 
 
 @pytest.fixture(params=["embedded", "postgres+redis"])

@@ -10,9 +10,12 @@ from domain.connecting import check_name, check_settings, parse_scope
 from domain.errors import UsageError
 from worker.adapters.sources.registry import SOURCES
 from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.reach import check, watch
 from worker.cli.session import container, setup
 
 app = typer.Typer(no_args_is_help=True, help="Connections: one identity provider each.")
+app.command("check")(check)
+app.command("watch")(watch)
 
 
 def _source(name: str) -> str:

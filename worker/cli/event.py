@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from domain.errors import UsageError
-from worker.adapters.db.event_queries import event_story, list_events
+from domain.inbox import State
+from worker.adapters.db.event_queries import event_story, events_after, list_events, newest_event
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import container, reading, setup
 
@@ -64,6 +69,50 @@ def list_(  # noqa: PLR0913, PLR0917 - one option per filter
         )
     columns = ["id", "received_at", "type", "subject", "lane", "state", "outcome", "reason"]
     show(rows, columns, as_json_=json_)
+
+
+@app.command("tail")
+def tail(
+    account: Annotated[str | None, typer.Option()] = None,
+    connection: Annotated[str | None, typer.Option()] = None,
+    subject: Annotated[str | None, typer.Option(help="External id of the person or group.")] = None,
+    seconds: Annotated[float, typer.Option(help="How long; default: until Ctrl-C.")] = math.inf,
+    json_: AsJSON = False,
+) -> None:
+    """What comes from now on: a line when it comes and when it changes; Ctrl-C stops."""
+    with setup() as use:
+        equals = {
+            "account_id": use.account(account)["id"] if account else None,
+            "connection_id": use.connection(connection)["id"] if connection else None,
+            "subject": subject,
+        }
+    with suppress(KeyboardInterrupt):
+        for line in _changes(equals, until=time.monotonic() + seconds):
+            print(as_json(line) if json_ else _told(line), flush=True)
+
+
+def _changes(equals: dict[str, str | None], *, until: float) -> Iterator[dict[str, Any]]:
+    """Events as they come, and again whenever their state is another one."""
+    states: dict[int, str] = {}
+    with reading() as open_:
+        seen = newest_event(open_)
+    while time.monotonic() < until:
+        with reading() as open_:
+            found = events_after(open_, seen, list(states), equals=equals)
+        for event in found:
+            seen = max(seen, event["id"])
+            if states.get(event["id"]) != event["state"]:
+                states[event["id"]] = event["state"]
+                yield event
+            if event["state"] in (State.ENDED, State.DEAD):
+                del states[event["id"]]
+        time.sleep(0.3)
+
+
+def _told(event: dict[str, Any]) -> str:
+    why = f" ({event['reason']})" if event["reason"] else ""
+    what = f"{event['type']} {event['subject']} -> {event['outcome'] or event['state']}{why}"
+    return f"{event['received_at']:%H:%M:%S} {event['id']:>8} {what}"
 
 
 @app.command("show")

@@ -8,6 +8,7 @@ import typer
 
 from domain.connecting import check_address
 from domain.errors import UsageError
+from domain.inbox import Lane
 from domain.model import PersonState, Role
 from worker.adapters.db.people_queries import find_people, person_story
 from worker.cli.output import AsJSON, as_json, out, show
@@ -86,3 +87,20 @@ def accept(
         print(as_json({"id": after.id, "state": after.state.value, "email": after.email}))
         return
     out.print(f"{after.id} is {after.state.value}, address in force: {after.email}")
+
+
+@app.command("resend")
+def resend(
+    person: str,
+    reason: Annotated[str, typer.Option(help="For the audit.")],
+    json_: AsJSON = False,
+) -> None:
+    """Send the open invitation or change of address again; the old link dies at once."""
+    found = container().members.resend(person, actor=actor(), reason=reason)
+    container().ringer.ring_task("notices.send", Lane.STANDARD.value)
+    container().ringer.stop()
+    to = found.pending or found.email
+    if json_:
+        print(as_json({"id": found.id, "to": to}))
+        return
+    out.print(f"a new link is on its way to {to}; the old one is dead", markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +49,29 @@ def list_events(
         statement = statement.where(events.c.received_at >= since)
     if until is not None:
         statement = statement.where(events.c.received_at <= until)
+    return [dict(row) for row in connection.execute(statement.limit(limit)).mappings()]
+
+
+def newest_event(connection: Connection) -> int:
+    """Id of the newest event of all; 0 where there is none."""
+    return int(connection.execute(select(func.max(rows.events.c.id))).scalar() or 0)
+
+
+def events_after(
+    connection: Connection,
+    seen: int,
+    unended: Collection[int],
+    *,
+    equals: dict[str, str | None],
+    limit: int = 1000,
+) -> list[dict[str, Any]]:
+    """Events with a greater id, and those of the given ids, oldest first."""
+    events = rows.events
+    wanted = (events.c.id > seen) | events.c.id.in_(unended)
+    statement = select(*(events.c[name] for name in _LISTED)).where(wanted).order_by(events.c.id)
+    for name, value in equals.items():
+        if value is not None:
+            statement = statement.where(events.c[name] == value)
     return [dict(row) for row in connection.execute(statement.limit(limit)).mappings()]
 
 

@@ -86,6 +86,36 @@ class SQLMembers:
             connection.commit()
             return accepted
 
+    def resend(self, person: str, *, actor: str, reason: str) -> Person:
+        """A fresh link for what a person has open; the old one dies. Raises RefusedError."""
+        with translated(), self._database.begin() as connection:
+            now = database_now(connection)
+            found = _person(connection, person)
+            wanted = link_of(found)
+            if wanted is None:
+                raise RefusedError(f"person {person} is {found.state.value}: nothing is open")
+            save_consequences(
+                connection,
+                [Consequence(found, wanted)],
+                vault=self._vault,
+                now=now,
+                link_seconds=self._link_seconds,
+            )
+            entry = {
+                "account_id": found.account,
+                "at": now,
+                "actor": actor,
+                "action": "user.resend",
+                "subject": found.id,
+                "event_id": None,
+                "before": None,
+                "after": None,
+                "reason": reason,
+            }
+            bulk.insert(connection, rows.audit, [entry])
+            connection.commit()
+            return found
+
     def _accept(
         self, connection: Connection, link: OpenLink, now: datetime, *, actor: str, reason: str
     ) -> Person:
