@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from domain.errors import RefusedError
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
 
@@ -379,3 +380,21 @@ def test_d2_far_future_is_clamped_and_counted(rosterd: Rosterd) -> None:
     (event,) = rosterd.events()
     assert event["is_clamped"]
     assert event["occurred_at"] == event["received_at"]
+
+
+def test_e6_sending_again_kills_the_old_link_and_says_who_asked(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    rosterd.hire(feed, "u1")
+    old = rosterd.link("u1@example.com")
+    person = rosterd.table(rows.people, rows.people.c.user_key == "u1")[0]["id"]
+    rosterd.parts.members.resend(person, actor="eve", reason="lost the mail")
+    new = rosterd.link("u1@example.com")
+    assert new != old
+    assert rosterd.http.post(old).status_code == 410
+    assert rosterd.http.post(new).status_code == 200
+    audit = rosterd.table(rows.audit, rows.audit.c.action == "user.resend")
+    assert [(a["actor"], a["reason"], a["subject"]) for a in audit] == [
+        ("eve", "lost the mail", person)
+    ]
+    with pytest.raises(RefusedError, match="nothing is open"):
+        rosterd.parts.members.resend(person, actor="eve", reason="again")
