@@ -7,6 +7,7 @@ import os
 import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -212,11 +213,18 @@ class Container:
     def measured(self, work: DrainWork, results: Sequence[Result]) -> None:
         """Count a committed batch."""
         telemetry.BATCH_SIZE.observe(len(results))
+        done = Counter(
+            (
+                result.event.kind.value,
+                (result.outcome or result.state).value,
+                result.reason.value if result.reason is not None else "",
+            )
+            for result in results
+        )
+        for (kind, outcome, reason), count in done.items():
+            telemetry.TASK_EVENTS.labels(kind, outcome).inc(count)
+            telemetry.ATTEMPTS.labels(outcome, reason).inc(count)
         for result in results:
-            outcome = (result.outcome or result.state).value
-            reason = result.reason.value if result.reason is not None else ""
-            telemetry.TASK_EVENTS.labels(result.event.kind.value, outcome).inc()
-            telemetry.ATTEMPTS.labels(outcome, reason).inc()
             if result.outcome is not None and result.event.is_first_try:
                 age = (work.now - result.event.received_at).total_seconds()
                 telemetry.APPLY_LATENCY.labels(result.event.lane).observe(max(age, 0.0))

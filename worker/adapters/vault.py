@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from base64 import urlsafe_b64encode
+from base64 import b32encode, urlsafe_b64encode
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+#: RFC 4648's base 32 digits in Crockford's lower case: no letter that reads like a figure.
+_DIGITS = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")
 
 
 class SealError(Exception):
@@ -51,6 +52,5 @@ def token_digest(token: str) -> bytes:
 
 def new_id(prefix: str) -> str:
     """A random id of one length per prefix, such as `con_4m2..`: 80 bits, lower case."""
-    number = secrets.randbits(80)
-    text = "".join(_ALPHABET[(number >> shift) & 31] for shift in range(0, 80, 5))
+    text = b32encode(secrets.token_bytes(10)).translate(_DIGITS).decode()
     return f"{prefix}_{text}"

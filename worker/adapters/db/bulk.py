@@ -8,21 +8,21 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    Boolean,
     Column,
     ColumnElement,
     Connection,
-    DateTime,
-    Integer,
-    LargeBinary,
-    SmallInteger,
     Table,
+    TextClause,
     any_,
+    bindparam,
+    cast,
     literal,
     text,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.types import BigInteger, TypeDecorator
+from sqlalchemy.types import TypeDecorator
+
+from worker.adapters.db.arrays import ArrayText, array_literal, array_type
 
 Row = Mapping[str, Any]
 _SQLITE = sqlite.dialect()
@@ -34,29 +34,14 @@ def among(
     """`column = ANY(array)` on PostgreSQL (one plan for every length), `IN (..)` on SQLite."""
     wanted = list(values)
     if connection.dialect.name == "postgresql":
-        return column == any_(literal(wanted, ARRAY(column.type)))
+        array = literal(array_literal(column, wanted), ArrayText())
+        return column == any_(cast(array, ARRAY(column.type)))
     return column.in_(wanted)
 
 
 @cache
-def _array_type(column: Column[Any]) -> str:
-    kind = column.type
-    if isinstance(kind, DateTime):
-        return "timestamptz[]"
-    if isinstance(kind, LargeBinary):
-        return "bytea[]"
-    if isinstance(kind, Boolean):
-        return "boolean[]"
-    if isinstance(kind, BigInteger):
-        return "bigint[]"
-    if isinstance(kind, Integer | SmallInteger):
-        return "integer[]"
-    return "text[]"
-
-
-@cache
 def _unnested(table: Table, names: tuple[str, ...]) -> str:
-    arrays = ", ".join(f"CAST(:{n} AS {_array_type(table.c[n])})" for n in names)
+    arrays = ", ".join(f"CAST(:{n} AS {array_type(table.c[n])})" for n in names)
     return f"unnest({arrays}) AS v({', '.join(_quoted(n) for n in names)})"
 
 
@@ -68,8 +53,13 @@ def _columns(names: Sequence[str]) -> str:
     return ", ".join(_quoted(n) for n in names)
 
 
-def _as_arrays(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in names}
+@cache
+def _bound(statement: str, names: tuple[str, ...]) -> TextClause:
+    return text(statement).bindparams(*(bindparam(name, type_=ArrayText()) for name in names))
+
+
+def _as_arrays(table: Table, rows: Sequence[Row], names: Sequence[str]) -> dict[str, str]:
+    return {name: array_literal(table.c[name], [row[name] for row in rows]) for name in names}
 
 
 def _for_sqlite(table: Table, rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -98,7 +88,7 @@ def insert(
     head = f"INSERT INTO {table.name} ({_columns(names)})"
     if connection.dialect.name == "postgresql":
         statement = f"{head} SELECT * FROM {_unnested(table, names)} {conflict}"
-        connection.execute(text(statement), _as_arrays(rows, names))
+        connection.execute(_bound(statement, names), _as_arrays(table, rows, names))
         return
     values = ", ".join(f":{n}" for n in names)
     statement = f"{head} VALUES ({values}) {conflict}"
@@ -128,7 +118,7 @@ def update(connection: Connection, table: Table, rows: Sequence[Row], *, key: st
             f"UPDATE {table.name} SET {sets} FROM {_unnested(table, names)} "
             f"WHERE {table.name}.{_quoted(key)} = v.{_quoted(key)}"
         )
-        connection.execute(text(statement), _as_arrays(rows, names))
+        connection.execute(_bound(statement, names), _as_arrays(table, rows, names))
         return
     sets = ", ".join(f"{_quoted(n)} = :{n}" for n in rest)
     statement = f"UPDATE {table.name} SET {sets} WHERE {_quoted(key)} = :{key}"
@@ -144,7 +134,9 @@ def insert_new(
     tail = f"ON CONFLICT ({_columns(unique)}) DO NOTHING"
     if connection.dialect.name == "postgresql":
         statement = f"{head} SELECT * FROM {_unnested(table, names)} {tail} RETURNING id, "
-        found = connection.execute(text(statement + _columns(unique)), _as_arrays(new, names))
+        found = connection.execute(
+            text(statement + _columns(unique)), _as_arrays(table, new, names)
+        )
         return {(row[1], row[2]): row[0] for row in found}
     values = ", ".join(f":{n}" for n in names)
     single = text(f"{head} VALUES ({values}) {tail} RETURNING id")
