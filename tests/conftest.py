@@ -98,16 +98,18 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Each test that asks for it runs on both databases."""
-    if request.param == "postgres":
-        return str(request.getfixturevalue("postgres_url"))
-    template: Path = request.getfixturevalue("sqlite_template")
-    copy = tmp_path / "rosterd.db"
-    for part in template.parent.glob("rosterd.db*"):
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A database file without rows."""
+    for part in sqlite_template.parent.glob("rosterd.db*"):
         shutil.copyfile(part, tmp_path / part.name)
-    return f"sqlite:///{copy}"
+    return f"sqlite:///{tmp_path / 'rosterd.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for it runs on both databases."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture

@@ -219,8 +219,13 @@ class MemoryWork:
 
     def protected(self, accounts: Collection[str]) -> frozenset[str]:
         del accounts
-        owners = [p.id for p in self._state.people.values() if p.role is Role.OWNER]
-        glass = [p.id for p in self._state.people.values() if p.is_break_glass]
+        here = [
+            p
+            for p in self._state.people.values()
+            if p.state in (PersonState.ACTIVE, PersonState.INVITED)
+        ]
+        owners = [p.id for p in here if p.role is Role.OWNER]
+        glass = [p.id for p in here if p.is_break_glass]
         return frozenset(glass + (owners if len(owners) == 1 else []))
 
     def edges(self, ids: Collection[str]) -> dict[str, Edge]:
