@@ -1,0 +1,211 @@
+"""Mails of members under attack: two senders, late senders, dead senders, bad and mute servers."""
+
+from __future__ import annotations
+
+import email
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from email.message import Message
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from domain.letters import Letter
+from domain.notices import MailError
+from tests.harness import Rosterd
+from worker.adapters import mail
+from worker.adapters.db import rows
+from worker.adapters.db.notices import SQLOutbox
+from worker.adapters.mail import SMTPMailer
+from worker.services.notify import Notify
+
+HOUR = timedelta(hours=1)
+
+
+class Inbox:
+    """What a mail server has taken; it refuses recipients by what their address begins with."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, Message]] = []
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
+    ) -> str:
+        for start, answer in (("gone", "550 no such user"), ("later", "451 try later")):
+            if address.startswith(start):
+                return answer
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.taken.append((envelope.rcpt_tos[0], email.message_from_bytes(content)))
+        return "250 OK"
+
+
+@pytest.fixture
+def smtp() -> Iterator[tuple[Inbox, str]]:
+    """A real mail server on a port of its own."""
+    inbox = Inbox()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(inbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield inbox, f"smtp://127.0.0.1:{port}"
+    controller.stop()
+
+
+def notify(rosterd: Rosterd, url: str) -> Notify:
+    mailer = SMTPMailer(url, sender="rosterd <rosterd@example.org>")
+    return replace(rosterd.parts.notify, mailer=mailer)
+
+
+def outbox(rosterd: Rosterd) -> SQLOutbox:
+    return SQLOutbox(rosterd.parts.database, rosterd.parts.vault)
+
+
+def invited(rosterd: Rosterd, *names: str) -> None:
+    feed = rosterd.account()
+    for name in names:
+        rosterd.hire(feed, name)
+
+
+def notices(rosterd: Rosterd) -> list[dict[str, Any]]:
+    return sorted(rosterd.table(rows.notices), key=lambda row: str(row["address"]))
+
+
+def let_leases_end(rosterd: Rosterd) -> None:
+    with rosterd.parts.database.begin() as connection:
+        table = rows.notices
+        past = rosterd.at(0)
+        connection.execute(table.update().where(table.c.due_at.is_not(None)).values(due_at=past))
+        connection.commit()
+
+
+def test_e6_the_mail_arrives_over_smtp_and_its_link_works(
+    rosterd: Rosterd, smtp: tuple[Inbox, str]
+) -> None:
+    inbox, url = smtp
+    invited(rosterd, "u1")
+    assert notify(rosterd, url).run()["sent"] == 1
+    ((to, message),) = inbox.taken
+    assert to == message["To"] == "u1@example.com"
+    assert message["From"] == "rosterd <rosterd@example.org>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    (sent,) = notices(rosterd)
+    assert message["Message-ID"] == f"<{sent['id']}@example.org>"
+    assert sent["secret"] is None, "who has been sent a link is the only one who knows it"
+    payload = message.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    path = payload.decode().partition("/invitations/")[2].split()[0]
+    assert rosterd.http.post(f"/invitations/{path}").status_code == 200
+
+
+def test_two_senders_at_once_send_each_mail_once(rosterd: Rosterd, smtp: tuple[Inbox, str]) -> None:
+    inbox, url = smtp
+    invited(rosterd, *(f"u{i}" for i in range(30)))
+    senders = [threading.Thread(target=notify(rosterd, url).run) for _ in range(3)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert sorted(to for to, _ in inbox.taken) == sorted(f"u{i}@example.com" for i in range(30))
+
+
+def test_e7_what_the_server_refuses_for_good_is_failed_and_visible(
+    rosterd: Rosterd, smtp: tuple[Inbox, str]
+) -> None:
+    inbox, url = smtp
+    invited(rosterd, "gone", "later", "u1")
+    assert notify(rosterd, url).run() == {"sent": 1, "retrying": 1, "failed": 1, "lease_lost": 0}
+    gone, later, sent = notices(rosterd)
+    assert (gone["state"], later["state"], sent["state"]) == ("failed", "pending", "sent")
+    assert "550" in gone["last_error"]
+    assert "451" in later["last_error"]
+    assert later["due_at"] is not None
+    assert [to for to, _ in inbox.taken] == ["u1@example.com"]
+
+
+def test_a_server_out_of_reach_costs_a_wait_then_the_mail_goes_out_under_the_same_id(
+    rosterd: Rosterd, smtp: tuple[Inbox, str]
+) -> None:
+    inbox, url = smtp
+    invited(rosterd, "u1")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = free.getsockname()[1]
+    assert notify(rosterd, f"smtp://127.0.0.1:{nobody}").run()["retrying"] == 1
+    assert notify(rosterd, url).run()["sent"] == 0, "not before its wait is over"
+    let_leases_end(rosterd)
+    assert notify(rosterd, url).run()["sent"] == 1
+    (row,) = notices(rosterd)
+    assert inbox.taken[0][1]["Message-ID"] == f"<{row['id']}@example.org>"
+    assert row["attempts"] == 2
+
+
+@contextmanager
+def mute_server() -> Iterator[str]:
+    """Takes the connection, never greets."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"smtp://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_server_that_never_greets_is_given_up_by_a_time_out(
+    rosterd: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.3)
+    invited(rosterd, "u1")
+    with mute_server() as url:
+        assert notify(rosterd, url).run()["retrying"] == 1
+    assert "out of reach" in notices(rosterd)[0]["last_error"]
+
+
+def test_a_sender_that_died_leaves_the_mail_to_the_next_after_its_lease(rosterd: Rosterd) -> None:
+    invited(rosterd, "u1")
+    assert len(outbox(rosterd).claim(limit=10, lease=HOUR)) == 1
+    assert outbox(rosterd).claim(limit=10, lease=HOUR) == [], "leased"
+    let_leases_end(rosterd)
+    (again,) = outbox(rosterd).claim(limit=10, lease=HOUR)
+    assert again.fence == 2
+
+
+def test_a_sender_back_after_its_lease_cannot_finish_what_another_holds(rosterd: Rosterd) -> None:
+    invited(rosterd, "u1")
+    (late,) = outbox(rosterd).claim(limit=10, lease=HOUR)
+    let_leases_end(rosterd)
+    (now,) = outbox(rosterd).claim(limit=10, lease=HOUR)
+    assert not outbox(rosterd).sent(late)
+    assert not outbox(rosterd).failed(late, "why", None)
+    assert notices(rosterd)[0]["state"] == "pending"
+    assert outbox(rosterd).sent(now)
+    assert not outbox(rosterd).sent(now), "once"
+
+
+def test_a_link_that_is_no_longer_meant_is_not_mailed(
+    rosterd: Rosterd, smtp: tuple[Inbox, str]
+) -> None:
+    inbox, url = smtp
+    feed = rosterd.account()
+    rosterd.hire(feed, "u1")
+    rosterd.tell(feed, "user.suspended", {"id": "u1"})
+    assert notify(rosterd, url).run()["sent"] == 0
+    assert inbox.taken == []
+    assert [row["state"] for row in notices(rosterd)] == ["cancelled"]
+
+
+@pytest.mark.parametrize("address", ["a@example.com\nBcc: x@y.z", "a@example.com\r\nX: y"])
+def test_no_address_adds_a_header_or_a_recipient(smtp: tuple[Inbox, str], address: str) -> None:
+    inbox, url = smtp
+    mailer = SMTPMailer(url, sender="rosterd@example.org")
+    with pytest.raises(MailError) as refused:
+        mailer.send(Letter(to=address, subject="Welcome", text="hello"), id_="ntc_1")
+    assert refused.value.is_final
+    assert inbox.taken == []
