@@ -28,7 +28,8 @@ def web_command(host: str, port: int, workers: int) -> list[str]:
         *("--host", host),
         *("--port", str(port)),
         *("--workers", str(workers)),
-        *("--workers-kill-timeout", "15"),
+        # A status page left open would hold the end up for as long as this.
+        *("--workers-kill-timeout", "5"),
         "--no-ws",
         *("--log-level", "warning"),
         "worker.web.asgi:app",

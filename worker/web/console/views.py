@@ -101,8 +101,12 @@ class _Page:
         )
 
     async def _beats(self, request: Request) -> AsyncIterator[str]:
+        """Until the session ends; the response itself notices that the reader has left.
+
+        A second one who waits for that, here, makes granian tell both at once that it is so.
+        """
         last, silent = "", 0.0
-        while not await request.is_disconnected():
+        while True:
             try:
                 if not await asyncio.to_thread(self._is_signed_in, request):
                     return
