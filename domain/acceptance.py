@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain.decide import UserState, settle, successor_key
 from domain.decision import Decided
 from domain.errors import RefusedError
 from domain.model import Mark, Person, PersonState, Pinned, User
 from domain.ordering import run_start, standing
 from domain.policy import Policy
+from domain.settle import UserState, settle, successor_key
 from domain.values import BEGINNING, Stamp, normalise_address
 
 

@@ -21,10 +21,10 @@ from domain.changes import (
     UpdateProfile,
 )
 from domain.consequences import link_of
-from domain.decide import UserState
 from domain.inbox import Kind
 from domain.keys import address_id, user_id
 from domain.policy import Policy
+from domain.settle import UserState
 from tests.fakes.memory import START, Memory, MemorySource
 from worker.services.drain import Drain
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from domain.errors import RefusedError
 from domain.intake import Submission
 from domain.ports import InfrastructureError, Request
 from tests.harness import Feed, Rosterd
@@ -258,6 +259,36 @@ def test_c2_a_paused_connection_stores_and_holds_resuming_applies(rosterd: Roste
         use.set_connection_state(use.connection(feed.connection), "active", reason="test")
     rosterd.drain()
     assert rosterd.user("u1") is not None
+
+
+def test_c2_a_paused_feed_holds_alone_and_a_retired_one_is_closed(rosterd: Rosterd) -> None:
+    one = rosterd.account()
+    with rosterd.setup() as use:
+        secret = source_named("standard").new_secret()
+        other_id = use.add_feed(
+            rosterd.account_id, one.connection, source="standard", secret=secret
+        )
+    other = Feed(other_id, one.connection, secret)
+
+    def state(feed: Feed, wanted: str) -> int:
+        with rosterd.setup() as use:
+            return use.set_feed_state(use.feed(feed.id), wanted, reason="test")
+
+    state(other, "paused")
+    rosterd.hire(other, "u1")
+    rosterd.hire(one, "u2")
+    assert [u["external_id"] for u in rosterd.users()] == ["u2"]
+    with rosterd.setup() as use:
+        found = use.connection(one.connection)
+        assert use.set_connection_state(found, "paused", reason="test") == 0
+        assert use.set_connection_state(found, "active", reason="test") == 0, "the feed holds it"
+    assert state(other, "active") == 1
+    rosterd.drain()
+    assert len(rosterd.users()) == 2
+    state(other, "retired")
+    assert rosterd.tell(other, "user.suspended", {"id": "u1"}) == 401
+    with pytest.raises(RefusedError, match="add a new one"):
+        state(other, "active")
 
 
 def test_c3_a_rotated_secret_overlaps_then_dies(rosterd: Rosterd) -> None:

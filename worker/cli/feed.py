@@ -9,7 +9,7 @@ import typer
 
 from domain.errors import UsageError
 from worker.adapters.sources.registry import SOURCES
-from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.output import AsJSON, Yes, as_json, ask, out, show
 from worker.cli.session import container, setup
 
 app = typer.Typer(no_args_is_help=True, help="Feeds of a connection: own URL, own credentials.")
@@ -58,3 +58,31 @@ def rotate(
         return
     out.print(f"signing_secret  {secret}", markup=False)
     out.print(f"the old one lives until {until:%Y-%m-%d %H:%M} UTC")
+
+
+Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
+
+
+@app.command("pause")
+def pause(feed: str, reason: Why) -> None:
+    """Hold what this feed says, until resumed; the other feeds go on."""
+    with setup() as use:
+        held = use.set_feed_state(use.feed(feed), "paused", reason=reason)
+    out.print(f"paused; {held} open events are held")
+
+
+@app.command("resume")
+def resume(feed: str, reason: Why = "") -> None:
+    """Apply what was held, and everything from now on."""
+    with setup() as use:
+        released = use.set_feed_state(use.feed(feed), "active", reason=reason)
+    out.print(f"active; {released} held events go on")
+
+
+@app.command("retire")
+def retire(feed: str, reason: Why, yes: Yes = False) -> None:
+    """Close this way in for good: 401 from now on; what it has told is kept and applied."""
+    ask(f"retire feed {feed} for good?", yes=yes or not out.is_terminal)
+    with setup() as use:
+        use.set_feed_state(use.feed(feed), "retired", reason=reason)
+    out.print(f"retired: {feed}")

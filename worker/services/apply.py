@@ -22,7 +22,7 @@ from domain.changes import (
     UserChange,
     is_destructive,
 )
-from domain.decide import UserState, decide, settle
+from domain.decide import decide
 from domain.decision import Decided, Decision
 from domain.groups import (
     EdgeState,
@@ -47,6 +47,7 @@ from domain.ordering import standing
 from domain.policy import Policy, ScopeRule
 from domain.ports import Effect, Result
 from domain.record import has_word, say_scope
+from domain.settle import UserState, settle
 from domain.values import HORIZON, Stamp
 from worker.services.world import (
     BusyHolderError,

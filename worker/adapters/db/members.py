@@ -11,11 +11,11 @@ from sqlalchemy import Connection, select, update
 
 from domain.acceptance import accept_address, accept_invitation
 from domain.consequences import Consequence, LinkKind, audit_view, link_of
-from domain.decide import UserState
 from domain.errors import NothingFoundError, RefusedError
 from domain.keys import address_id, user_id, when_free, when_settled
 from domain.model import Person, PersonState, User
 from domain.policy import Policy
+from domain.settle import UserState
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.engine import Database, translated

@@ -1,0 +1,389 @@
+"""Who a subject is, given its facts and earlier decisions: the heart of the product (D1-D4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from domain.contest import Contested, GivesUp, Linked, Overtaken, Swapped, contest
+from domain.decision import Decided, Refused, Waits
+from domain.inbox import Reason
+from domain.model import Mark, Person, PersonState, Pinned, User, UserFacts
+from domain.ordering import (
+    Standing,
+    claim_of,
+    in_force,
+    in_force_at,
+    requested_at,
+    run_start,
+    standing,
+)
+from domain.policy import OnReturn, Policy
+from domain.values import Stamp, normalise_address
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """What is known when a change of a subject is decided.
+
+    person: whom the subject is linked to now. pinned: the newest who accepted, if another.
+    holder_of: normalised address -> the person who holds it. fresh_id: for a new person.
+    protected: ids of people whom provisioning may not touch (U6).
+    """
+
+    account: str
+    user: User
+    person: Person | None
+    pinned: Person | None
+    holder_of: Callable[[str], Person | None]
+    fresh_id: str
+    protected: frozenset[str] = frozenset()
+
+
+def settle(state: UserState, facts: UserFacts, *, policy: Policy) -> Decided | Refused:
+    """Who the subject is, given its facts: a pure function of facts and earlier decisions."""
+    user = replace(state.user, facts=facts)
+    if not facts.is_described or not facts.emails:
+        return Decided(user=user)
+    stands = standing(facts, policy.scope)
+    settling = _Settling(state, user, stands, policy)
+    if user.pinned is None and not stands.was_in_scope:
+        reason = Reason.GUEST if stands.is_guest else Reason.OUT_OF_SCOPE
+        return settling.nobody(reason)
+    if user.pinned is None:
+        return settling.newcomer(None)
+    key = successor_key(facts, user.pinned, stands, policy)
+    if key is None:
+        return settling.accepted(user.pinned)
+    return settling.newcomer(user.pinned)
+
+
+def successor_key(
+    facts: UserFacts, pinned: Pinned, stands: Standing, policy: Policy
+) -> Stamp | None:
+    """E5: the reactivation that makes a new person of one who had accepted, if any.
+
+    Judged by stamps: the address given at a return differs from the one in force when the
+    person went. A change back to the address in force takes the reason away.
+    """
+    if policy.on_return is OnReturn.SAME_USER:
+        return None
+    if _same(str(facts.emails[-1].value), in_force(pinned.marks)):
+        return None
+    for absence in stands.absences:
+        if absence.back is None or absence.gone <= pinned.key:
+            continue
+        had = in_force_at(pinned.marks, absence.gone)
+        given = requested_at(facts.emails, absence.back)
+        if had is not None and given is not None and not _same(had, given):
+            return absence.back
+    return None
+
+
+def _same(one: str, other: str) -> bool:
+    return normalise_address(one) == normalise_address(other)
+
+
+class _Settling:
+    """One settling of one subject; each public method is one of the answers."""
+
+    def __init__(self, state: UserState, user: User, stands: Standing, policy: Policy) -> None:
+        self._state = state
+        self._user = user
+        self._stands = stands
+        self._policy = policy
+        self._requested = str(user.facts.emails[-1].value).strip()
+        self._claim = claim_of(user.facts, stands)
+        self._profile = {
+            name: value for name, (_, value) in user.facts.profile.items() if value is not None
+        }
+
+    def nobody(self, reason: Reason) -> Decided:
+        """Out of scope from the first word on: nobody is made; who was made is withdrawn."""
+        person = self._state.person
+        gone = (withdrawn(person),) if person is not None else ()
+        return Decided(
+            user=replace(self._user, person=None),
+            people=gone,
+            reason=reason,
+            has_visible_change=bool(gone),
+        )
+
+    def accepted(self, pinned: Pinned) -> Decided | Refused:
+        """The person who accepted stays the person: E2 for the address, U3/U4 for the state."""
+        before = self._pinned_person()
+        email = in_force(pinned.marks)
+        is_active = self._stands.is_active
+        wants = None if _same(email, self._requested) or not is_active else self._requested
+        refusal = self._refusal(
+            before,
+            lets_in=is_active and before.is_suspended,
+            address=wants if wants != before.pending else None,
+            in_force=email,
+        )
+        if refusal is not None:
+            return refusal
+        holder = self._rival(wants, before)
+        after = replace(
+            before,
+            email=email,
+            requested=self._requested,
+            pending=None if holder is not None else wants,
+            state=PersonState.ACTIVE if is_active else PersonState.SUSPENDED,
+            connection=self._user.connection,
+            user=self._user.key,
+            governed_by=self._user.connection,
+            claim=self._claim,
+            profile=self._profile,
+        )
+        people = self._without_successor((after,))
+        return self._decided(
+            before, people, person=before.id, taken=wants if holder is not None else None
+        )
+
+    def newcomer(self, pinned: Pinned | None) -> Decided | Refused:
+        """Nobody accepted yet, or a successor is due: E3, the requested address is in force."""
+        current = self._state.person
+        if pinned is not None and current is not None and current.id == pinned.person:
+            current = None
+        is_active = self._stands.is_active
+        moves = current is None or not _same(current.email, self._requested)
+        refusal = self._refusal(
+            current,
+            lets_in=is_active and (current is None or current.is_suspended),
+            address=self._requested if moves and is_active else None,
+            in_force=self._requested,
+        )
+        if refusal is not None:
+            return refusal
+        holder = self._rival(self._requested, current) if moves else None
+        if holder is None:
+            return self._move_in(current, self._requested, pinned)
+        verdict = contest(
+            holder,
+            current,
+            address=self._requested,
+            claim=self._claim,
+            state_policy=self._policy,
+            connection=self._user.connection,
+            is_leaver=not is_active and pinned is None,
+            protected=self._state.protected,
+        )
+        return self._take(verdict, holder, current, pinned)
+
+    def _take(
+        self, verdict: Contested, holder: Person, current: Person | None, pinned: Pinned | None
+    ) -> Decided | Refused:
+        match verdict:
+            case Refused():
+                return verdict
+            case Linked():
+                return self._link(verdict, holder, current, pinned)
+            case GivesUp():
+                released = replace(holder, has_address=False, connection=None, user=None)
+                moved = self._move_in(current, self._requested, pinned)
+                former = _former(holder)
+                return replace(
+                    moved,
+                    people=(released, *moved.people),
+                    users=(*moved.users, *former),
+                    made=(*moved.made, verdict.made),
+                )
+            case Swapped():
+                moved = self._move_in(current, self._requested, pinned)
+                return replace(moved, people=(verdict.holder, *moved.people))
+            case Overtaken():
+                return self._overtaken(verdict, current)
+            case Waits():
+                return self._wait(current, pinned)
+
+    def _overtaken(self, verdict: Overtaken, current: Person | None) -> Decided:
+        """D4, told late: the leaver's invitation is dead, the subject has no person any more."""
+        gone = () if current is None else (withdrawn(current),)
+        return Decided(
+            user=replace(self._user, person=None),
+            people=gone,
+            made=(verdict.made,) if gone else (),
+            has_visible_change=bool(gone),
+        )
+
+    def _wait(self, current: Person | None, pinned: Pinned | None) -> Decided:
+        """The address is taken: the state is settled at once, the address when it is free."""
+        if current is not None:
+            return self._move_in(current, current.email, pinned, taken=self._requested)
+        if pinned is None:
+            return Decided(user=self._user, waits_for=normalise_address(self._requested))
+        before = self._pinned_person()
+        kept = replace(before, state=PersonState.SUSPENDED, pending=None, requested=self._requested)
+        return self._decided(before, (kept,), person=before.id, taken=self._requested)
+
+    def _move_in(
+        self,
+        current: Person | None,
+        email: str,
+        pinned: Pinned | None,
+        taken: str | None = None,
+    ) -> Decided:
+        """Make or keep the person who has not accepted, with this address in force."""
+        base = current or Person(
+            id=self._state.fresh_id,
+            account=self._state.account,
+            email=email,
+            requested=email,
+            state=PersonState.INVITED,
+        )
+        invited = PersonState.INVITED if self._stands.is_active else PersonState.INVITED_SUSPENDED
+        after = replace(
+            base,
+            email=email,
+            requested=self._requested,
+            pending=None,
+            state=invited,
+            connection=self._user.connection,
+            user=self._user.key,
+            governed_by=self._user.connection,
+            claim=self._claim,
+            profile=self._profile,
+        )
+        people = (after,) if pinned is None else (after, *self._retired_person(pinned))
+        return self._decided(current, people, person=after.id, taken=taken)
+
+    def _link(
+        self, verdict: Linked, holder: Person, current: Person | None, pinned: Pinned | None
+    ) -> Decided:
+        """U7, D4: the holder of the address is the person of this subject from now on."""
+        replaced = () if current is None else (withdrawn(current),)
+        retired = () if pinned is None else self._retired_person(pinned)
+        if not holder.is_accepted:
+            settled = self._move_in(holder, self._requested, None)
+        else:
+            mark = Mark(run_start(self._user.facts.emails), holder.email)
+            link = Pinned(holder.id, self._claim, (mark,))
+            state = PersonState.ACTIVE if self._stands.is_active else PersonState.SUSPENDED
+            after = replace(
+                holder,
+                requested=self._requested,
+                pending=None,
+                state=state,
+                connection=self._user.connection,
+                user=self._user.key,
+                governed_by=self._user.connection,
+                claim=self._claim,
+                profile={**holder.profile, **self._profile},
+            )
+            user = replace(self._user, person=holder.id, pinned=link)
+            settled = Decided(user=user, people=(after,), has_visible_change=True)
+        return replace(
+            settled,
+            people=(*replaced, *retired, *settled.people),
+            users=_former(holder),
+            made=(verdict.made,),
+            has_visible_change=True,
+        )
+
+    def _refusal(
+        self, person: Person | None, *, lets_in: bool, address: str | None, in_force: str
+    ) -> Refused | None:
+        """E4, U6, U8 where the change would let somebody in, move an address or suspend."""
+        if person is not None and person.id in self._state.protected and self._would_touch(person):
+            return Refused(
+                Reason.PROTECTED_USER,
+                f"{person.email} is the last owner or break-glass; provisioning may not touch them",
+            )
+        for wanted in (in_force if lets_in else None, address):
+            if wanted is not None and not self._policy.allows(wanted):
+                return domain_refusal(wanted, self._policy)
+        if (lets_in or address is not None) and not self._policy.let_in:
+            return Refused(
+                Reason.NEEDS_READING,
+                "this feed has only a static secret and the connection asks for reading back "
+                "from the IdP before anybody is let in (setting read_back)",
+            )
+        return None
+
+    def _would_touch(self, person: Person) -> bool:
+        return not self._stands.is_active or not _same(person.email, self._requested)
+
+    def _rival(self, address: str | None, person: Person | None) -> Person | None:
+        """Who else holds the address: not the subject's own people, who make way."""
+        if address is None:
+            return None
+        holder = self._state.holder_of(normalise_address(address))
+        own = [person, self._state.person, self._state.pinned]
+        if holder is None or any(p is not None and p.id == holder.id for p in own):
+            return None
+        return holder
+
+    def _pinned_person(self) -> Person:
+        person = self._state.pinned or self._state.person
+        if person is None:
+            raise LookupError(f"pinned person of {self._user.key} was not loaded")
+        return person
+
+    def _without_successor(self, people: tuple[Person, ...]) -> tuple[Person, ...]:
+        """D3: a successor who has not accepted goes when its reason is gone."""
+        current = self._state.person
+        if current is None or current.id == people[0].id:
+            return people
+        return (*people, withdrawn(current))
+
+    def _retired_person(self, pinned: Pinned) -> tuple[Person, ...]:
+        """E5: who had accepted stays suspended and leaves management with the history."""
+        before = self._pinned_person()
+        if before.id != pinned.person or not before.is_managed or before.user != self._user.key:
+            return ()
+        return (
+            replace(
+                before,
+                state=PersonState.SUSPENDED,
+                requested=before.email,
+                pending=None,
+                connection=None,
+                user=None,
+            ),
+        )
+
+    def _decided(
+        self, before: Person | None, people: tuple[Person, ...], *, person: str, taken: str | None
+    ) -> Decided:
+        after = next(p for p in people if p.id == person)
+        visible = len(people) > 1 or before is None or _is_visible(before, after)
+        return Decided(
+            user=replace(self._user, person=person),
+            people=people,
+            has_visible_change=visible or self._state.user.person != person,
+            waits_for=None if taken is None else normalise_address(taken),
+        )
+
+
+def _is_visible(before: Person, after: Person) -> bool:
+    return replace(before, claim=after.claim) != after
+
+
+def _former(holder: Person) -> tuple[tuple[str, str], ...]:
+    """The subject that the holder was linked to, which loses its person."""
+    if holder.connection is None or holder.user is None:
+        return ()
+    return ((holder.connection, holder.user),)
+
+
+def withdrawn(person: Person) -> Person:
+    """The person as one who is no longer meant: invitation dead, row kept, not exported."""
+    return replace(
+        person,
+        state=PersonState.WITHDRAWN,
+        pending=None,
+        connection=None,
+        user=None,
+        has_address=False,
+    )
+
+
+def domain_refusal(address: str, policy: Policy) -> Refused:
+    """E4: says which domain, and what the list holds."""
+    domain = address.rpartition("@")[2].lower()
+    if not policy.domains:
+        detail = f"domain {domain} is not allowed: the account allows no domain yet"
+    else:
+        detail = f"domain {domain} is not on the account's allowed list"
+    return Refused(Reason.DOMAIN_NOT_ALLOWED, detail)

@@ -1,0 +1,49 @@
+"""What every set-up stands on: a transaction, its clock, and the audit."""
+
+from __future__ import annotations
+
+import orjson
+from sqlalchemy import Connection
+
+from worker.adapters.db import bulk, rows
+from worker.adapters.db.uow import database_now
+from worker.adapters.vault import Vault
+
+
+class SetupPart:
+    """One transaction of an operator; every change in it leaves an audit row."""
+
+    def __init__(self, connection: Connection, vault: Vault, *, actor: str) -> None:
+        self.sql = connection
+        self.vault = vault
+        self.actor = actor
+        self.now = database_now(connection)
+
+    def audit(
+        self,
+        account: str | None,
+        action: str,
+        subject: str,
+        *,
+        reason: str = "",
+        before: object = None,
+        after: object = None,
+    ) -> None:
+        """One row that says who did what, to what, why."""
+        bulk.insert(
+            self.sql,
+            rows.audit,
+            [
+                {
+                    "account_id": account,
+                    "at": self.now,
+                    "actor": self.actor,
+                    "action": action,
+                    "subject": subject,
+                    "event_id": None,
+                    "before": orjson.dumps(before),
+                    "after": orjson.dumps(after),
+                    "reason": reason,
+                }
+            ],
+        )

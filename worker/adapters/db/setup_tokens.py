@@ -1,0 +1,73 @@
+"""Tokens in SQL: hashed, scoped, revocable (C3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+
+from domain.errors import NothingFoundError
+from worker.adapters.db import bulk, rows
+from worker.adapters.db.setup_part import SetupPart
+from worker.adapters.vault import new_id, new_token, token_digest
+
+
+class TokenSetup(SetupPart):
+    """Tokens of operators, applications and feeds."""
+
+    def add_token(
+        self,
+        account: str | None,
+        *,
+        name: str,
+        scopes: Sequence[str],
+        feed: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> str:
+        """A bearer token, shown once and stored as a digest (C3, D18)."""
+        token = f"rst_{new_token()}"
+        bulk.insert(
+            self.sql,
+            rows.tokens,
+            [
+                {
+                    "id": new_id("tok"),
+                    "prefix": token[:12],
+                    "hash": token_digest(token),
+                    "account_id": account,
+                    "feed_id": feed,
+                    "name": name,
+                    "scopes": " ".join(scopes),
+                    "created_at": self.now,
+                    "expires_at": expires_at,
+                    "last_used_at": None,
+                    "revoked_at": None,
+                }
+            ],
+        )
+        return token
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """All tokens without anything that lets somebody in."""
+        table = rows.tokens
+        shown = [c for c in table.c if c.name != "hash"]
+        return [
+            dict(r)
+            for r in self.sql.execute(select(*shown).order_by(table.c.created_at)).mappings()
+        ]
+
+    def revoke_token(self, token: str, *, reason: str) -> None:
+        """Dead at once; raises NothingFoundError."""
+        table = rows.tokens
+        gone = self.sql.execute(
+            update(table)
+            .where(
+                (table.c.id == token) | (table.c.prefix == token[:12]), table.c.revoked_at.is_(None)
+            )
+            .values(revoked_at=self.now)
+        )
+        if gone.rowcount == 0:
+            raise NothingFoundError("live token", token)
+        self.audit(None, "token.revoke", token[:12], reason=reason)
