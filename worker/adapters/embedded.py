@@ -32,6 +32,7 @@ def broker_command(socket: Path, data_dir: Path) -> list[str]:
         *("--maxmemory-policy", "noeviction"),
         *("--dir", str(data_dir.resolve())),
         *("--loglevel", "warning"),
+        *("--logfile", str(data_dir.resolve() / "broker.log")),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from domain.errors import UsageError
+from domain.errors import RefusedError, UsageError
 from worker.adapters.sources.registry import SOURCES
 from worker.cli.output import AsJSON, Yes, as_json, ask, out, show
 from worker.cli.session import container, setup
@@ -50,6 +50,8 @@ def rotate(
     """A new signing secret; the old one lives on for the overlap (C3)."""
     with setup() as use:
         found = use.feed(feed)
+        if found["state"] == "retired":
+            raise RefusedError(f"feed {feed} is retired: add another with `rosterd feed add`")
         secret = SOURCES[found["source"]].new_secret()
         until = use.now + timedelta(hours=overlap_hours)
         use.rotate_secret(found["account_id"], feed, secret, old_until=until)

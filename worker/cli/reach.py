@@ -76,6 +76,7 @@ def _feed(connection: str, feed: str | None) -> dict[str, Any]:
     with setup() as use:
         feeds = use.feeds(use.connection(connection)["id"])
     chosen = [row for row in feeds if feed in (None, row["id"])]
+    chosen.sort(key=lambda row: row["state"] == "retired")
     if not chosen:
         raise NothingFoundError("feed", feed or f"of connection {connection}")
     return chosen[0]
@@ -84,7 +85,9 @@ def _feed(connection: str, feed: str | None) -> dict[str, Any]:
 def _send(feed: dict[str, Any], url: str) -> int:
     with reading() as open_:
         view = feed_view(open_, container().vault, feed["id"])
-    if view is None or not view.secrets:
+    if view is None:
+        raise RefusedError(f"feed {feed['id']} is retired: see `rosterd feed list`, or add another")
+    if not view.secrets:
         raise RefusedError(f"feed {feed['id']} has no secret: rosterd feed rotate {feed['id']}")
     try:
         return _SPEAK[feed["source"]](Sender(Hook(url, view.secrets[0].value)))
