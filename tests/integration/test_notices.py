@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import email
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import Message
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from domain.letters import Letter
 from domain.notices import MailError
@@ -209,3 +214,56 @@ def test_no_address_adds_a_header_or_a_recipient(smtp: tuple[Inbox, str], addres
         mailer.send(Letter(to=address, subject="Welcome", text="hello"), id_="ntc_1")
     assert refused.value.is_final
     assert inbox.taken == []
+
+
+@pytest.fixture
+def smtp_with_tls(tmp_path: Path) -> Iterator[tuple[Inbox, str]]:
+    """A mail server that insists on STARTTLS, with a certificate that nobody signed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path / "mail.pem"))
+    inbox = Inbox()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(
+        inbox, hostname="127.0.0.1", port=port, tls_context=context, require_starttls=True
+    )
+    controller.start()
+    yield inbox, f"smtp://localhost:{port}"
+    controller.stop()
+
+
+def self_signed(path: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - HOUR)
+        .not_valid_after(now + HOUR)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_a_certificate_nobody_signed_is_not_trusted_unless_told(
+    smtp_with_tls: tuple[Inbox, str],
+) -> None:
+    inbox, url = smtp_with_tls
+    letter = Letter(to="u1@example.com", subject="Welcome", text="hello")
+    with pytest.raises(MailError, match="verify=no") as refused:
+        SMTPMailer(url, sender="rosterd@example.org").send(letter, id_="ntc_1")
+    assert not refused.value.is_final
+    assert inbox.taken == []
+    SMTPMailer(f"{url}?verify=no", sender="rosterd@example.org").send(letter, id_="ntc_1")
+    assert [to for to, _ in inbox.taken] == ["u1@example.com"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import smtplib
+import ssl
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from domain.letters import Letter
 from domain.notices import MailError
@@ -31,11 +32,19 @@ def compose(letter: Letter, *, sender: str, id_: str) -> EmailMessage:
 
 
 class SMTPMailer:
-    """smtp://[user:password@]host[:port] with STARTTLS where offered, or smtps://."""
+    """smtp://[user:password@]host[:port] with STARTTLS where offered, or smtps://.
+
+    Certificates are checked against the system's authorities; `?verify=no` at the end of the
+    URL takes any, for a server of one's own.
+    """
 
     def __init__(self, url: str, *, sender: str) -> None:
         self._url = urlsplit(url)
         self._sender = sender
+        self._tls = ssl.create_default_context()
+        if parse_qs(self._url.query).get("verify") == ["no"]:
+            self._tls.check_hostname = False
+            self._tls.verify_mode = ssl.CERT_NONE
 
     def send(self, letter: Letter, *, id_: str) -> None:
         """Hand over to the server; raises MailError."""
@@ -43,6 +52,12 @@ class SMTPMailer:
             message = compose(letter, sender=self._sender, id_=id_)
             with self._server() as server:
                 server.send_message(message)
+        except ssl.SSLCertVerificationError as error:
+            raise MailError(
+                f"the mail server's certificate is not trusted ({error.verify_message}): "
+                "have it signed, or end ROSTERD_SMTP_URL with ?verify=no",
+                is_final=False,
+            ) from error
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
             final = all(code >= _FINAL_FROM for code in codes)
@@ -60,12 +75,14 @@ class SMTPMailer:
     def _server(self) -> smtplib.SMTP:
         host, port = self._url.hostname or "127.0.0.1", self._url.port
         if self._url.scheme == "smtps":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port or 465, timeout=TIMEOUT_SECONDS)
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                host, port or 465, timeout=TIMEOUT_SECONDS, context=self._tls
+            )
         else:
             server = smtplib.SMTP(host, port or 25, timeout=TIMEOUT_SECONDS)
             server.ehlo()
             if server.has_extn("starttls"):
-                server.starttls()
+                server.starttls(context=self._tls)
         if self._url.username:
             server.login(unquote(self._url.username), unquote(self._url.password or ""))
         return server
