@@ -8,9 +8,7 @@ from domain.changes import SuspendUser, UserChange, is_destructive
 from domain.decision import Decided, Decision, Refused
 from domain.inbox import Outcome, Reason
 from domain.model import UserFacts
-from domain.ordering import (
-    standing,
-)
+from domain.ordering import standing
 from domain.policy import Policy
 from domain.record import record
 from domain.settle import UserState, settle

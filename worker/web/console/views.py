@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -55,6 +57,8 @@ class _Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._rendering = threading.Lock()
+        self._shared, self._stale_at = "", 0.0
         texts = {name: (HERE / "static" / name).read_bytes() for name in MEDIA}
         self._static = texts
         self._marks = {name: hashlib.sha256(text).hexdigest()[:10] for name, text in texts.items()}
@@ -84,8 +88,13 @@ class _Page:
         return bool(token) and self._parts.operators.is_signed_in(token)
 
     def _fragment(self) -> str:
-        shown = figures(self._parts.gauges.snapshot())
-        return self._pages.get_template("fragment.html").render(shown=shown)
+        """The page's main part; all who look share one rendering a second."""
+        with self._rendering:
+            if time.monotonic() >= self._stale_at:
+                shown = figures(self._parts.gauges.snapshot())
+                self._shared = self._pages.get_template("fragment.html").render(shown=shown)
+                self._stale_at = time.monotonic() + REFRESH_SECONDS
+            return self._shared
 
     def _render(self, name: str, status: int = 200, **fields: object) -> Response:
         text = self._pages.get_template(name).render(marks=self._marks, **fields)
