@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -22,7 +23,9 @@ from domain.inbox import Kind, Lane
 from domain.notices import Mailer
 from domain.ports import DrainWork, Result, Source
 from worker import telemetry
-from worker.adapters.broker import CeleryRinger, eviction_policy, make_celery, queue_lengths
+from worker.adapters.broker import state as broker_state
+from worker.adapters.broker.app import make_celery
+from worker.adapters.broker.ringer import CeleryRinger
 from worker.adapters.db.engine import Database
 from worker.adapters.db.foreign import collect_foreign
 from worker.adapters.db.gauges import Gauges
@@ -142,7 +145,7 @@ class Container:
     def sweep(self) -> Sweep:
         """Repair and ring."""
         return Sweep(
-            sweeper=SQLSweep(self.database, self.worker_id),
+            sweeper=SQLSweep(self.database, self.worker_id, self.report),
             ringer=self.ringer,
             ring_notices=self.ring_notices,
         )
@@ -154,7 +157,7 @@ class Container:
     @cached_property
     def gauges(self) -> Gauges:
         """The state of things."""
-        return Gauges(self.database)
+        return Gauges(self.database, clock=lambda: datetime.now(UTC))
 
     @cached_property
     def operators(self) -> SQLOperators:
@@ -167,11 +170,11 @@ class Container:
 
     def queue_lengths(self) -> dict[str, int]:
         """Rings in each queue of the broker; -1 where it cannot be told."""
-        return queue_lengths(self.celery)
+        return broker_state.queue_lengths(self.celery)
 
-    def eviction_policy(self) -> str:
-        """The broker's maxmemory-policy; "" where it cannot be told."""
-        return eviction_policy(self.celery)
+    def broker_unfit(self) -> str:
+        """Why the broker should not be used, with the remedy; "" if fit, raises if it is away."""
+        return broker_state.unfit(self.celery)
 
     @cached_property
     def replay(self) -> Replay:
@@ -186,16 +189,11 @@ class Container:
 
     def is_broker_answering(self) -> bool:
         """Whether the broker takes a connection right now; bounded by its time-outs."""
-        try:
-            with self.celery.connection_for_write(connect_timeout=2) as broker:
-                broker.ensure_connection(max_retries=0, timeout=2)
-        except Exception:  # noqa: BLE001 - any failure means "no"
-            return False
-        return True
+        return broker_state.is_answering(self.celery)
 
     def collect_dead(self) -> dict[str, int]:
         """Move what nobody understood from the broker's dead queue into the table."""
-        return collect_foreign(self.celery, self.database, self.vault)
+        return collect_foreign(self.celery, self.database, self.vault, ring=self.ringer)
 
     def retain(self) -> dict[str, int]:
         """Delete bodies that retention lets go."""

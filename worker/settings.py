@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PUBLIC_URL_FILE = "public_url"
 #: How a worker command tells its pool children which lanes are theirs.
 LANES_VARIABLE = "ROSTERD_WORKER_LANES"
+#: How it tells its parent process where to serve the counters of all of them.
+METRICS_PORT_VARIABLE = "ROSTERD_WORKER_METRICS_PORT"
 
 
 class SettingsError(Exception):

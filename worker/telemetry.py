@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+import os
+import shutil
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 REGISTRY = CollectorRegistry()
 
@@ -58,3 +63,22 @@ BUGS = Counter(
     ["kind"],
     registry=REGISTRY,
 )
+
+#: prometheus_client keeps counters in files of this folder, so that processes share them.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def share_counters(folder: Path) -> dict[str, str]:
+    """What the environment of processes must hold to count together; yesterday's files go."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    return {SHARED_FOLDER: str(folder)}
+
+
+def exposition() -> bytes:
+    """Prometheus' text of the counters: of this process, or of all that share a folder."""
+    if SHARED_FOLDER not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

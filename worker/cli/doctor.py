@@ -85,10 +85,8 @@ def _broker(parts: Container) -> Finding:
     if not parts.is_broker_answering():
         says = "out of reach: workers poll the tables, slower; check ROSTERD_BROKER_URL"
         return Finding("broker", "warn", says)
-    policy = parts.eviction_policy()
-    if policy not in ("", "noeviction"):
-        return Finding("broker", "warn", f"maxmemory-policy is {policy}: set it to noeviction")
-    return Finding("broker", "ok", "answers")
+    unfit = parts.broker_unfit()
+    return Finding("broker", "fail" if unfit else "ok", unfit or "answers")
 
 
 def _clock(parts: Container) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,8 @@ import typer
 from domain.errors import UsageError
 from domain.inbox import Lane
 from worker.cli.session import container
-from worker.settings import LANES_VARIABLE
+from worker.settings import LANES_VARIABLE, METRICS_PORT_VARIABLE
+from worker.telemetry import share_counters
 
 
 def beside(program: str) -> str:
@@ -30,6 +32,9 @@ def web_command(host: str, port: int, workers: int) -> list[str]:
         *("--workers", str(workers)),
         # A status page left open would hold the end up for as long as this.
         *("--workers-kill-timeout", "5"),
+        # A web process that dies is replaced while the others go on.
+        "--respawn-failed-workers",
+        *("--respawn-interval", "0.2"),
         "--no-ws",
         *("--log-level", "warning"),
         "worker.web.asgi:app",
@@ -74,6 +79,9 @@ def register(app: typer.Typer) -> None:
     def worker(
         lanes: Annotated[str, typer.Option(help="urgent, standard, bulk")] = "urgent,standard,bulk",
         concurrency: Annotated[int | None, typer.Option(help="Pool children.")] = None,
+        metrics_port: Annotated[
+            int | None, typer.Option(help="Serve this worker's counters to Prometheus there.")
+        ] = None,
     ) -> None:
         """Consume rings and drain the inbox."""
         names = [name.strip() for name in lanes.split(",") if name.strip()]
@@ -81,6 +89,11 @@ def register(app: typer.Typer) -> None:
         if unknown or not names:
             raise UsageError(f"--lanes {lanes!r}: any of {', '.join(Lane)}")
         os.environ[LANES_VARIABLE] = ",".join(names)
+        if metrics_port is not None:
+            # Not in the data directory: containers that have it in common have ports in common.
+            name = f"rosterd-{os.getuid()}-metrics-{metrics_port}"
+            folder = Path(tempfile.gettempdir()) / name
+            os.environ |= {METRICS_PORT_VARIABLE: str(metrics_port), **share_counters(folder)}
         _become(worker_command(names, concurrency or default_concurrency(names)))
 
     @app.command("beat")

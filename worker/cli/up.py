@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -27,6 +28,7 @@ from worker.bootstrap import build
 from worker.cli.output import out
 from worker.cli.processes import beat_command, web_command, worker_command
 from worker.settings import LANES_VARIABLE, PUBLIC_URL_FILE, Settings, load_settings
+from worker.telemetry import share_counters
 
 FIRST_PORT = 8080
 GRACE_SECONDS = 20
@@ -143,7 +145,7 @@ def bring_up(settings: Settings, *, host: str, port: int | None, public_url: str
     """Migrate, start everything, wait until it is ready; raises RefusedError."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _hold_directory(settings.data_dir)
-    port = port or _free_port(host)
+    port = port or free_port(host)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
     (settings.data_dir / PUBLIC_URL_FILE).write_text(public_url or url)
     environment = _environment(settings, public_url or url)
@@ -207,6 +209,8 @@ def _environment(settings: Settings, public_url: str) -> dict[str, str]:
     environment["ROSTERD_DATA_DIR"] = str(settings.data_dir.resolve())
     environment["ROSTERD_PUBLIC_URL"] = public_url
     environment["ROSTERD_LOG_LEVEL"] = settings.log_level
+    # The web process's /metrics then tells the workers' counters, too.
+    environment |= share_counters(settings.data_dir.resolve() / "metrics")
     environment["ROSTERD_SWEEP_SECONDS"] = str(settings.sweep_seconds)
     for name, value in (
         ("ROSTERD_DATABASE_URL", settings.database_url),
@@ -226,7 +230,8 @@ def _hold_directory(data_dir: Path) -> None:
         raise RefusedError(f"another `rosterd up` is running on {data_dir.resolve()}") from error
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
+    """The first from 8080 on that nobody listens on; raises RefusedError."""
     for port in range(FIRST_PORT, FIRST_PORT + 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -234,22 +239,40 @@ def _free_port(host: str) -> int:
                 probe.bind((host, port))
             except OSError:
                 continue
-            return port
+            if _reserved(port):
+                return port
     raise RefusedError(f"no free port on {host} from {FIRST_PORT} on; name one with --port")
+
+
+def _reserved(port: int) -> bool:
+    """Take the port until this process ends: two that start together must not both choose it.
+
+    The server that listens later shares its port among its own processes, so the kernel would
+    let a second set in, and requests would reach either.
+    """
+    path = Path(tempfile.gettempdir()) / f"rosterd-{os.getuid()}-port-{port}.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return False
+    return True
 
 
 def _await_ready(url: str, supervisor: Supervisor, seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
 
     def is_over() -> bool:
-        return _is_ready(url) or time.monotonic() > deadline
+        return is_ready(url) or time.monotonic() > deadline
 
     supervisor.watch(is_over)
-    if not _is_ready(url):
+    if not is_ready(url):
         raise RefusedError(f"{url} did not become ready within {seconds:.0f} s; see the log above")
 
 
-def _is_ready(url: str) -> bool:
+def is_ready(url: str) -> bool:
+    """Whether the web process at this address takes requests."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:  # noqa: S310
             return bool(answer.status == 200)  # noqa: PLR2004

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
+from wsgiref.simple_server import WSGIServer
 
 from celery import Celery
 from celery.platforms import SecurityWarning
-from celery.signals import setup_logging, worker_process_init, worker_process_shutdown, worker_ready
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+)
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from worker.bootstrap import build
+from worker.settings import METRICS_PORT_VARIABLE
 from worker.tasks import events, groups, maintenance, notices, users
 from worker.tasks.keeper import Keeper
 from worker.tasks.process import container
 
 _KEEPERS: list[Keeper] = []
+_SERVERS: list[WSGIServer] = []
 
 
 def build_app() -> Celery:
@@ -28,6 +40,8 @@ def build_app() -> Celery:
     worker_process_init.connect(_start_keeper, weak=False)
     worker_process_shutdown.connect(_stop_keeper, weak=False)
     worker_ready.connect(_start_in_solo, weak=False)
+    worker_ready.connect(_warn_of_broker, weak=False)
+    worker_init.connect(_serve_metrics, weak=False)
     return app
 
 
@@ -36,6 +50,14 @@ def _keep_logging(**_: Any) -> None:
 
 
 def _start_keeper(**_: Any) -> None:
+    for server in _SERVERS:
+        # A child that outlives a killed parent must not keep its port.
+        server.socket.close()
+    _SERVERS.clear()
+    _keep_house()
+
+
+def _keep_house() -> None:
     keeper = Keeper(container())
     _KEEPERS.append(keeper)
     keeper.start()
@@ -44,7 +66,29 @@ def _start_keeper(**_: Any) -> None:
 def _start_in_solo(sender: Any, **_: Any) -> None:
     """A solo or thread pool has no children, so its own process keeps house."""
     if "prefork" not in type(sender.pool).__module__:
-        _start_keeper()
+        _keep_house()
+
+
+def _warn_of_broker(**_: Any) -> None:
+    """An unfit broker is said at the start, not found out at 3 a.m. (F07)."""
+    parts = container()
+    try:
+        why = parts.broker_unfit()
+    except Exception:  # noqa: BLE001 - it went away again; the consumer waits for it
+        return
+    if why:
+        parts.log.error("broker_unfit", why=why)
+
+
+def _serve_metrics(**_: Any) -> None:
+    """The counters of the pool's children, from their parent, whether or not there is a broker."""
+    port = os.environ.get(METRICS_PORT_VARIABLE)
+    if port is None:
+        return
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    server = start_http_server(int(port), registry=registry)[0]
+    _SERVERS.append(server)
 
 
 def _stop_keeper(**_: Any) -> None:

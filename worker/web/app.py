@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.bootstrap import Container
-from worker.web import console, health, hooks, member
+from worker.web import console, health, member
+from worker.web.hooks import PREFIX, Hooks
 from worker.web.intake import Intake
 
 
-def build_web(parts: Container) -> Starlette:
+def build_web(parts: Container) -> ASGIApp:
     """An ASGI application; nothing is opened before it starts up."""
     intake = Intake(parts)
 
@@ -24,12 +26,18 @@ def build_web(parts: Container) -> Starlette:
         intake.stop()
         parts.close()
 
-    return Starlette(
+    rest = Starlette(
         routes=[
-            *hooks.routes(parts, intake),
             *health.routes(parts),
             *member.routes(parts),
             *console.routes(parts),
         ],
         lifespan=lifespan,
     )
+    hooks = Hooks(parts, intake)
+
+    async def web(scope: Scope, receive: Receive, send: Send) -> None:
+        is_hook = scope["type"] == "http" and scope["path"].startswith(PREFIX)
+        await (hooks if is_hook else rest)(scope, receive, send)
+
+    return web

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import AsyncIterator, Mapping
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -17,19 +19,22 @@ class EncodingError(Exception):
     """A content encoding that is not taken, or broken in it."""
 
 
-async def read_body(request: Request, *, limit: int) -> bytes:
-    """The body, unpacked; raises TooLargeError before more than the limit is held."""
-    declared = request.headers.get("content-length", "")
+async def read_body(headers: Mapping[str, str], receive: Receive, *, limit: int) -> bytes:
+    """The body, unpacked; raises TooLargeError before more than the limit is held.
+
+    headers: names in lower case. Raises ClientDisconnect where the sender left.
+    """
+    declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise TooLargeError
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", ""):
         raise EncodingError(f"content-encoding {encoding!r} is not taken")
     unpack = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
     parts: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
+        async for chunk in _chunks(receive):
             piece = _unpacked(unpack, chunk, limit - size) if unpack is not None else chunk
             size += len(piece)
             if size > limit:
@@ -40,6 +45,16 @@ async def read_body(request: Request, *, limit: int) -> bytes:
     if unpack is not None and not unpack.eof:
         raise EncodingError("gzip ends early")
     return b"".join(parts)
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    is_more = True
+    while is_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        is_more = message.get("more_body", False)
+        yield message.get("body", b"")
 
 
 def _unpacked(unpack: zlib._Decompress, chunk: bytes, room: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from hmac import compare_digest
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -107,14 +108,21 @@ class _Probes:
         registry.register(
             _StateCollector(self._parts.gauges.snapshot(), self._parts.queue_lengths())
         )
-        text = generate_latest(telemetry.REGISTRY) + generate_latest(registry)
+        text = telemetry.exposition() + generate_latest(registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     def _may_read(self, request: Request) -> bool:
         if request.client is not None and request.client.host in LOOPBACK:
             return True
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        return bool(token) and may_read_metrics(self._parts.database, token)
+        if not token:
+            return False
+        set_token = self._parts.settings.metrics_token
+        if set_token is not None and compare_digest(
+            token.encode(), set_token.get_secret_value().encode()
+        ):
+            return True
+        return may_read_metrics(self._parts.database, token)
 
 
 def _checked(check: Callable[[], tuple[str, str]]) -> dict[str, Any]:
@@ -157,6 +165,13 @@ class _StateCollector(Collector):
         for name, length in self._queues.items():
             queues.add_metric([name], length)
         yield queues
+        notices = _family("rosterd_notices", "Mails that are not out.", "state")
+        for state in ("pending", "failed"):
+            notices.add_metric([state], snapshot.notices.get(state, 0))
+        yield notices
+        skew = _family("rosterd_clock_skew_seconds", "This process's clock minus the database's.")
+        skew.add_metric([], snapshot.skew)
+        yield skew
         swept = _family("rosterd_sweeper_last_success_timestamp_seconds", "Last sweep.")
         swept.add_metric([], snapshot.swept_at.timestamp() if snapshot.swept_at else 0.0)
         yield swept

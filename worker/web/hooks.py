@@ -1,6 +1,7 @@
 """`/hooks/{feed_id}`: where identity providers' webhooks come in.
 
 2xx only after the commit (G1); never a 4xx for a reason of ours, nor a 5xx for what a body says.
+A plain ASGI application in front of all routing: a framework's layers cost as much as the rest.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
-from starlette.requests import Request
+from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from domain.intake import FeedView, Submission
 from domain.ports import InfrastructureError, Reply, Source
@@ -25,31 +26,38 @@ from worker.web.intake import Intake
 #: An unknown feed answers as a wrong signature does, so that ids cannot be probed.
 NOT_AUTHENTIC = {"error": "not authentic"}
 TRY_LATER = {"Retry-After": "5"}
+PREFIX = "/hooks/"
+METHODS = ("GET", "POST", "OPTIONS")
 
 
-def routes(parts: Container, intake: Intake) -> list[Route]:
-    """The hook endpoint, with the methods that handshakes use."""
-    hooks = _Hooks(parts, intake)
-    return [Route("/hooks/{feed_id}", hooks.answer, methods=["GET", "POST", "OPTIONS"])]
+class Hooks:
+    """The hook endpoint, for the methods that deliveries and handshakes use."""
 
-
-class _Hooks:
     def __init__(self, parts: Container, intake: Intake) -> None:
         self._parts = parts
         self._intake = intake
 
-    async def answer(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate, store, answer."""
         try:
-            return await self._answer(request)
+            response = await self._answer(scope, receive)
         except InfrastructureError as error:
             self._parts.log.warning("ingest_unavailable", why=str(error))
-            return JSONResponse({"error": "cannot store now"}, 503, TRY_LATER)
+            response = JSONResponse({"error": "cannot store now"}, 503, TRY_LATER)
         except ClientDisconnect:
-            return Response(status_code=400)
+            response = Response(status_code=400)
+        except Exception:
+            self._parts.log.exception("hook_failed")
+            response = JSONResponse({"error": "internal error"}, 500)
+        await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
-        feed_id = request.path_params["feed_id"]
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        if scope["method"] not in METHODS:
+            return JSONResponse({"error": "only POST carries events"}, 405, {"Allow": "POST"})
+        feed_id = scope["path"].removeprefix(PREFIX)
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         feed = self._intake.remembered(feed_id)
         if feed is None:
             feed = await asyncio.to_thread(self._intake.feed, feed_id)
@@ -57,7 +65,7 @@ class _Hooks:
         limit = self._parts.settings.max_body_bytes
         try:
             body = await read_body(
-                request, limit=min(limit, source.max_body_bytes) if source else limit
+                headers, receive, limit=min(limit, source.max_body_bytes) if source else limit
             )
         except TooLargeError:
             return self._too_large(feed_id, source)
@@ -66,12 +74,8 @@ class _Hooks:
         if feed is None or source is None:
             self._intake.count("unknown", "unknown", "unknown_feed")
             return JSONResponse(NOT_AUTHENTIC, 401)
-        hook = HookRequest(
-            request.method,
-            {name.lower(): value for name, value in request.headers.items()},
-            body,
-            dict(request.query_params),
-        )
+        query = dict(QueryParams(scope["query_string"])) if scope["query_string"] else {}
+        hook = HookRequest(scope["method"], headers, body, query)
         return await self._take(feed, source, hook)
 
     def _too_large(self, feed_id: str, source: Source | None) -> Response:

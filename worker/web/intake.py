@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Sequence
 
 from domain.inbox import Kind, lane_of
@@ -30,6 +30,8 @@ class Intake:
         self._feeds: OrderedDict[str, tuple[float, FeedView | None]] = OrderedDict()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
+        self._answers: deque[tuple[asyncio.Future[Stored], Stored | BaseException]] = deque()
+        self._is_answering = False
         self._stop = threading.Event()
         self._committer = GroupCommitter(
             parts.database, parts.vault, committed=self._ring, report=parts.report
@@ -75,19 +77,27 @@ class Intake:
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Stored] = loop.create_future()
 
-        def answer(result: Stored | BaseException) -> None:
+        def done(result: Stored | BaseException) -> None:
+            self._answers.append((waiting, result))
+            if not self._is_answering:
+                self._is_answering = True
+                loop.call_soon_threadsafe(self._answer_all)
+
+        self._committer.submit(submission, done)
+        return await waiting
+
+    def _answer_all(self) -> None:
+        """Once for a whole group: waking the loop costs more than an answer does."""
+        # Cleared before the first is taken: whoever adds one later wakes the loop again.
+        self._is_answering = False
+        while self._answers:
+            waiting, result = self._answers.popleft()
             if waiting.done():
-                return
+                continue
             if isinstance(result, BaseException):
                 waiting.set_exception(result)
             else:
                 waiting.set_result(result)
-
-        def done(result: Stored | BaseException) -> None:
-            loop.call_soon_threadsafe(answer, result)
-
-        self._committer.submit(submission, done)
-        return await waiting
 
     def count(self, feed: str, source: str, result: str, times: int = 1) -> None:
         """Count a result for the feed's minute and for the process's metrics."""

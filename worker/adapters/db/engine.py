@@ -17,8 +17,9 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from domain.ports import InfrastructureError
 
-#: SQLSTATE classes of a server that is away, full or shutting down, and of two that met.
-_AWAY = ("08", "53", "57P", "58")
+#: SQLSTATE classes of a server that is away, full, shutting down or (25006) a standby or read-only
+#: for now, and of sessions that it ended (25P03: idle in a transaction); and of two that met.
+_AWAY = ("08", "53", "57P", "58", "25006", "25P03")
 _MET = ("40001", "40P01", "55P03")
 
 #: Drain statements: a plan prepared on an empty table is a sequential scan for ever (D7).

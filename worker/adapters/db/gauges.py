@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,9 +45,13 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything at one moment. suspensions: connection -> age of the oldest unapplied one."""
+    """Everything at one moment. suspensions: connection -> age of the oldest unapplied one.
+
+    skew: seconds by which this process's clock is ahead of the database's.
+    """
 
     at: datetime
+    skew: float = 0.0
     connections: tuple[str, ...] = ()
     backlog: tuple[Backlog, ...] = ()
     suspensions: dict[str, float] = field(default_factory=dict)
@@ -65,8 +70,9 @@ class Snapshot:
 class Gauges:
     """Snapshots, computed at most once a second whoever asks."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database
+        self._clock = clock
         self._lock = threading.Lock()
         self._known: tuple[float, Snapshot] | None = None
 
@@ -77,6 +83,8 @@ class Gauges:
                 return self._known[1]
             with translated(), self._database.read() as connection:
                 found = take(connection)
+                skew = (self._clock() - database_now(connection)).total_seconds()
+                found = replace(found, skew=skew)
             self._known = (time.monotonic(), found)
             return found
 

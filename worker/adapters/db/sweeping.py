@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     Connection,
+    RowMapping,
     and_,
     case,
     delete,
@@ -22,12 +23,15 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
 from domain.inbox import Kind, Lane, State
 from domain.retry import CRASH_CAP, SUSPECT_BATCHES
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.uow import database_now
+
+Report = Callable[[str, Mapping[str, object]], None]
 
 SWEEP_LOCK = 727_401
 #: A worker that has not been seen for this long, and whose process is gone, has crashed.
@@ -39,9 +43,10 @@ ALONE_FROM = len(SUSPECT_BATCHES)
 class SQLSweep:
     """`Sweeper` on both databases. One process sweeps at a time; the others go on at once."""
 
-    def __init__(self, database: Database, worker: str) -> None:
+    def __init__(self, database: Database, worker: str, report: Report) -> None:
         self._database = database
         self._worker = worker
+        self._report = report
 
     def heartbeat(self, lanes: Sequence[str]) -> None:
         """Say that this worker lives."""
@@ -91,11 +96,13 @@ class SQLSweep:
         for marker in markers:
             if _lives(marker["worker"], marker["made_at"], alive, now):
                 continue
-            ids = orjson.loads(marker["event_ids"])
-            _suspect(connection, ids, now)
-            connection.execute(
-                delete(rows.batch_markers).where(rows.batch_markers.c.id == marker["id"])
-            )
+            try:
+                with connection.begin_nested():
+                    _suspect_batch(connection, marker, now)
+            except (SQLAlchemyError, ValueError) as error:
+                # One that cannot be repaired must not stop the repair of all others (F36).
+                fields = {"marker": marker["id"], "error": repr(error)}
+                self._report("marker_unrepairable", fields)
 
 
 def _got_lock(connection: Connection) -> bool:
@@ -138,6 +145,12 @@ def _is_zombie(pid: int) -> bool:
         return status.rpartition(")")[2].split()[0] == "Z"
     except (OSError, IndexError):
         return False
+
+
+def _suspect_batch(connection: Connection, marker: RowMapping, now: datetime) -> None:
+    _suspect(connection, orjson.loads(marker["event_ids"]), now)
+    table = rows.batch_markers
+    connection.execute(delete(table).where(table.c.id == marker["id"]))
 
 
 def _suspect(connection: Connection, ids: Sequence[int], now: datetime) -> None:

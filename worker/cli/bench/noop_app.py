@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from worker.adapters.broker import make_celery
+from worker.adapters.broker.app import make_celery
 
 app = make_celery(os.environ.get("ROSTERD_BENCH_BROKER", "memory://"), sweep_seconds=5)
 app.conf.task_create_missing_queues = True

@@ -13,7 +13,7 @@ from kombu.transport import redis as kombu_redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-DEAD_QUEUE = "rosterd.dead"
+from worker.adapters.broker.topology import DEAD_QUEUE
 
 
 class Channel(kombu_redis.Channel):

@@ -1,0 +1,201 @@
+"""`rosterd bench`: measurements, each beside what it is compared with, in the same run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker.cli.bench.claims import among_people, claim_times
+from worker.cli.bench.cold import cold_start
+from worker.cli.bench.drain import applied
+from worker.cli.bench.ingest import ingest as ingested
+from worker.cli.bench.latency import suspensions
+from worker.cli.bench.memory import resident
+from worker.cli.bench.noop import noops
+from worker.cli.bench.report import Series, percentile, tell
+
+app = typer.Typer(no_args_is_help=True, help="Measurements, each beside its comparison.")
+
+Rounds = Annotated[int, typer.Option(help="Medians are over so many.")]
+DatabaseURL = Annotated[
+    str | None,
+    typer.Option(help="A PostgreSQL server; scratch databases are made. Default: SQLite."),
+]
+BrokerURL = Annotated[str | None, typer.Option(help="Default: embedded Valkey.")]
+JSON = Annotated[bool, typer.Option("--json")]
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.add_typer(app, name="bench")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="rosterd-bench-") as name:
+        yield Path(name)
+
+
+def _on(database_url: str | None, broker_url: str | None = "-") -> str:
+    parts = ["PostgreSQL" if database_url else "SQLite"]
+    if broker_url != "-":
+        scheme = (broker_url or "embedded Valkey").partition(":")[0]
+        parts.append({"amqp": "RabbitMQ", "redis": "Redis"}.get(scheme, scheme))
+    return " + ".join(parts)
+
+
+@app.command("drain")
+def drain(
+    events: Annotated[int, typer.Option(help="Events a round.")] = 5000,
+    rounds: Rounds = 3,
+    database_url: DatabaseURL = None,
+    broker_url: BrokerURL = None,
+    json_: JSON = False,
+) -> None:
+    """Events applied a second, with every rule on, against a bare Celery no-op task."""
+    mine, noop = Series("events applied", "/s"), Series("Celery no-op tasks", "/s")
+    with _folder() as folder:
+        for _ in range(rounds):
+            mine.values.append(applied(database_url, folder, events))
+            noop.values.append(noops(broker_url, folder, min(events, 3000)))
+    tell("drain", [mine, noop], json_=json_, setting=_on(database_url, broker_url))
+
+
+@app.command("batches")
+def batches(
+    events: Annotated[int, typer.Option(help="Events a round.")] = 2000,
+    rounds: Rounds = 3,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """The same by size of batch, against one transaction for each event."""
+    series = [Series(f"batches of {size}", "/s") for size in (500, 50, 1)]
+    with _folder() as folder:
+        for _ in range(rounds):
+            for one, size in zip(series, (500, 50, 1), strict=True):
+                one.values.append(applied(database_url, folder, events, batch=size))
+    tell("batches", series, json_=json_, setting=_on(database_url))
+
+
+@app.command("processes")
+def processes(
+    events: Annotated[int, typer.Option(help="Events a round.")] = 20_000,
+    rounds: Rounds = 3,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """Several draining processes on this machine, against one."""
+    series = [Series(f"{count} processes", "/s") for count in (4, 2, 1)]
+    with _folder() as folder:
+        for _ in range(rounds):
+            for one, count in zip(series, (4, 2, 1), strict=True):
+                one.values.append(applied(database_url, folder, events, processes=count))
+    tell("processes", series, json_=json_, setting=_on(database_url))
+
+
+@app.command("ingest")
+def ingest(
+    requests: Annotated[int, typer.Option(help="Requests a round.")] = 10_000,
+    rounds: Rounds = 3,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """Durable 2xx a second, against the same server answering 202 and storing nothing."""
+    mine, empty = Series("durable answers", "/s"), Series("empty answers", "/s")
+    with _folder() as folder:
+        for _ in range(rounds):
+            durable, nothing = ingested(database_url, folder, requests)
+            mine.values.append(durable)
+            empty.values.append(nothing)
+    tell("ingest", [mine, empty], json_=json_, setting=_on(database_url))
+
+
+@app.command("latency")
+def latency(
+    backlog: Annotated[int, typer.Option(help="Events that wait in the standard lane.")] = 100_000,
+    count: Annotated[int, typer.Option(help="Suspensions.")] = 200,
+    rounds: Rounds = 1,
+    database_url: DatabaseURL = None,
+    broker_url: BrokerURL = None,
+    json_: JSON = False,
+) -> None:
+    """Receipt of a suspension to its commit behind a backlog, against an idle rosterd."""
+    names = ["behind it: p50", "behind it: p99", "idle: p50", "idle: p99"]
+    series = [Series(name, "ms") for name in names]
+    for _ in range(rounds):
+        for place, waiting in ((0, backlog), (2, 0)):
+            with _folder() as folder:
+                found = suspensions(database_url, broker_url, folder, backlog=waiting, count=count)
+            series[place].values.append(percentile(found, 0.5))
+            series[place + 1].values.append(percentile(found, 0.99))
+    setting = f"{_on(database_url, broker_url)}, backlog {backlog:,}"
+    tell("suspension latency", series, json_=json_, setting=setting, against=2)
+
+
+@app.command("claims")
+def claims(
+    ended: Annotated[int, typer.Option(help="Events that have ended.")] = 1_000_000,
+    rounds: Rounds = 3,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """The time of a claim beside many ended events, against an empty table."""
+    full, empty = Series(f"beside {ended:,} ended", "ms"), Series("empty table", "ms")
+    with _folder() as folder:
+        for _ in range(rounds):
+            beside_them, alone = claim_times(database_url, folder, ended)
+            full.values.append(beside_them)
+            empty.values.append(alone)
+    tell("claims of 500", [full, empty], json_=json_, setting=_on(database_url))
+
+
+@app.command("scale")
+def scale(
+    few: int = 10_000,
+    many: int = 1_000_000,
+    events: Annotated[int, typer.Option(help="Events a round.")] = 5000,
+    rounds: Rounds = 3,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """Events applied a second in a large directory, against a small one."""
+    large, small = Series(f"{many:,} people", "/s"), Series(f"{few:,} people", "/s")
+    with _folder() as folder:
+        for _ in range(rounds):
+            found = among_people(database_url, folder, few=few, many=many, events=events)
+            large.values.append(found[0])
+            small.values.append(found[1])
+    tell("scale", [large, small], json_=json_, setting=_on(database_url))
+
+
+@app.command("memory")
+def memory(
+    events: Annotated[int, typer.Option(help="In all.")] = 1_000_000,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """Resident memory of a draining process at the end, against its first tenth."""
+    with _folder() as folder:
+        found = list(resident(database_url, folder, events))
+    tenth = max(1, len(found) // 10)
+    last, first = (
+        Series("last tenth", "MiB", found[-tenth:]),
+        Series("first tenth", "MiB", found[:tenth]),
+    )
+    tell("memory", [last, first], json_=json_, setting=f"{_on(database_url)}, {events:,} events")
+
+
+@app.command("cold")
+def cold(rounds: Rounds = 5, json_: JSON = False) -> None:
+    """`rosterd up` from nothing to ready, against `celery --version`."""
+    ready, version = Series("rosterd up: ready", "s"), Series("celery --version", "s")
+    for _ in range(rounds):
+        mine, theirs = cold_start()
+        ready.values.append(mine)
+        version.values.append(theirs)
+    tell("cold start", [ready, version], json_=json_, setting="embedded")

@@ -1,0 +1,81 @@
+"""From the receipt of a suspension to its commit: on an idle rosterd, and behind a backlog."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from domain.errors import RefusedError
+from worker.adapters.db import rows
+from worker.bootstrap import Container
+from worker.cli.bench.scratch import (
+    connect,
+    rosterd_on,
+    scratch_broker,
+    scratch_database,
+    signed,
+    store,
+    submissions,
+)
+from worker.cli.sender import Hook, Sent, send
+from worker.cli.up import bring_up
+from worker.settings import load_settings
+
+#: A second between ten of them: they must find the workers at work, not each other.
+PAUSE_SECONDS = 0.1
+
+
+def suspensions(
+    server: str | None, broker_url: str | None, folder: Path, *, backlog: int, count: int
+) -> list[float]:
+    """Milliseconds, one for each suspension sent over HTTP to the processes of `rosterd up`."""
+    with (
+        scratch_database(server, folder) as url,
+        scratch_broker(broker_url, folder) as broker,
+        rosterd_on(url, folder, broker) as parts,
+    ):
+        hook = connect(parts)
+        store(parts, submissions(parts, hook, range(backlog)))
+        given = None if server is None else url
+        settings = load_settings(data_dir=folder, database_url=given or url, broker_url=broker)
+        running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
+        try:
+            return _measured(parts, running.url, hook, backlog, count)
+        finally:
+            running.supervisor.stop()
+
+
+def _measured(parts: Container, url: str, hook: Hook, backlog: int, count: int) -> list[float]:
+    began = datetime.now(UTC)
+    for number in range(count):
+        request = signed(hook, number, "user.suspended")
+        headers = {"content-type": "application/json", **request.headers}
+        if send(Sent(f"{url}/hooks/{hook.url}", headers, request.body)) != 200:  # noqa: PLR2004
+            raise RefusedError("a suspension was not taken")
+        time.sleep(PAUSE_SECONDS)
+    left = _open(parts, "standard")
+    deadline = time.monotonic() + 60
+    while _open(parts, "urgent") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if backlog and not left:
+        raise RefusedError("the backlog was gone before the last suspension: choose a larger one")
+    events = rows.events
+    with parts.database.read() as connection:
+        found = connection.execute(
+            select(events.c.received_at, events.c.ended_at).where(
+                events.c.lane == "urgent", events.c.received_at >= began
+            )
+        ).all()
+    return [(row.ended_at - row.received_at).total_seconds() * 1000 for row in found]
+
+
+def _open(parts: Container, lane: str) -> int:
+    events = rows.events
+    with parts.database.read() as connection:
+        due = events.c.due_at.is_not(None), events.c.lane == lane
+        return int(
+            connection.execute(select(func.count()).select_from(events).where(*due)).scalar_one()
+        )
