@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from tests.harness import Rosterd
+from tests.servers import RabbitServer
 from worker.adapters.db.engine import Database
 from worker.adapters.db.rows import metadata
 from worker.adapters.db.schema import migrate
@@ -119,3 +120,14 @@ def rosterd(database_url: str, tmp_path: Path) -> Iterator[Rosterd]:
     with harness.serving():
         yield harness
     harness.close()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A RabbitMQ node of this test process's own."""
+    if shutil.which("rabbitmq-server") is None:
+        missing("rabbitmq", "there is no rabbitmq-server to start")
+    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"))
+    server.start()
+    yield server.url
+    server.stop()

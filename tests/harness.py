@@ -45,12 +45,15 @@ class Feed:
 class Rosterd:
     """Accounts, hooks, drains and what came of them."""
 
-    def __init__(self, database_url: str, folder: Path, *, broker_url: str | None = None) -> None:
+    def __init__(
+        self, database_url: str, folder: Path, *, broker_url: str | None = None, **more: object
+    ) -> None:
         self.settings: Settings = load_settings(
             data_dir=folder,
             database_url=database_url,
             broker_url=broker_url or f"redis+socket://{folder}/no-broker.sock",
             feed_cache_seconds=0.0,
+            **more,
         )
         self.parts = Container(self.settings)
         self.account_id = ""

@@ -143,6 +143,20 @@ def stray_commits(source: Source) -> list[str]:
     ]
 
 
+def other_clocks(source: Source) -> list[str]:
+    """The process's clock in the database adapter, whose schedules follow the database's (F39)."""
+    if not source.is_under("worker/adapters/db"):
+        return []
+    return [
+        f"{source.at(node)}: {ast.unparse(node)}"
+        for function in ast.walk(source.tree)
+        if isinstance(function, FunctionNode) and function.name != "database_now"
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"datetime.now", "datetime.utcnow", "time.time"}
+    ]
+
+
 def silent_module(source: Source) -> list[str]:
     """A module that does not say what lives in it."""
     return [] if ast.get_docstring(source.tree) else [f"{source.path}: no module docstring"]

@@ -11,7 +11,14 @@ import textwrap
 from tests.architecture import rules
 
 # Built for other people's command lines: `celery -A worker.tasks.app` and any ASGI server.
-SHIMS = frozenset({"worker.tasks.app", "worker.web.asgi", "worker.cli.bench_noop"})
+SHIMS = frozenset(
+    {
+        "worker.tasks.app",
+        "worker.web.asgi",
+        "worker.cli.bench.empty_app",
+        "worker.cli.bench.noop_app",
+    }
+)
 
 # -S leaves out site-packages: whatever is not the standard library cannot even be found.
 LOAD_WITHOUT_PACKAGES = """

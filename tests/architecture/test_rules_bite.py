@@ -36,6 +36,7 @@ def found_by(rule: rules.Rule, text: str, path: str = "worker/tasks/users.py") -
         (rules.stray_commits, "session.commit()", "worker/services/apply.py"),
         (rules.stray_commits, "work.commit()", "worker/tasks/users.py"),
         (rules.stray_commits, "self._unit.connection.commit()", "worker/web/hooks.py"),
+        (rules.other_clocks, "def due():\n    return datetime.now(UTC)", "worker/adapters/db/a.py"),
         (rules.silent_module, "# a comment is no docstring\nx = 1", "domain/model.py"),
         (rules.silent_definitions, "def decide(): ...", "domain/decide.py"),
         (
@@ -61,6 +62,11 @@ def test_catches(rule: rules.Rule, mistake: str, path: str) -> None:
         (rules.broker_schedules, "beta = 1\nretry(x)\ndecide_retry(policy=p)", "worker/a.py"),
         (rules.stray_commits, "connection.commit()", "worker/adapters/db/unit.py"),
         (rules.stray_commits, "work.commit()", "worker/services/drain.py"),
+        (
+            rules.other_clocks,
+            "def database_now():\n    return datetime.now(UTC)",
+            "worker/adapters/db/uow.py",
+        ),
         (rules.silent_module, '"""What lives here."""', "domain/model.py"),
         (rules.silent_definitions, "def _private(): ...\nx = lambda: 1", "domain/model.py"),
         (rules.vague_name, "", "worker/adapters/db/mapping.py"),

@@ -33,6 +33,10 @@ def test_transactions_end_in_the_database_adapter_only() -> None:
     check(rules.stray_commits, *PRODUCT)
 
 
+def test_the_database_adapter_asks_one_clock() -> None:
+    check(rules.other_clocks, "worker")
+
+
 def test_every_module_says_what_lives_in_it() -> None:
     check(rules.silent_module, *PRODUCT)
 

@@ -1,6 +1,6 @@
 """The real processes: web, workers, beat and broker, killed and flushed while events come in.
 
-G2, G6, T01, T06, T12 in short form; ROSTERD_TEST_CHAOS_EVENTS=2000 gives the long one.
+G2, G6, T06, T12 on what is embedded; `tests/chaos` does worse to production's servers.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from kombu import Connection
 from sqlalchemy import make_url, select
 
 from domain.policy import Scope
@@ -107,13 +109,16 @@ def redis_url() -> str:
     return mine
 
 
-@pytest.fixture(params=["embedded", "postgres+redis"])
+@pytest.fixture
 def up(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Up]:
     """A set that is not started yet."""
     options: list[str] = []
     if request.param != "embedded":
         options = ["--database-url", request.getfixturevalue("postgres_url")]
+    if request.param == "postgres+redis":
         options += ["--broker-url", redis_url()]
+    if request.param == "postgres+rabbitmq":
+        options += ["--broker-url", request.getfixturevalue("rabbitmq_url")]
     running = Up(tmp_path, *options)
     yield running
     if running.process.poll() is None:
@@ -128,6 +133,7 @@ def broker_of(up: Up) -> redis.Redis:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("up", ["embedded"], indirect=True)
 def test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said(up: Up) -> None:
     stage = up.start()
     idp = stage.connect("acme", "standard", Scope(), domain="example.com")
@@ -172,15 +178,14 @@ def test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said(up: Up) -> 
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("up", ["embedded", "postgres+redis", "postgres+rabbitmq"], indirect=True)
 def test_a_restart_keeps_everything_and_a_dead_broker_costs_nothing(up: Up) -> None:
     stage = up.start()
     idp = stage.connect("acme", "standard", Scope(), domain="example.com")
     assert idp.standard("user.upserted", {"id": "u1", "email": "u1@example.com"}) == 200
     assert wait_for(lambda: stage.user("acme", "u1"))
     assert wait_for(lambda: stage.link_for("u1@example.com"))
-    with broker_of(up) as broker:
-        broker.lpush("rosterd:standard", b"this is no message")
-        broker.lpush("rosterd:urgent", b'{"body": 7}')
+    _no_messages(up)
     _unknown_task(up)
 
     def foreign() -> list[Any]:
@@ -191,6 +196,9 @@ def test_a_restart_keeps_everything_and_a_dead_broker_costs_nothing(up: Up) -> N
     assert wait_for(lambda: len(foreign()) >= 3), foreign()
     assert idp.standard("user.upserted", {"id": "u2", "email": "u2@example.com"}) == 200
     assert wait_for(lambda: stage.user("acme", "u2")), "consumption goes on"
+    with urllib.request.urlopen(f"{stage.url}/metrics", timeout=10) as answer:
+        counted = answer.read().decode()
+    assert 'rosterd_task_events_total{outcome="applied",task="users.create"} 2.0' in counted
     before = stage.directory("acme")
     stage.parts.close()
     assert up.stop() == 0
@@ -201,10 +209,26 @@ def test_a_restart_keeps_everything_and_a_dead_broker_costs_nothing(up: Up) -> N
     assert up.stop() == 0
 
 
+def _no_messages(up: Up) -> None:
+    """Another program writes into our queues what no worker can read."""
+    garbage = {"standard": b"this is no message", "urgent": b'{"body": 7}'}
+    if not up.settings.broker.startswith("amqp"):
+        with broker_of(up) as broker:
+            for lane, raw in garbage.items():
+                broker.lpush(f"rosterd:{lane}", raw)
+        return
+    with Connection(up.settings.broker) as connection:
+        producer = connection.Producer()
+        for lane, raw in garbage.items():
+            producer.publish(
+                raw, routing_key=lane, content_type="x/garbage", content_encoding="binary"
+            )
+
+
 def _unknown_task(up: Up) -> None:
     """Another program publishes a task that nobody has."""
     code = (
-        "import sys; from worker.adapters.broker import make_celery; "
+        "import sys; from worker.adapters.broker.app import make_celery; "
         "make_celery(sys.argv[1], sweep_seconds=5).send_task('nobody.knows', queue='standard')"
     )
     subprocess.run([sys.executable, "-c", code, up.settings.broker], check=True, timeout=60)

@@ -91,7 +91,7 @@ def _crash(rosterd: Rosterd, ids: list[int]) -> None:
     with rosterd.parts.database.begin() as connection:
         bulk.insert(connection, rows.batch_markers, [marker])
         connection.commit()
-    SQLSweep(rosterd.parts.database, rosterd.parts.worker_id).sweep()
+    SQLSweep(rosterd.parts.database, rosterd.parts.worker_id, rosterd.parts.report).sweep()
 
 
 def test_t03_d6_only_an_event_that_crashed_alone_three_times_is_worker_lost(
@@ -128,7 +128,7 @@ def test_d6_a_marker_of_a_living_process_is_left_alone(rosterd: Rosterd) -> None
     with rosterd.parts.database.begin() as connection:
         bulk.insert(connection, rows.batch_markers, [marker])
         connection.commit()
-    SQLSweep(rosterd.parts.database, rosterd.parts.worker_id).sweep()
+    SQLSweep(rosterd.parts.database, rosterd.parts.worker_id, rosterd.parts.report).sweep()
     assert [e["crashes"] for e in rosterd.events()] == [0]
 
 
@@ -172,6 +172,23 @@ def test_g5_urgent_kinds_wait_in_their_own_lane(rosterd: Rosterd) -> None:
         feed, "user.upserted", {"id": "u2", "email": "u2@example.com"}, id_="std", drain=False
     )
     assert rosterd.events(rows.events.c.external_id == "std")[0]["lane"] == "standard"
+
+
+def test_t32_a_noisy_connection_leaves_others_their_turn(rosterd: Rosterd) -> None:
+    noisy = rosterd.account("noisy.example", name="noisy")
+    for i in range(600):
+        data = {"id": f"n{i}", "email": f"n{i}@noisy.example"}
+        rosterd.tell(noisy, "user.upserted", data, drain=False)
+    quiet = rosterd.account("quiet.example", name="quiet")
+    for i in range(5):
+        data = {"id": f"q{i}", "email": f"q{i}@quiet.example"}
+        rosterd.tell(quiet, "user.upserted", data, drain=False)
+    lane, kind = Lane.STANDARD.value, Kind.USERS_CREATE
+    tally, is_more = rosterd.parts.drain.run(lane=lane, kind=kind, budget=timedelta(0))
+    assert is_more, "one batch, not all of it"
+    mine = rosterd.events(rows.events.c.connection_id == quiet.connection)
+    assert {event["state"] for event in mine} == {"ended"}
+    assert tally.claimed <= 500
 
 
 def test_retention_keeps_what_is_dead_and_lets_old_bodies_go(rosterd: Rosterd) -> None:

@@ -27,6 +27,12 @@ def test_metrics_need_a_token_and_tell_zero_as_zero(rosterd: Rosterd) -> None:
     assert 'rosterd_events{connection="standard",lane="urgent",state="pending"} 0.0' in text
     assert 'rosterd_dead_letters{connection="standard",reason="domain_not_allowed"} 1.0' in text
     assert "elsewhere.example" not in text
+    told = Rosterd(str(rosterd.settings.database), rosterd.settings.data_dir, metrics_token="own")
+    with told.serving() as http:
+        for token, status in (("own", 200), (good, 200), ("owner", 401)):
+            bearer = {"Authorization": f"Bearer {token}"}
+            assert http.get("/metrics", headers=bearer).status_code == status
+    told.close()
     wrong = {"Authorization": f"Bearer {other}"}
     assert rosterd.http.get("/metrics", headers=wrong).status_code == 401
 
@@ -34,7 +40,7 @@ def test_metrics_need_a_token_and_tell_zero_as_zero(rosterd: Rosterd) -> None:
 def test_the_status_page_is_behind_a_link_that_works_once(rosterd: Rosterd) -> None:
     feed = rosterd.account()
     rosterd.hire(feed, "u1", "<b>x@elsewhere.example")
-    SQLSweep(rosterd.parts.database, rosterd.parts.worker_id).sweep()
+    SQLSweep(rosterd.parts.database, rosterd.parts.worker_id, rosterd.parts.report).sweep()
     locked = rosterd.http.get("/")
     assert locked.status_code == 401
     assert "operator link" in locked.text

@@ -126,7 +126,7 @@ def test_the_stream_tells_what_came_and_ends_with_the_session(
         assert first.startswith("data: ")
         assert "domain_not_allowed" not in first
         rosterd.hire(feed, "u1", "u1@elsewhere.example")
-        SQLSweep(rosterd.parts.database, rosterd.parts.worker_id).sweep()
+        SQLSweep(rosterd.parts.database, rosterd.parts.worker_id, rosterd.parts.report).sweep()
         seen = ""
         while "domain_not_allowed" not in seen:
             seen = event_of(stream)

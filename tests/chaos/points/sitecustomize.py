@@ -1,0 +1,91 @@
+"""Named fault points inside rosterd's processes, put there from outside: no line of rosterd knows.
+
+A process that passes a point for which the folder ROSTERD_CHAOS_POINTS holds a file takes the
+file and kills itself with SIGKILL, as a machine would that loses power right there.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+#: module -> (class, method, "start" or "end", point)
+POINTS = {
+    "worker.adapters.db.ingest": [
+        ("_Storing", "run", "start", "web.before_insert"),
+        ("_Storing", "run", "end", "web.after_insert"),
+        ("GroupCommitter", "_store", "end", "web.after_commit"),
+    ],
+    "worker.adapters.broker.ringer": [
+        ("CeleryRinger", "ring", "start", "any.before_ring"),
+        ("CeleryRinger", "_publish", "end", "any.after_ring"),
+    ],
+    "worker.adapters.db.uow": [
+        ("SQLWork", "claim", "end", "worker.after_claim"),
+        ("SQLWork", "commit", "start", "worker.before_commit"),
+        ("SQLWork", "commit", "end", "worker.between_commit_and_ack"),
+    ],
+    "kombu.transport.redis": [("QoS", "append", "start", "redis.popped_not_noted")],
+}
+FOLDER = os.environ.get("ROSTERD_CHAOS_POINTS", "")
+
+
+def _pass(point: str) -> None:
+    armed = Path(FOLDER) / point
+    if armed.exists():
+        try:
+            armed.rename(armed.with_name(f"{point}.fired"))
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _wrapped(method: Callable[..., Any], where: str, point: str) -> Callable[..., Any]:
+    def at_point(*args: Any, **kwargs: Any) -> Any:
+        if where == "start":
+            _pass(point)
+        found = method(*args, **kwargs)
+        if where == "end":
+            _pass(point)
+        return found
+
+    return at_point
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, real: importlib.abc.Loader) -> None:
+        self._real = real
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._real.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._real.exec_module(module)
+        for class_, method, where, point in POINTS[module.__name__]:
+            owner = getattr(module, class_)
+            setattr(owner, method, _wrapped(getattr(owner, method), where, point))
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in POINTS:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+if FOLDER:
+    sys.meta_path.insert(0, _Finder())

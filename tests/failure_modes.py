@@ -1,0 +1,195 @@
+"""The failure modes of this kind of system (F01-F43), and what shows that each is survived.
+
+`python -m tests.failure_modes` prints the table in tests/README.md; an architecture test holds both
+together: every mode has tests that exist, or a sentence that says why not.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CHAOS = "test_g2_g3_g4_injured_at_random_it_ends_as_the_idps_said"
+CONVERGES = "test_g4_d1_s1_any_order_duplication_and_batching_gives_the_same_directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One failure mode: the tests by name, and what to know beside them."""
+
+    title: str
+    tests: tuple[str, ...] = ()
+    note: str = ""
+
+
+MODES = {
+    "F01": Mode("kill -9 of a worker", (CHAOS,)),
+    "F02": Mode(
+        "Redis: popped, not yet noted as unacknowledged",
+        (CHAOS,),
+        "fault point redis.popped_not_noted of the long form",
+    ),
+    "F03": Mode(
+        "pool child killed by its work",
+        ("test_t03_d6_only_an_event_that_crashed_alone_three_times_is_worker_lost", CHAOS),
+    ),
+    "F04": Mode(
+        "parent and children killed by the same event",
+        (
+            "test_t04_what_a_quorum_queue_gives_up_on_is_rung_again",
+            "test_t03_d6_only_an_event_that_crashed_alone_three_times_is_worker_lost",
+        ),
+    ),
+    "F05": Mode(
+        "a second delivery while the first still runs",
+        ("test_t05_t14_two_workers_woken_twice_apply_each_event_once",),
+    ),
+    "F06": Mode(
+        "the broker restarts empty",
+        (CHAOS, "test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said"),
+    ),
+    "F07": Mode("flush, eviction", ("test_t07_a_redis_that_evicts_is_unfit", CHAOS)),
+    "F08": Mode("a worker that no longer consumes after a reconnect", (CHAOS,)),
+    "F09": Mode(
+        "a broker that accepts and never answers",
+        ("test_t09_a_broker_that_never_answers_does_not_delay_a_single_answer", CHAOS),
+    ),
+    "F10": Mode(
+        "published, never stored",
+        ("test_t10_a_ring_counts_once_confirmed_and_comes_again_after_a_dead_connection", CHAOS),
+    ),
+    "F11": Mode(
+        "RabbitMQ's acknowledgement time-out",
+        (),
+        "A drain yields after 2 s and a task is cut off after 50 s; the time-out is 30 minutes.",
+    ),
+    "F12": Mode(
+        "quorum queues with Celery's schedules",
+        (
+            "test_retries_and_delays_are_rows_not_messages",
+            "test_t12_a_queue_of_another_kind_is_unfit_and_says_how_to_mend_it",
+        ),
+        "RabbitMQ 3.10 is tried; 4.x is not, for want of a package to test with.",
+    ),
+    "F13": Mode("the broker killed with unacknowledged messages", (CHAOS,)),
+    "F14": Mode(
+        "connection lost while a task runs",
+        ("test_t05_t14_two_workers_woken_twice_apply_each_event_once", CHAOS),
+    ),
+    "F15": Mode("prefetch reorders", (CONVERGES, "test_g4_d1_any_order_on_the_real_databases")),
+    "F16": Mode(
+        "2xx sent, then the process dies",
+        (CHAOS,),
+        "fault points web.before_insert, web.after_insert, web.after_commit, any.before_ring",
+    ),
+    "F17": Mode(
+        "the provider sends twice",
+        (
+            "test_t17_fifty_copies_at_once_are_one_row_one_effect_fifty_successes",
+            "test_d12_same_id_with_other_bytes_is_kept_as_a_conflict_and_shown",
+        ),
+    ),
+    "F18": Mode(
+        "out of order", (CONVERGES, "test_d1_d3_the_same_answers_any_order_on_the_real_databases")
+    ),
+    "F19": Mode(
+        "a captured request is sent again later; clocks apart",
+        ("test_only_a_fresh_signature_proves", "test_old_and_wrong_is_wrong"),
+    ),
+    "F20": Mode("huge payloads", ("test_t20_too_large_is_413_declared_chunked_or_compressed",)),
+    "F21": Mode(
+        "hostile JSON",
+        (
+            "test_invalid_utf_8_is_stored_and_dead",
+            "test_authentic_but_not_understood_is_stored_and_dead_with_the_place",
+        ),
+    ),
+    "F22": Mode(
+        "partial batch", ("test_d9_one_row_that_the_database_refuses_costs_no_other_request", CHAOS)
+    ),
+    "F23": Mode(
+        "database down or read-only",
+        (
+            "test_t23_database_away_is_503_with_retry_after_never_a_false_2xx",
+            "test_t23_a_read_only_database_is_503_and_costs_no_attempt",
+            CHAOS,
+        ),
+    ),
+    "F24": Mode(
+        "deadlock, serialisation failure",
+        (
+            "test_t24_a_deadlock_is_tried_again_at_once",
+            "test_t24_a_row_that_somebody_holds_costs_no_attempt",
+        ),
+    ),
+    "F25": Mode(
+        "pool exhausted, table bloat",
+        (
+            "test_t25_too_many_connections_are_503_and_a_full_pool_too",
+            "test_d7_no_statement_of_a_drain_scans_a_table_that_grows",
+        ),
+    ),
+    "F26": Mode(
+        "killed around the commit",
+        (CHAOS,),
+        "fault points worker.before_commit, worker.between_commit_and_ack",
+    ),
+    "F27": Mode(
+        "connections across a fork",
+        ("test_t27_a_child_never_speaks_through_its_parents_connection",),
+    ),
+    "F28": Mode("replica reads", (), "There is one database URL; nothing reads a replica."),
+    "F29": Mode("migration while running", (), "Not shown yet: this is the first schema."),
+    "F30": Mode(
+        "dead letters grow",
+        (
+            "test_retention_keeps_what_is_dead_and_lets_old_bodies_go",
+            "test_d7_no_statement_of_a_drain_scans_a_table_that_grows",
+        ),
+    ),
+    "F31": Mode("poison", ("test_t31_d8_one_poisoned_event_pays_alone_and_retries_by_policy",)),
+    "F32": Mode("head-of-line blocking", ("test_t32_a_noisy_connection_leaves_others_their_turn",)),
+    "F33": Mode("thundering herd", ("test_every_wait_is_bounded_and_the_end_comes",)),
+    "F34": Mode("replay storm", ("test_t34_the_rate_is_kept_by_rows_not_by_sleeping",)),
+    "F35": Mode("replay of stale state", ("test_t35_a_replayed_old_fact_resurrects_nobody",)),
+    "F36": Mode("the repairer breaks", ("test_t36_a_marker_that_cannot_be_read_stops_no_repair",)),
+    "F37": Mode("SIGTERM, deployment", (CHAOS,), "rolling restarts"),
+    "F38": Mode("a frozen worker comes back", (CHAOS,), "worker frozen 25 s, in the long form"),
+    "F39": Mode(
+        "clocks of workers apart",
+        ("test_the_database_adapter_asks_one_clock",),
+        "Leases and schedules use the database's clock; `rosterd doctor` tells a difference.",
+    ),
+    "F40": Mode("health checks that kill", ("test_probes",), "/livez and /readyz need no broker."),
+    "F41": Mode("blind monitoring", ("test_metrics_need_a_token_and_tell_zero_as_zero",)),
+    "F42": Mode("schedules in worker memory", ("test_retries_and_delays_are_rows_not_messages",)),
+    "F43": Mode("side clients on the broker", (), "Not shipped yet: no Flower in compose.yaml."),
+}
+
+
+def existing() -> dict[str, str]:
+    """Every test's name -> its file."""
+    found: dict[str, str] = {}
+    for path in sorted(HERE.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                found[node.name] = path.relative_to(HERE).as_posix()
+    return found
+
+
+def table() -> str:
+    """The table as Markdown."""
+    files = existing()
+    lines = ["| | failure | shown by |", "|---|---|---|"]
+    for number, mode in MODES.items():
+        tests = [f"`{files[name]}::{name}`" for name in mode.tests]
+        shown = "<br>".join(part for part in (*tests, mode.note) if part)
+        lines.append(f"| {number} | {mode.title} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())

@@ -1,0 +1,112 @@
+"""Both brokers: what makes them unfit is said, their queues are as they must be (T07, T10, T12)."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from kombu import Connection, Exchange, Queue
+
+from domain.inbox import Kind, Lane
+from tests.conftest import missing
+from tests.harness import Rosterd
+from tests.servers import RedisServer
+from worker.adapters.broker import state
+from worker.adapters.broker.app import make_celery
+from worker.adapters.broker.ringer import CeleryRinger
+from worker.adapters.broker.topology import DEAD_QUEUE, declare_dead_queue
+from worker.adapters.db.foreign import collect_foreign
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    if shutil.which("redis-server") is None:
+        missing("redis", "there is no redis-server to start")
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.stop()
+
+
+def emptied(url: str) -> None:
+    with Connection(url) as connection:
+        for name in (*(lane.value for lane in Lane), DEAD_QUEUE):
+            with connection.channel() as channel:
+                channel.queue_delete(name)
+
+
+def test_t07_a_redis_that_evicts_is_unfit(redis_server: RedisServer) -> None:
+    app = make_celery(redis_server.url, sweep_seconds=5)
+    assert state.unfit(app) == ""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    assert "set it to noeviction" in state.unfit(app)
+
+
+def test_t12_a_queue_of_another_kind_is_unfit_and_says_how_to_mend_it(rabbitmq_url: str) -> None:
+    emptied(rabbitmq_url)
+    app = make_celery(rabbitmq_url, sweep_seconds=5)
+    with Connection(rabbitmq_url) as connection:
+        Queue("urgent", Exchange("rosterd", "topic"), routing_key="urgent")(connection).declare()
+        assert "rabbitmqctl delete_queue urgent" in state.unfit(app)
+    emptied(rabbitmq_url)
+    assert state.unfit(app) == ""
+
+
+def test_t10_a_ring_counts_once_confirmed_and_comes_again_after_a_dead_connection(
+    rabbitmq_url: str,
+) -> None:
+    emptied(rabbitmq_url)
+    told: list[str] = []
+    app = make_celery(rabbitmq_url, sweep_seconds=5)
+    ringer = CeleryRinger(app, sweep_seconds=5, told=told.append)
+    ringer.ring(Kind.USERS_SUSPEND, "urgent", connection="", event_ids=[1])
+    _until(lambda: told == ["sent"])
+    assert ringer._connection is not None
+    ringer._connection.connection.transport.sock.close()
+    ringer.ring(Kind.USERS_SUSPEND, "urgent", connection="", event_ids=[2])
+    _until(lambda: told == ["sent", "sent"])
+    ringer.stop()
+    _until(lambda: state.queue_lengths(app)["urgent"] == 2)
+
+
+def test_t04_what_a_quorum_queue_gives_up_on_is_rung_again(
+    rabbitmq_url: str, rosterd: Rosterd
+) -> None:
+    emptied(rabbitmq_url)
+    app = make_celery(rabbitmq_url, sweep_seconds=5)
+    ringer = CeleryRinger(app, sweep_seconds=5, told=lambda _: None)
+    with Connection(rabbitmq_url) as connection:
+        declare_dead_queue(app, connection)
+        ringer.ring(Kind.USERS_SUSPEND, "urgent", connection="", event_ids=[1])
+        ringer.stop()
+        _until(lambda: state.queue_lengths(app)["urgent"] == 1)
+        for _ in range(7):  # the limit is five: a worker that dies of it each time
+            with connection.channel() as channel:
+                message = channel.basic_get("urgent")
+                if message is not None:
+                    channel.basic_reject(message.delivery_tag, requeue=True)
+            time.sleep(0.05)
+    _until(lambda: state.queue_lengths(app)[DEAD_QUEUE] == 1)
+    again: list[tuple[Kind, str]] = []
+
+    class Ring:
+        def ring(self, kind: Kind, lane: str, **_: object) -> None:
+            again.append((kind, lane))
+
+    found = collect_foreign(app, rosterd.parts.database, rosterd.parts.vault, ring=Ring())
+    assert found == {"collected": 0, "rung_again": 1}
+    assert again == [(Kind.USERS_SUSPEND, "urgent")]
+    assert rosterd.dead() == []
+
+
+def _until(what: Any, *, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert what()

@@ -1,0 +1,201 @@
+"""PostgreSQL that is locked, read-only, full of connections; forks; a sweep with a broken row."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from tests.harness import Feed, Rosterd
+from worker.adapters.db import bulk, rows
+from worker.adapters.db.sweeping import SQLSweep
+from worker.bootstrap import Container
+
+
+@pytest.fixture
+def on_postgres(postgres_url: str, tmp_path: Path) -> Iterator[Rosterd]:
+    harness = Rosterd(postgres_url, tmp_path)
+    with harness.serving():
+        yield harness
+    harness.close()
+
+
+@contextmanager
+def beside(rosterd: Rosterd) -> Iterator[psycopg.Connection]:
+    """Another session of the same database."""
+    url = make_url(rosterd.settings.database).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+        yield connection
+
+
+def lock(connection: psycopg.Connection, key: str) -> None:
+    connection.execute(f"SELECT * FROM users WHERE key = '{key}' FOR UPDATE")
+
+
+def later(what: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=what)
+    thread.start()
+    return thread
+
+
+def two_hired(rosterd: Rosterd) -> Feed:
+    feed = rosterd.account()
+    for key in ("u1", "u2"):
+        rosterd.hire(feed, key)
+        rosterd.tell(feed, "user.suspended", {"id": key}, drain=False)
+    return feed
+
+
+def ended(rosterd: Rosterd) -> set[tuple[str, int]]:
+    return {(event["state"], event["attempts"]) for event in rosterd.events()}
+
+
+def test_t24_a_row_that_somebody_holds_costs_no_attempt(on_postgres: Rosterd) -> None:
+    two_hired(on_postgres)
+    with beside(on_postgres) as other:
+        lock(other, "u1")
+        drained = later(on_postgres.drain)
+        time.sleep(2.5)  # longer than lock_timeout
+        other.rollback()
+        drained.join()
+    assert ended(on_postgres) == {("ended", 0)}
+
+
+def test_t24_a_deadlock_is_tried_again_at_once(on_postgres: Rosterd) -> None:
+    two_hired(on_postgres)
+    with beside(on_postgres) as other:
+        lock(other, "u2")
+        drained = later(on_postgres.drain)
+        time.sleep(0.4)  # now it holds u1 and waits for u2, and is the first to look for a cycle
+        lock(other, "u1")
+        other.rollback()
+        drained.join()
+    assert ended(on_postgres) == {("ended", 0)}
+
+
+def test_t05_t14_two_workers_woken_twice_apply_each_event_once(on_postgres: Rosterd) -> None:
+    feed = on_postgres.account()
+    for i in range(200):
+        data = {"id": f"u{i}", "email": f"u{i}@example.com"}
+        on_postgres.tell(feed, "user.upserted", data, drain=False)
+    workers = [later(on_postgres.drain) for _ in range(4)]
+    for worker in workers:
+        worker.join()
+    told = [row["event_id"] for row in on_postgres.table(rows.audit) if row["event_id"]]
+    assert len(told) == len(set(told)) == 200
+    assert len(on_postgres.table(rows.notices)) == 200
+
+
+def test_t23_a_read_only_database_is_503_and_costs_no_attempt(on_postgres: Rosterd) -> None:
+    feed = two_hired(on_postgres)
+    with beside(on_postgres) as other:
+        other.autocommit = True
+        name = make_url(on_postgres.settings.database).database
+        other.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        on_postgres.parts.database.dispose()
+        sent = on_postgres.request(feed, "user.suspended", {"id": "u1"})
+        try:
+            assert on_postgres.post(sent) == 503
+            with pytest.raises(Exception, match="database is away"):
+                on_postgres.drain()
+        finally:
+            other.execute("SET default_transaction_read_only = off")
+            other.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        on_postgres.parts.database.dispose()
+    assert on_postgres.post(sent) == 200, "without a restart"
+    on_postgres.drain()
+    assert ended(on_postgres) == {("ended", 0)}
+
+
+def test_t25_too_many_connections_are_503_and_a_full_pool_too(on_postgres: Rosterd) -> None:
+    feed = on_postgres.account()
+    role = f"crowded_{os.getpid()}"
+    with beside(on_postgres) as other:
+        other.autocommit = True
+        other.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0")
+        try:
+            url = make_url(on_postgres.settings.database).set(username=role)
+            crowded = Rosterd(
+                url.render_as_string(hide_password=False), Path(on_postgres.settings.data_dir)
+            )
+            with crowded.serving():
+                sent = crowded.request(feed, "user.suspended", {"id": "u1"})
+                assert crowded.post(sent) == 503
+                assert crowded.http.get("/livez").status_code == 200
+                assert crowded.http.get("/readyz").status_code == 503
+            crowded.close()
+        finally:
+            other.execute(f"DROP ROLE {role}")
+    with on_postgres.parts.database.read() as connection:
+        shown = {
+            name: connection.execute(text(f"SHOW {name}")).scalar_one()
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        }
+    assert shown == {
+        "statement_timeout": "10s",
+        "lock_timeout": "2s",
+        "idle_in_transaction_session_timeout": "15s",
+    }
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_t27_a_child_never_speaks_through_its_parents_connection(
+    on_postgres: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker.tasks import process
+
+    monkeypatch.setattr(process, "build", lambda: Container(on_postgres.settings))
+    mine = _backend(process.container())
+    read, write = os.pipe()
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:
+            os.write(write, f"{_backend(process.container())}\n".encode())
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+    os.close(write)
+    with os.fdopen(read) as told:
+        found = [int(line) for line in told]
+    assert len({mine, *found}) == 5
+    assert _backend(process.container()) == mine, "and the parent's still works"
+    process.container().close()
+    process._BUILT.clear()
+
+
+def _backend(parts: Container) -> int:
+    with parts.database.read() as connection:
+        return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+
+def test_t36_a_marker_that_cannot_be_read_stops_no_repair(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    rosterd.tell(feed, "user.suspended", {"id": "u1"}, drain=False)
+    (event,) = rosterd.events()
+    markers = [
+        {"id": name, "worker": "elsewhere:1:x", "event_ids": ids, "made_at": rosterd.at(0)}
+        for name, ids in (("bat_1", b"no json"), ("bat_2", f"[{event['id']}]".encode()))
+    ]
+    with rosterd.parts.database.begin() as connection:
+        bulk.insert(connection, rows.batch_markers, markers)
+        connection.commit()
+    told: list[str] = []
+    sweep = SQLSweep(
+        rosterd.parts.database,
+        rosterd.parts.worker_id,
+        report=lambda name, fields: told.append(f"{name} {fields['marker']}"),
+    )
+    sweep.sweep()
+    assert [row["id"] for row in rosterd.table(rows.batch_markers)] == ["bat_1"]
+    assert rosterd.events()[0]["crashes"] > 0
+    assert told == ["marker_unrepairable bat_1"]
