@@ -96,6 +96,7 @@ def _changes(equals: dict[str, str | None], *, until: float) -> Iterator[dict[st
     states: dict[int, str] = {}
     with reading() as open_:
         seen = newest_event(open_)
+    typer.echo(f"following what comes after event {seen}", err=True)
     while time.monotonic() < until:
         with reading() as open_:
             found = events_after(open_, seen, list(states), equals=equals)
