@@ -30,7 +30,7 @@ MODES = {
     "F02": Mode(
         "Redis: popped, not yet noted as unacknowledged",
         (CHAOS,),
-        "fault point redis.popped_not_noted of the long form",
+        "fault point redis.popped_not_noted",
     ),
     "F03": Mode(
         "pool child killed by its work",
@@ -77,7 +77,11 @@ MODES = {
     "F13": Mode("the broker killed with unacknowledged messages", (CHAOS,)),
     "F14": Mode(
         "connection lost while a task runs",
-        ("test_t05_t14_two_workers_woken_twice_apply_each_event_once", CHAOS),
+        (
+            "test_t05_t14_two_workers_woken_twice_apply_each_event_once",
+            "test_t14_a_connection_lost_in_the_pools_own_ping_is_a_database_that_is_away",
+            CHAOS,
+        ),
     ),
     "F15": Mode("prefetch reorders", (CONVERGES, "test_g4_d1_any_order_on_the_real_databases")),
     "F16": Mode(
@@ -115,6 +119,7 @@ MODES = {
         (
             "test_t23_database_away_is_503_with_retry_after_never_a_false_2xx",
             "test_t23_a_read_only_database_is_503_and_costs_no_attempt",
+            "test_t23_a_full_disk_is_503_costs_no_attempt_and_ends_without_a_restart",
             CHAOS,
         ),
     ),
@@ -128,7 +133,8 @@ MODES = {
     "F25": Mode(
         "pool exhausted, table bloat",
         (
-            "test_t25_too_many_connections_are_503_and_a_full_pool_too",
+            "test_t25_too_many_connections_are_503",
+            "test_t25_a_pool_without_a_free_connection_is_503_until_there_is_one",
             "test_d7_no_statement_of_a_drain_scans_a_table_that_grows",
         ),
     ),

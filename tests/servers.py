@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
@@ -34,15 +35,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def await_true(what: Callable[[], object], *, seconds: float, name: str) -> None:
-    """Wait until it answers something true, whatever it raises meanwhile."""
+def await_true(what: Callable[[], Any], *, seconds: float = 60.0, name: str = "it") -> Any:
+    """Wait until it answers something true, whatever it raises meanwhile; that answer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(Exception):
-            if what():
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"{name} did not come up within {seconds:.0f} s")
+            if found := what():
+                return found
+        time.sleep(0.05)
+    raise TimeoutError(f"{name} did not come within {seconds:.0f} s")
 
 
 class PostgresServer:

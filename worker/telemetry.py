@@ -77,8 +77,11 @@ def share_counters(folder: Path) -> dict[str, str]:
 
 def exposition() -> bytes:
     """Prometheus' text of the counters: of this process, or of all that share a folder."""
-    if SHARED_FOLDER not in os.environ:
-        return generate_latest(REGISTRY)
+    return generate_latest(shared_registry() if SHARED_FOLDER in os.environ else REGISTRY)
+
+
+def shared_registry() -> CollectorRegistry:
+    """The counters of all processes that share the folder; ValueError where none is named."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    return registry

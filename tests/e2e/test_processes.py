@@ -10,9 +10,8 @@ import random
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from sqlalchemy import make_url, select
 
 from domain.policy import Scope
 from tests.conftest import BROKER_URL, missing
+from tests.servers import await_true
 from worker.adapters.db import rows
 from worker.bootstrap import Container
 from worker.cli.sender import send
@@ -31,14 +31,6 @@ from worker.settings import load_settings
 
 EVENTS = int(os.environ.get("ROSTERD_TEST_CHAOS_EVENTS", "300"))
 KILLS = 10
-
-
-def wait_for(what: Callable[[], Any], *, seconds: float = 180.0) -> Any:
-    """Whatever comes of it within the time, the last answer if it does not."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return found
 
 
 class Up:
@@ -62,7 +54,7 @@ class Up:
         self.process = subprocess.Popen(
             [*command, *self.options], stdout=self.log, stderr=self.log, env=environment
         )
-        ready = wait_for(self._address)
+        ready = await_true(self._address)
         assert ready, (self.folder / "up.log").read_text()
         return Stage(Container(self.settings), ready)
 
@@ -151,7 +143,7 @@ def test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said(up: Up) -> 
         if dice.random() < 0.2 and idp.sent:
             assert send(dice.choice(idp.sent)) == 200
         if number % (EVENTS // KILLS) == EVENTS // KILLS - 1:
-            victims = wait_for(lambda: up.pids("celery", "worker"))
+            victims = await_true(lambda: up.pids("celery", "worker"))
             os.kill(dice.choice(victims), signal.SIGKILL)
             killed += 1
         if number in (EVENTS // 3, 2 * EVENTS // 3):
@@ -163,7 +155,7 @@ def test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said(up: Up) -> 
         users = [x for x in stage.directory("acme") if x["kind"] == "user"]
         return {x["external_id"]: x["state"] for x in users}
 
-    wait_for(lambda: states() == expected and stage.open_events() == 0, seconds=300)
+    await_true(lambda: states() == expected and stage.open_events() == 0, seconds=300)
     found = states()
     sys.stdout.write(
         f"\nevents {len(idp.sent)}, kills {killed}, flushes {flushed}, "
@@ -183,8 +175,8 @@ def test_a_restart_keeps_everything_and_a_dead_broker_costs_nothing(up: Up) -> N
     stage = up.start()
     idp = stage.connect("acme", "standard", Scope(), domain="example.com")
     assert idp.standard("user.upserted", {"id": "u1", "email": "u1@example.com"}) == 200
-    assert wait_for(lambda: stage.user("acme", "u1"))
-    assert wait_for(lambda: stage.link_for("u1@example.com"))
+    assert await_true(lambda: stage.user("acme", "u1"))
+    assert await_true(lambda: stage.link_for("u1@example.com"))
     _no_messages(up)
     _unknown_task(up)
 
@@ -193,9 +185,9 @@ def test_a_restart_keeps_everything_and_a_dead_broker_costs_nothing(up: Up) -> N
             found = connection.execute(select(rows.dead_letters)).mappings()
             return [row for row in found if row["reason"] == "foreign_message"]
 
-    assert wait_for(lambda: len(foreign()) >= 3), foreign()
+    assert await_true(lambda: len(foreign()) >= 3), foreign()
     assert idp.standard("user.upserted", {"id": "u2", "email": "u2@example.com"}) == 200
-    assert wait_for(lambda: stage.user("acme", "u2")), "consumption goes on"
+    assert await_true(lambda: stage.user("acme", "u2")), "consumption goes on"
     with urllib.request.urlopen(f"{stage.url}/metrics", timeout=10) as answer:
         counted = answer.read().decode()
     assert 'rosterd_task_events_total{outcome="applied",task="users.create"} 2.0' in counted

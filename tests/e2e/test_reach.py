@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from domain.policy import Scope, ScopeRule
-from tests.e2e.test_processes import Up, wait_for
+from tests.e2e.test_processes import Up
+from tests.servers import await_true
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_check_watch_and_tail_see_what_comes_through(up: Up) -> None:
         idp.standard("user.upserted", {"id": "u1", "email": "u1@example.com"})
         return watching.poll() is not None
 
-    assert wait_for(is_heard, seconds=60)
+    assert await_true(is_heard, seconds=60)
     code, said = done(watching)
     assert code == 0, said
     assert json.loads(said)["type"] == "user.upserted"

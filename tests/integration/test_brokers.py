@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -15,7 +14,7 @@ from kombu import Connection, Exchange, Queue
 from domain.inbox import Kind, Lane
 from tests.conftest import missing
 from tests.harness import Rosterd
-from tests.servers import RedisServer
+from tests.servers import RedisServer, await_true
 from worker.adapters.broker import state
 from worker.adapters.broker.app import make_celery
 from worker.adapters.broker.ringer import CeleryRinger
@@ -66,13 +65,13 @@ def test_t10_a_ring_counts_once_confirmed_and_comes_again_after_a_dead_connectio
     app = make_celery(rabbitmq_url, sweep_seconds=5)
     ringer = CeleryRinger(app, sweep_seconds=5, told=told.append)
     ringer.ring(Kind.USERS_SUSPEND, "urgent", connection="", event_ids=[1])
-    _until(lambda: told == ["sent"])
+    await_true(lambda: told == ["sent"])
     assert ringer._connection is not None
     ringer._connection.connection.transport.sock.close()
     ringer.ring(Kind.USERS_SUSPEND, "urgent", connection="", event_ids=[2])
-    _until(lambda: told == ["sent", "sent"])
+    await_true(lambda: told == ["sent", "sent"])
     ringer.stop()
-    _until(lambda: state.queue_lengths(app)["urgent"] == 2)
+    await_true(lambda: state.queue_lengths(app)["urgent"] == 2)
 
 
 def test_t04_what_a_quorum_queue_gives_up_on_is_rung_again(
@@ -85,14 +84,14 @@ def test_t04_what_a_quorum_queue_gives_up_on_is_rung_again(
         declare_dead_queue(app, connection)
         ringer.ring(Kind.USERS_SUSPEND, "urgent", connection="", event_ids=[1])
         ringer.stop()
-        _until(lambda: state.queue_lengths(app)["urgent"] == 1)
+        await_true(lambda: state.queue_lengths(app)["urgent"] == 1)
         for _ in range(7):  # the limit is five: a worker that dies of it each time
             with connection.channel() as channel:
                 message = channel.basic_get("urgent")
                 if message is not None:
                     channel.basic_reject(message.delivery_tag, requeue=True)
             time.sleep(0.05)
-    _until(lambda: state.queue_lengths(app)[DEAD_QUEUE] == 1)
+    await_true(lambda: state.queue_lengths(app)[DEAD_QUEUE] == 1)
     again: list[tuple[Kind, str]] = []
 
     class Ring:
@@ -103,10 +102,3 @@ def test_t04_what_a_quorum_queue_gives_up_on_is_rung_again(
     assert found == {"collected": 0, "rung_again": 1}
     assert again == [(Kind.USERS_SUSPEND, "urgent")]
     assert rosterd.dead() == []
-
-
-def _until(what: Any, *, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert what()

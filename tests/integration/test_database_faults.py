@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 
+from domain.ports import InfrastructureError
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.sweeping import SQLSweep
@@ -115,7 +117,7 @@ def test_t23_a_read_only_database_is_503_and_costs_no_attempt(on_postgres: Roste
     assert ended(on_postgres) == {("ended", 0)}
 
 
-def test_t25_too_many_connections_are_503_and_a_full_pool_too(on_postgres: Rosterd) -> None:
+def test_t25_too_many_connections_are_503(on_postgres: Rosterd) -> None:
     feed = on_postgres.account()
     role = f"crowded_{os.getpid()}"
     with beside(on_postgres) as other:
@@ -134,6 +136,84 @@ def test_t25_too_many_connections_are_503_and_a_full_pool_too(on_postgres: Roste
             crowded.close()
         finally:
             other.execute(f"DROP ROLE {role}")
+
+
+def test_t25_a_pool_without_a_free_connection_is_503_until_there_is_one(
+    on_postgres: Rosterd,
+) -> None:
+    feed = two_hired(on_postgres)
+    sent = on_postgres.request(feed, "user.suspended", {"id": "u1"})
+    with ExitStack() as held:
+        for _ in range(10):
+            held.enter_context(on_postgres.parts.database.read())
+        assert on_postgres.post(sent) == 503
+        with pytest.raises(InfrastructureError, match="no database connection is free"):
+            on_postgres.drain()
+    assert on_postgres.post(sent) == 200
+    on_postgres.drain()
+    assert ended(on_postgres) == {("ended", 0)}
+
+
+def test_t23_a_full_disk_is_503_costs_no_attempt_and_ends_without_a_restart(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    rosterd = Rosterd(sqlite_url, tmp_path)
+    pages = {"limit": 0}
+
+    def limit(raw: sqlite3.Connection, *_: object) -> None:
+        if pages["limit"]:
+            raw.execute(f"PRAGMA max_page_count = {pages['limit']}")
+
+    event.listen(rosterd.parts.database._writer, "connect", limit)
+    with rosterd.serving():
+        feed = rosterd.account()
+        for number in range(100):
+            data = {"id": f"u{number}", "email": f"u{number}@example.com"}
+            rosterd.tell(feed, "user.upserted", data, drain=False)
+        with rosterd.parts.database.read() as connection:
+            pages["limit"] = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        refused = []
+        for number in range(200):
+            data = {"id": f"n{number}", "email": f"n{number}@example.com"}
+            more = rosterd.request(feed, "user.upserted", data)
+            if rosterd.post(more) != 200:
+                refused.append(more)
+        assert refused, "the disk never filled"
+        assert rosterd.post(refused[0]) == 503
+        with pytest.raises(InfrastructureError, match="full"):
+            rosterd.drain()
+        pages["limit"] = 1_000_000
+        assert {rosterd.post(again) for again in refused} == {200}
+        rosterd.drain()
+        assert {event["attempts"] for event in rosterd.events()} == {0}
+        assert {event["state"] for event in rosterd.events()} == {"ended"}
+    rosterd.close()
+
+
+def test_t14_a_connection_lost_in_the_pools_own_ping_is_a_database_that_is_away(
+    on_postgres: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = two_hired(on_postgres)
+    sent = on_postgres.request(feed, "user.suspended", {"id": "u1"})
+
+    def ping(*_: object) -> bool:
+        """As seen with a killed server: the second error hides the first."""
+        try:
+            raise psycopg.OperationalError("connection socket closed")
+        finally:
+            raise psycopg.ProgrammingError("can't change 'autocommit' now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(on_postgres.parts.database._writer.dialect, "do_ping", ping)
+        assert on_postgres.post(sent) == 503
+        with pytest.raises(InfrastructureError, match="database is away"):
+            on_postgres.drain()
+    assert on_postgres.post(sent) == 200
+    on_postgres.drain()
+    assert ended(on_postgres) == {("ended", 0)}
+
+
+def test_no_statement_lock_or_idle_transaction_may_last(on_postgres: Rosterd) -> None:
     with on_postgres.parts.database.read() as connection:
         shown = {
             name: connection.execute(text(f"SHOW {name}")).scalar_one()

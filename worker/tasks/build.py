@@ -16,14 +16,14 @@ from celery.signals import (
     worker_process_shutdown,
     worker_ready,
 )
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import start_http_server
 
 from worker.bootstrap import build
 from worker.settings import METRICS_PORT_VARIABLE
 from worker.tasks import events, groups, maintenance, notices, users
 from worker.tasks.keeper import Keeper
 from worker.tasks.process import container
+from worker.telemetry import shared_registry
 
 _KEEPERS: list[Keeper] = []
 _SERVERS: list[WSGIServer] = []
@@ -85,9 +85,7 @@ def _serve_metrics(**_: Any) -> None:
     port = os.environ.get(METRICS_PORT_VARIABLE)
     if port is None:
         return
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    server = start_http_server(int(port), registry=registry)[0]
+    server = start_http_server(int(port), registry=shared_registry())[0]
     _SERVERS.append(server)
 
 

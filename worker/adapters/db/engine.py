@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -46,9 +47,15 @@ def translated() -> Iterator[None]:
 
 
 def _is_away(error: DBAPIError, state: str) -> bool:
-    if error.connection_invalidated or state.startswith(_AWAY):
+    if error.connection_invalidated or state.startswith(_AWAY) or _hides_a_loss(error.orig):
         return True
     return not state and isinstance(error, OperationalError | InterfaceError)
+
+
+def _hides_a_loss(error: BaseException | None) -> bool:
+    """A ping that finds its connection gone may fail a second time, in clearing up after itself."""
+    first = error.__context__ if error is not None else None
+    return isinstance(first, psycopg.OperationalError) and first.sqlstate is None
 
 
 class Database:
@@ -114,6 +121,8 @@ def _postgres_engine(url: URL, statement_ms: int, pool_size: int) -> Engine:
         poolclass=QueuePool,
         pool_size=pool_size,
         max_overflow=5,
+        # Well within the patience of an identity provider that waits for its answer (F25).
+        pool_timeout=2,
         pool_pre_ping=True,
         pool_recycle=1800,
         connect_args={

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +35,17 @@ def register(root: typer.Typer) -> None:
     root.add_typer(app, name="bench")
 
 
+def _rounds(
+    rounds: int, series: Sequence[Series], measured: Callable[[Path], Iterable[float]]
+) -> Sequence[Series]:
+    """Measure so many times; each value goes to its series, in order."""
+    for _ in range(rounds):
+        with _folder() as folder:
+            for one, value in zip(series, measured(folder), strict=True):
+                one.values.append(value)
+    return series
+
+
 @contextmanager
 def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rosterd-bench-") as name:
@@ -58,12 +69,14 @@ def drain(
     json_: JSON = False,
 ) -> None:
     """Events applied a second, with every rule on, against a bare Celery no-op task."""
-    mine, noop = Series("events applied", "/s"), Series("Celery no-op tasks", "/s")
-    with _folder() as folder:
-        for _ in range(rounds):
-            mine.values.append(applied(database_url, folder, events))
-            noop.values.append(noops(broker_url, folder, min(events, 3000)))
-    tell("drain", [mine, noop], json_=json_, setting=_on(database_url, broker_url))
+
+    def measured(folder: Path) -> Iterator[float]:
+        yield applied(database_url, folder, events)
+        yield noops(broker_url, folder, min(events, 3000))
+
+    series = [Series("events applied", "/s"), Series("Celery no-op tasks", "/s")]
+    setting = _on(database_url, broker_url)
+    tell("drain", _rounds(rounds, series, measured), json_=json_, setting=setting)
 
 
 @app.command("batches")
@@ -74,12 +87,13 @@ def batches(
     json_: JSON = False,
 ) -> None:
     """The same by size of batch, against one transaction for each event."""
-    series = [Series(f"batches of {size}", "/s") for size in (500, 50, 1)]
-    with _folder() as folder:
-        for _ in range(rounds):
-            for one, size in zip(series, (500, 50, 1), strict=True):
-                one.values.append(applied(database_url, folder, events, batch=size))
-    tell("batches", series, json_=json_, setting=_on(database_url))
+    sizes = (500, 50, 1)
+
+    def measured(folder: Path) -> Iterator[float]:
+        return (applied(database_url, folder, events, batch=size) for size in sizes)
+
+    series = [Series(f"batches of {size}", "/s") for size in sizes]
+    tell("batches", _rounds(rounds, series, measured), json_=json_, setting=_on(database_url))
 
 
 @app.command("processes")
@@ -90,12 +104,13 @@ def processes(
     json_: JSON = False,
 ) -> None:
     """Several draining processes on this machine, against one."""
-    series = [Series(f"{count} processes", "/s") for count in (4, 2, 1)]
-    with _folder() as folder:
-        for _ in range(rounds):
-            for one, count in zip(series, (4, 2, 1), strict=True):
-                one.values.append(applied(database_url, folder, events, processes=count))
-    tell("processes", series, json_=json_, setting=_on(database_url))
+    counts = (4, 2, 1)
+
+    def measured(folder: Path) -> Iterator[float]:
+        return (applied(database_url, folder, events, processes=count) for count in counts)
+
+    series = [Series(f"{count} processes", "/s") for count in counts]
+    tell("processes", _rounds(rounds, series, measured), json_=json_, setting=_on(database_url))
 
 
 @app.command("ingest")
@@ -106,33 +121,32 @@ def ingest(
     json_: JSON = False,
 ) -> None:
     """Durable 2xx a second, against the same server answering 202 and storing nothing."""
-    mine, empty = Series("durable answers", "/s"), Series("empty answers", "/s")
-    with _folder() as folder:
-        for _ in range(rounds):
-            durable, nothing = ingested(database_url, folder, requests)
-            mine.values.append(durable)
-            empty.values.append(nothing)
-    tell("ingest", [mine, empty], json_=json_, setting=_on(database_url))
+    series = [Series("durable answers", "/s"), Series("empty answers", "/s")]
+    _rounds(rounds, series, lambda folder: ingested(database_url, folder, requests))
+    tell("ingest", series, json_=json_, setting=_on(database_url))
 
 
 @app.command("latency")
 def latency(
     backlog: Annotated[int, typer.Option(help="Events that wait in the standard lane.")] = 100_000,
     count: Annotated[int, typer.Option(help="Suspensions.")] = 200,
-    rounds: Rounds = 1,
+    rounds: Rounds = 3,
     database_url: DatabaseURL = None,
     broker_url: BrokerURL = None,
     json_: JSON = False,
 ) -> None:
     """Receipt of a suspension to its commit behind a backlog, against an idle rosterd."""
+
+    def measured(folder: Path) -> Iterator[float]:
+        for name, waiting in (("busy", backlog), ("idle", 0)):
+            place = folder / name
+            place.mkdir()
+            found = suspensions(database_url, broker_url, place, backlog=waiting, count=count)
+            yield percentile(found, 0.5)
+            yield percentile(found, 0.99)
+
     names = ["behind it: p50", "behind it: p99", "idle: p50", "idle: p99"]
-    series = [Series(name, "ms") for name in names]
-    for _ in range(rounds):
-        for place, waiting in ((0, backlog), (2, 0)):
-            with _folder() as folder:
-                found = suspensions(database_url, broker_url, folder, backlog=waiting, count=count)
-            series[place].values.append(percentile(found, 0.5))
-            series[place + 1].values.append(percentile(found, 0.99))
+    series = _rounds(rounds, [Series(name, "ms") for name in names], measured)
     setting = f"{_on(database_url, broker_url)}, backlog {backlog:,}"
     tell("suspension latency", series, json_=json_, setting=setting, against=2)
 
@@ -145,13 +159,9 @@ def claims(
     json_: JSON = False,
 ) -> None:
     """The time of a claim beside many ended events, against an empty table."""
-    full, empty = Series(f"beside {ended:,} ended", "ms"), Series("empty table", "ms")
-    with _folder() as folder:
-        for _ in range(rounds):
-            beside_them, alone = claim_times(database_url, folder, ended)
-            full.values.append(beside_them)
-            empty.values.append(alone)
-    tell("claims of 500", [full, empty], json_=json_, setting=_on(database_url))
+    series = [Series(f"beside {ended:,} ended", "ms"), Series("empty table", "ms")]
+    _rounds(rounds, series, lambda folder: claim_times(database_url, folder, ended))
+    tell("claims of 500", series, json_=json_, setting=_on(database_url))
 
 
 @app.command("scale")
@@ -164,13 +174,12 @@ def scale(
     json_: JSON = False,
 ) -> None:
     """Events applied a second in a large directory, against a small one."""
-    large, small = Series(f"{many:,} people", "/s"), Series(f"{few:,} people", "/s")
-    with _folder() as folder:
-        for _ in range(rounds):
-            found = among_people(database_url, folder, few=few, many=many, events=events)
-            large.values.append(found[0])
-            small.values.append(found[1])
-    tell("scale", [large, small], json_=json_, setting=_on(database_url))
+
+    def measured(folder: Path) -> Iterable[float]:
+        return among_people(database_url, folder, few=few, many=many, events=events)
+
+    series = [Series(f"{many:,} people", "/s"), Series(f"{few:,} people", "/s")]
+    tell("scale", _rounds(rounds, series, measured), json_=json_, setting=_on(database_url))
 
 
 @app.command("memory")
