@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -203,6 +206,23 @@ class Rosterd:
             if not claimed:
                 return total
         return total
+
+    def cli(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A command as an operator types it, in a process of its own."""
+        told = {
+            "ROSTERD_DATA_DIR": str(self.settings.data_dir),
+            "ROSTERD_DATABASE_URL": self.settings.database,
+            "ROSTERD_BROKER_URL": self.settings.broker,
+            "NO_COLOR": "1",
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "worker", *words],
+            env={**os.environ, **told, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     # -- looking -----------------------------------------------------------------------
 

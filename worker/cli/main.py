@@ -24,11 +24,12 @@ NOUNS = (
     "domain",
     "event",
     "feed",
+    "keys",
     "operator",
     "token",
     "user",
 )
-VERBS = ("bench", "demo", "doctor", "migrate", "processes", "status", "up")
+VERBS = ("backup", "bench", "demo", "doctor", "migrate", "processes", "status", "up")
 
 
 def build_cli() -> typer.Typer:

@@ -18,13 +18,23 @@ from worker.cli.bench.latency import suspensions
 from worker.cli.bench.memory import resident
 from worker.cli.bench.noop import noops
 from worker.cli.bench.report import Series, percentile, tell
+from worker.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Measurements, each beside its comparison.")
 
 Rounds = Annotated[int, typer.Option(help="Medians are over so many.")]
+
+
+def _with_driver(url: str | None) -> str | None:
+    return load_settings(database_url=url).database if url else None
+
+
 DatabaseURL = Annotated[
     str | None,
-    typer.Option(help="A PostgreSQL server; scratch databases are made. Default: SQLite."),
+    typer.Option(
+        help="A PostgreSQL server; scratch databases are made. Default: SQLite.",
+        callback=_with_driver,
+    ),
 ]
 BrokerURL = Annotated[str | None, typer.Option(help="Default: embedded Valkey.")]
 JSON = Annotated[bool, typer.Option("--json")]

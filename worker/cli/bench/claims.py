@@ -8,9 +8,10 @@ from pathlib import Path
 
 from domain.inbox import Kind
 from worker.adapters.db.filling import fill_ended, fill_people
+from worker.adapters.db.scratch import scratch_database
 from worker.bootstrap import Container
 from worker.cli.bench.drain import drained
-from worker.cli.bench.scratch import connect, rosterd_on, scratch_database, store, submissions
+from worker.cli.bench.scratch import connect, rosterd_on, store, submissions
 
 CLAIMS = 50
 DUE = 600

@@ -9,8 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from domain.inbox import Kind
+from worker.adapters.db.scratch import scratch_database
 from worker.bootstrap import Container
-from worker.cli.bench.scratch import connect, rosterd_on, scratch_database, store, submissions
+from worker.cli.bench.scratch import connect, rosterd_on, store, submissions
 
 
 def applied(

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from domain.errors import RefusedError
-from worker.cli.bench.scratch import connect, rosterd_on, scratch_database, signed
+from worker.adapters.db.scratch import scratch_database
+from worker.cli.bench.scratch import connect, rosterd_on, signed
 from worker.cli.processes import web_command
 from worker.cli.up import free_port, is_ready
 

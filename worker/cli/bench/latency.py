@@ -10,12 +10,12 @@ from sqlalchemy import func, select
 
 from domain.errors import RefusedError
 from worker.adapters.db import rows
+from worker.adapters.db.scratch import scratch_database
 from worker.bootstrap import Container
 from worker.cli.bench.scratch import (
     connect,
     rosterd_on,
     scratch_broker,
-    scratch_database,
     signed,
     store,
     submissions,

@@ -6,8 +6,9 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 
+from worker.adapters.db.scratch import scratch_database
 from worker.cli.bench.drain import drained
-from worker.cli.bench.scratch import connect, rosterd_on, scratch_database, store, submissions
+from worker.cli.bench.scratch import connect, rosterd_on, store, submissions
 
 STEP = 10_000
 _PAGE_MIB = 4096 / 2**20

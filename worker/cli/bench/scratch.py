@@ -10,9 +10,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
-
 from domain.intake import Submission
 from domain.policy import Scope
 from domain.ports import Request
@@ -25,25 +22,6 @@ from worker.bootstrap import Container
 from worker.cli.sender import Hook, standard_headers
 from worker.services.receive import receive
 from worker.settings import load_settings
-
-
-@contextmanager
-def scratch_database(server: str | None, folder: Path) -> Iterator[str]:
-    """URL of a fresh database: on the server, or SQLite in the folder."""
-    if server is None:
-        yield f"sqlite:///{folder / secrets.token_hex(4)}.db"
-        return
-    base = make_url(load_settings(database_url=server).database)
-    name = f"rosterd_bench_{secrets.token_hex(4)}"
-    admin = create_engine(base, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        yield base.set(database=name).render_as_string(hide_password=False)
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
 
 
 @contextmanager
