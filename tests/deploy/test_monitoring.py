@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,11 @@ from worker.cli.main import build_cli
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = (DEPLOY / "monitoring" / "rules.yaml").read_text(encoding="utf-8")
 RUNBOOK = (DEPLOY / "runbook.md").read_text(encoding="utf-8")
+DASHBOARD = json.loads(
+    (DEPLOY / "monitoring" / "grafana" / "dashboards" / "rosterd.json").read_text(encoding="utf-8")
+)
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
 ALERTS = re.findall(r"alert: (\w+)", RULES)
 
 
@@ -43,7 +49,7 @@ def test_each_alert_fires_in_a_test_and_has_a_section_that_ends_it() -> None:
     assert set(sections) == set(ALERTS)
 
 
-def test_every_metric_of_an_alert_is_exported(rosterd: Rosterd) -> None:
+def test_every_metric_of_alerts_and_dashboard_is_exported(rosterd: Rosterd) -> None:
     feed = rosterd.account()
     rosterd.hire(feed, "u1")
     rosterd.parts.report("batch_broke", {})
@@ -56,8 +62,44 @@ def test_every_metric_of_an_alert_is_exported(rosterd: Rosterd) -> None:
     exported |= {f"{name}_bucket" for name in exported}
     # prometheus_client names a counter's type without its suffix.
     exported |= {name.removesuffix("_total") + "_total" for name in exported}
-    wanted = set(re.findall(r"\brosterd_\w+", RULES))
+    wanted = set(re.findall(r"\brosterd_\w+", RULES + " ".join(EXPRESSIONS)))
     assert wanted <= exported, wanted - exported
+
+
+def test_prometheus_understands_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    if shutil.which("promtool") is None:
+        missing("promtool", "there is no promtool (Debian: apt-get install prometheus)")
+    given = {"$__rate_interval": "1m", "$connection": ".*"}
+    rules = []
+    for number, expression in enumerate(EXPRESSIONS):
+        for name, value in given.items():
+            expression = expression.replace(name, value)  # noqa: PLW2901 - step by step
+        rules.append({"record": f"panel:{number}", "expr": expression})
+    file = tmp_path / "dashboard.json"
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = subprocess.run(
+        ["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_panel_has_a_unit_and_says_what_it_tells_and_none_lies_over_another() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        at = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    for panel in PANELS:
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        named = re.findall(r"Alert: (\w+)", panel["description"])
+        assert set(named) <= set(ALERTS), named
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
 def test_every_command_of_the_runbook_exists() -> None:

@@ -1,0 +1,134 @@
+"""The chart renders, is what Kubernetes takes, and starts exactly what the Procfile starts."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import typer
+import yaml
+from typer.main import get_command
+
+from tests.conftest import missing
+from worker.cli.main import build_cli
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy" / "helm" / "rosterd"
+EVERYTHING = ("keda.enabled=true", "podMonitor.enabled=true", "ingress.enabled=true")
+#: Kinds that are not Kubernetes' own: their operators hold the schemas.
+FOREIGN = {"ScaledObject", "PodMonitor"}
+OLDEST, NEWEST = "1.27", "1.34"
+
+
+def helm() -> str:
+    beside = Path(sys.executable).with_name("helm")
+    found = str(beside) if beside.exists() else shutil.which("helm")
+    if found is None:
+        missing("helm", "there is no helm here")
+    return str(found)
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([helm(), *words], capture_output=True, text=True, check=False)
+
+
+def rendered(*values: str) -> list[dict[str, Any]]:
+    """Every object of the chart with these values set."""
+    given = ",".join(("existingSecret=rosterd", *values))
+    done = run("template", "acme", str(CHART), "--set", given)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+def pods(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Component and pod of whatever starts pods."""
+    for one in objects:
+        if one["kind"] in {"Deployment", "Job"}:
+            template = one["spec"]["template"]
+            yield template["metadata"]["labels"]["app.kubernetes.io/component"], template["spec"]
+
+
+def procfile() -> dict[str, list[str]]:
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    return {
+        name: shlex.split(command)[1:]
+        for name, _, command in (line.partition(":") for line in lines)
+    }
+
+
+def test_helm_itself_finds_nothing_wrong() -> None:
+    done = run("lint", "--strict", str(CHART), "--set", "existingSecret=rosterd")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_kubernetes_would_take_every_object(version: str) -> None:
+    objects = rendered(*EVERYTHING)
+    for one in objects:
+        if one["kind"] not in FOREIGN:
+            kubernetes_validate.validate(one, version, strict=True)
+    assert {one["kind"] for one in objects} == FOREIGN | {
+        "Deployment",
+        "Ingress",
+        "Job",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Service",
+    }
+
+
+def test_it_starts_what_the_procfile_starts_and_every_option_exists() -> None:
+    wanted = procfile()
+    started = dict(pods(rendered()))
+    assert started.keys() == (wanted.keys() - {"release"}) | {"migrate"}
+    commands = get_command(build_cli())
+    for component, pod in started.items():
+        (container,) = pod["containers"]
+        words = wanted["release" if component == "migrate" else component]
+        assert container["args"][: len(words)] == words
+        command = commands.get_command(typer.Context(commands), words[0])  # type: ignore[attr-defined]
+        command.make_context(words[0], list(container["args"][1:]))
+
+
+def test_a_pod_may_do_nothing_it_does_not_need() -> None:
+    for component, pod in pods(rendered()):
+        (container,) = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"] is True, component
+        assert pod["automountServiceAccountToken"] is False
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert pod["terminationGracePeriodSeconds"] >= 40
+
+
+def test_only_web_and_counters_are_reached_and_budgets_keep_some_of_each_running() -> None:
+    objects = rendered()
+    (policy,) = [one for one in objects if one["kind"] == "NetworkPolicy"]
+    opened = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
+    assert opened == {8080, 9101}
+    budgets = {one["metadata"]["name"] for one in objects if one["kind"] == "PodDisruptionBudget"}
+    assert budgets == {"acme-rosterd-web", "acme-rosterd-worker", "acme-rosterd-urgent"}
+
+
+def test_autoscaling_asks_for_a_metric_that_exists_and_owns_the_replicas() -> None:
+    objects = rendered("keda.enabled=true")
+    (scaled,) = [one for one in objects if one["kind"] == "ScaledObject"]
+    target = scaled["spec"]["scaleTargetRef"]["name"]
+    (worker,) = [
+        one for one in objects if one["kind"] == "Deployment" and one["metadata"]["name"] == target
+    ]
+    assert "replicas" not in worker["spec"], "two hands on one wheel"
+    query = scaled["spec"]["triggers"][0]["metadata"]["query"]
+    assert 'rosterd_events{lane=~"standard|bulk", state="pending"}' in query
+
+
+def test_without_a_secret_it_says_what_to_do() -> None:
+    done = run("template", "acme", str(CHART))
+    assert done.returncode != 0
+    assert "existingSecret: name the secret that holds ROSTERD_DATABASE_URL" in done.stderr
