@@ -52,7 +52,14 @@ MODES = {
         (CHAOS, "test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said"),
     ),
     "F07": Mode("flush, eviction", ("test_t07_a_redis_that_evicts_is_unfit", CHAOS)),
-    "F08": Mode("a worker that no longer consumes after a reconnect", (CHAOS,)),
+    "F08": Mode(
+        "a worker that no longer consumes after a reconnect",
+        (
+            "test_t08_what_does_not_move_is_done_here_and_the_consumer_is_ended",
+            "test_t08_a_worker_whose_consumer_hangs_goes_on_and_then_ends",
+            CHAOS,
+        ),
+    ),
     "F09": Mode(
         "a broker that accepts and never answers",
         ("test_t09_a_broker_that_never_answers_does_not_delay_a_single_answer", CHAOS),

@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     retention_days: int = Field(30, ge=1)
     sweep_seconds: float = Field(5.0, ge=0.1, le=300)
+    stall_seconds: float = Field(120, ge=1)
     batch_size: int = Field(500, ge=1, le=5000)
     link_days: float = Field(14, gt=0)
     feed_cache_seconds: float = Field(2.0, ge=0)

@@ -74,6 +74,7 @@ def everything(rosterd: Rosterd, feed: Feed) -> None:
     rosterd.parts.replay.start(Selection(account=rosterd.account_id), actor="t", reason="t")
     rosterd.drain()
     rosterd.parts.sweep.run()
+    rosterd.parts.sweep.sweeper.heads(["urgent", "standard", "bulk"])
 
 
 def plan(connection: Connection, statement: str, parameters: Any) -> str:

@@ -21,6 +21,10 @@ class Sweeper(Protocol):
         """Repair lost batches; what is due, by kind and lane. None: somebody else sweeps."""
         ...
 
+    def heads(self, lanes: Sequence[str]) -> dict[str, int]:
+        """Lane -> an event that any drain of it would take first; lanes without one are absent."""
+        ...
+
     def notices_due(self) -> bool:
         """Whether any mail waits to be sent."""
         ...

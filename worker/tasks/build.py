@@ -54,11 +54,11 @@ def _start_keeper(**_: Any) -> None:
         # A child that outlives a killed parent must not keep its port.
         server.socket.close()
     _SERVERS.clear()
-    _keep_house()
+    _keep_house(consumer=os.getppid())
 
 
-def _keep_house() -> None:
-    keeper = Keeper(container())
+def _keep_house(*, consumer: int) -> None:
+    keeper = Keeper(container(), consumer=consumer)
     _KEEPERS.append(keeper)
     keeper.start()
 
@@ -66,7 +66,7 @@ def _keep_house() -> None:
 def _start_in_solo(sender: Any, **_: Any) -> None:
     """A solo or thread pool has no children, so its own process keeps house."""
     if "prefork" not in type(sender.pool).__module__:
-        _keep_house()
+        _keep_house(consumer=os.getpid())
 
 
 def _warn_of_broker(**_: Any) -> None:

@@ -15,17 +15,22 @@ from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
 from worker.bootstrap import Container
 from worker.settings import LANES_VARIABLE
+from worker.tasks.watchdog import Watchdog
 
 BUDGET = timedelta(seconds=2)
 
 
 class Keeper:
-    """A thread that beats every sweep interval until the process ends."""
+    """A thread that beats every sweep interval until the process ends.
 
-    def __init__(self, parts: Container) -> None:
+    consumer: id of the process that takes rings, which is this one's parent in a pool.
+    """
+
+    def __init__(self, parts: Container, *, consumer: int) -> None:
         self._parts = parts
         self._lanes = os.environ.get(LANES_VARIABLE, "urgent,standard,bulk").split(",")
         self._stop = threading.Event()
+        self._watchdog = Watchdog(parts, self._lanes, consumer=consumer)
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
     def start(self) -> None:
@@ -51,6 +56,7 @@ class Keeper:
         self._parts.sweep.run()
         if not self._parts.is_broker_answering():
             self._drain_alone()
+        self._watchdog.look()
 
     def _drain_alone(self) -> None:
         """Without a broker the tables are polled: urgent first, in every worker (D10)."""

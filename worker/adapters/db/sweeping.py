@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import (
     Connection,
     RowMapping,
+    Select,
     and_,
     case,
     delete,
@@ -86,6 +87,18 @@ class SQLSweep:
             now = database_now(connection)
             found = select(table.c.id).where(table.c.due_at.is_not(None), table.c.due_at <= now)
             return connection.execute(found.limit(1)).first() is not None
+
+    def heads(self, lanes: Sequence[str]) -> dict[str, int]:
+        """Lane -> an event that any drain of it would take first; lanes without one are absent."""
+        with translated(), self._database.read() as connection:
+            now = database_now(connection)
+            found = connection.execute(
+                union_all(*(_head(lane, kind, now) for lane in lanes for kind in Kind))
+            )
+            heads: dict[str, int] = {}
+            for lane, event in found:
+                heads.setdefault(lane, event)
+            return heads
 
     def _repair(self, connection: Connection, now: datetime) -> None:
         """Events of a batch whose process is gone become suspects (D6)."""
@@ -230,6 +243,26 @@ def _due(connection: Connection, now: datetime) -> list[tuple[Kind, Lane]]:
         for kind in Kind
     ]
     return [(Kind(kind), Lane(lane)) for kind, lane in connection.execute(union_all(*probes))]
+
+
+def _head(lane: str, kind: Kind, now: datetime) -> Select[Any]:
+    """The first due event in the order of the index (D7), of a connection that is not paused."""
+    events, connections = rows.events, rows.connections
+    active = select(connections.c.id).where(connections.c.state == "active")
+    first = (
+        select(literal(lane).label("lane"), events.c.id.label("event"))
+        .where(
+            events.c.lane == lane,
+            events.c.kind == kind.value,
+            events.c.due_at.is_not(None),
+            events.c.due_at <= now,
+            events.c.connection_id.in_(active),
+        )
+        .order_by(events.c.connection_id, events.c.due_at, events.c.id)
+        .limit(1)
+        .subquery()
+    )
+    return select(first.c.lane, first.c.event)
 
 
 def urgent_kinds_due(database: Database) -> list[Kind]:
