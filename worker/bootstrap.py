@@ -123,7 +123,6 @@ class Container:
             mailer=self.mailer,
             public_url=self.settings.public_url,
             random=random.random,
-            monotonic=time.monotonic,
             told=lambda kind, result: self.log.info("notice_handled", kind=kind, result=result),
         )
 

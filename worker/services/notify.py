@@ -26,22 +26,22 @@ class Notify:
     mailer: Mailer
     public_url: str
     random: Callable[[], float]
-    monotonic: Callable[[], float]
     told: Callable[[str, str], None]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
-    def run(self, budget: timedelta = timedelta(seconds=20)) -> dict[str, int]:
-        """Send until nothing is due or the budget is spent."""
+    def run(self, *, is_over: Callable[[], bool] = lambda: False) -> dict[str, int]:
+        """Send until nothing is due, or it is over; each lease covers what was claimed."""
         tally = {"sent": 0, "retrying": 0, "failed": 0, "lease_lost": 0}
-        deadline = self.monotonic() + budget.total_seconds()
-        while due := self.outbox.claim(limit=SHARE, lease=LEASE):
-            self._share(due, tally)
-            if self.monotonic() >= deadline:
-                break
+        while not is_over() and (due := self.outbox.claim(limit=SHARE, lease=LEASE)):
+            self._share(due, tally, is_over)
         return tally
 
-    def _share(self, due: Sequence[DueNotice], tally: dict[str, int]) -> None:
+    def _share(
+        self, due: Sequence[DueNotice], tally: dict[str, int], is_over: Callable[[], bool]
+    ) -> None:
         for notice in due:
+            if is_over():
+                return
             result = self._one(notice)
             tally[result] += 1
             self.told(notice.kind.value, result)

@@ -22,7 +22,7 @@ from worker.bootstrap import build
 from worker.settings import METRICS_PORT_VARIABLE
 from worker.tasks import events, groups, maintenance, notices, users
 from worker.tasks.keeper import Keeper
-from worker.tasks.process import container
+from worker.tasks.process import container, stop_post
 from worker.telemetry import shared_registry
 
 _KEEPERS: list[Keeper] = []
@@ -93,3 +93,4 @@ def _stop_keeper(**_: Any) -> None:
     for keeper in _KEEPERS:
         keeper.stop()
     _KEEPERS.clear()
+    stop_post()

@@ -15,6 +15,7 @@ from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
 from worker.bootstrap import Container
 from worker.settings import LANES_VARIABLE
+from worker.tasks.process import post
 from worker.tasks.watchdog import Watchdog
 
 BUDGET = timedelta(seconds=2)
@@ -65,4 +66,4 @@ class Keeper:
                 continue
             for kind in Kind:
                 self._parts.drain.run(lane=lane.value, kind=kind, budget=BUDGET)
-        self._parts.notify.run()
+        post().wake()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 
 from worker.tasks.base import Ring, register
-from worker.tasks.process import container
+from worker.tasks.process import post
 
 
 def register_all(app: Celery) -> None:
@@ -14,4 +14,5 @@ def register_all(app: Celery) -> None:
 
 
 def _send(_lane: str, _ring: Ring) -> dict[str, int]:
-    return container().notify.run()
+    post().wake()
+    return {}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from worker.bootstrap import Container, build
+from worker.tasks.post import Post
 
 _BUILT: dict[int, Container] = {}
+_POSTS: dict[int, Post] = {}
 
 
 def container() -> Container:
@@ -16,3 +18,18 @@ def container() -> Container:
         _BUILT.clear()
         _BUILT[pid] = build()
     return _BUILT[pid]
+
+
+def post() -> Post:
+    """This process's way to send mails; made at the first mail."""
+    pid = os.getpid()
+    if pid not in _POSTS:
+        _POSTS.clear()
+        _POSTS[pid] = Post(container())
+    return _POSTS[pid]
+
+
+def stop_post() -> None:
+    """Finish the mail in hand, if this process sends any."""
+    if os.getpid() in _POSTS:
+        _POSTS.pop(os.getpid()).stop()

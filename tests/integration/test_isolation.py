@@ -1,0 +1,104 @@
+"""One that is slow, or loud, or broken moves nobody else: with a real worker of one pool child."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.conftest import missing
+from tests.harness import Rosterd
+from tests.servers import RedisServer, await_true, free_port
+from worker.cli.processes import worker_command
+from worker.settings import LANES_VARIABLE
+
+
+class Slow:
+    """A mail server that takes each letter only when it is let."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.let = threading.Event()
+        self.taken: list[str] = []
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        self.asked.set()
+        await asyncio.to_thread(self.let.wait)
+        self.taken += envelope.rcpt_tos
+        return "250 OK"
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[Slow, str]]:
+    handler, port = Slow(), free_port()
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield handler, f"smtp://127.0.0.1:{port}"
+    handler.let.set()
+    controller.stop()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[str]:
+    if shutil.which("redis-server") is None:
+        missing("redis", "there is no redis-server to start")
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.mark.timeout(120)
+def test_a_slow_mail_server_holds_up_no_event_and_no_mail_is_lost_or_sent_twice(
+    postgres_url: str, tmp_path: Path, broker: str, slow: tuple[Slow, str]
+) -> None:
+    server, url = slow
+    rosterd = Rosterd(postgres_url, tmp_path, broker_url=broker)
+    environment = {
+        "ROSTERD_DATA_DIR": str(tmp_path),
+        "ROSTERD_DATABASE_URL": postgres_url,
+        "ROSTERD_BROKER_URL": broker,
+        "ROSTERD_SMTP_URL": url,
+        "ROSTERD_LOG_LEVEL": "error",
+        LANES_VARIABLE: "urgent,standard",
+    }
+    command = worker_command(["urgent", "standard"], 1)
+    with (
+        rosterd.serving(),
+        subprocess.Popen(command, env={**os.environ, **environment}) as worker,
+    ):
+        feed = rosterd.account()
+        hired = [f"u{number}" for number in range(5)]
+        for key in hired:
+            data = {"id": key, "email": f"{key}@example.com"}
+            rosterd.tell(feed, "user.upserted", data, drain=False)
+            await_true(lambda key=key: rosterd.user(key), name=key)  # type: ignore[misc]
+            await_true(server.asked.is_set, name="the first mail")
+        assert server.taken == [], "all five were applied while the first mail hung"
+        worker.send_signal(signal.SIGTERM)
+        server.let.set()
+        assert worker.wait(timeout=60) == 0
+        assert len(server.taken) >= 1, "the mail in hand was finished"
+    again = subprocess.Popen(command, env={**os.environ, **environment})
+    everyone = {f"{key}@example.com" for key in hired}
+    with rosterd.parts.database.begin() as connection:
+        # Leases of the mails that were claimed and not sent; a minute is long for a test.
+        connection.exec_driver_sql("UPDATE notices SET due_at = now() WHERE state <> 'sent'")
+        connection.commit()
+    with again as worker:
+        await_true(lambda: everyone <= set(server.taken), name="the other mails")
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(timeout=60)
+    assert sorted(server.taken) == sorted(everyone)
+    rosterd.close()
