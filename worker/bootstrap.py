@@ -34,7 +34,7 @@ from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.db.operators import SQLOperators
 from worker.adapters.db.replaying import SQLReplays
 from worker.adapters.db.retention import retain_bodies
-from worker.adapters.db.sweeping import SQLSweep, urgent_kinds_due
+from worker.adapters.db.sweeping import SQLSweep, kinds_due
 from worker.adapters.db.uow import SQLWork, sql_work
 from worker.adapters.mail import FileMailer, SMTPMailer
 from worker.adapters.sources.registry import source_named
@@ -182,9 +182,9 @@ class Container:
             store=SQLReplays(self.database), ringer=self.ringer, predict_ids=self.drain.predict
         )
 
-    def urgent_kinds(self) -> list[Kind]:
-        """Kinds of which something urgent is due."""
-        return urgent_kinds_due(self.database)
+    def kinds_due(self, lane: Lane) -> list[Kind]:
+        """Kinds of which something is due in this lane."""
+        return kinds_due(self.database, lane)
 
     def is_broker_answering(self) -> bool:
         """Whether the broker takes a connection right now; bounded by its time-outs."""

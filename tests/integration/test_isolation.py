@@ -9,17 +9,21 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from domain.inbox import Kind
 from tests.conftest import missing
 from tests.harness import Rosterd
 from tests.servers import RedisServer, await_true, free_port
 from worker.cli.processes import worker_command
 from worker.settings import LANES_VARIABLE
+from worker.tasks import base
 
 
 class Slow:
@@ -102,3 +106,21 @@ def test_a_slow_mail_server_holds_up_no_event_and_no_mail_is_lost_or_sent_twice(
         worker.wait(timeout=60)
     assert sorted(server.taken) == sorted(everyone)
     rosterd.close()
+
+
+def test_a_kind_with_a_backlog_gives_way_to_the_others_of_its_lane(
+    rosterd: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = rosterd.account()
+    for number in range(5):
+        data = {"id": f"u{number}", "email": f"u{number}@example.com"}
+        rosterd.tell(feed, "user.upserted", data, drain=False)
+    rosterd.tell(feed, "group.upserted", {"id": "g1", "name": "Crew"}, drain=False)
+    # One event a batch, and no time: the first batch is all that a task does of its own kind.
+    small = replace(rosterd.parts.drain, batch_size=1)
+    monkeypatch.setitem(rosterd.parts.__dict__, "drain", small)
+    monkeypatch.setattr(base, "SLICE", timedelta(0))
+    monkeypatch.setattr(base, "container", lambda: rosterd.parts)
+    base.drain(Kind.USERS_CREATE)("standard", base.Ring())
+    assert len(rosterd.users()) == 1
+    assert [line["name"] for line in rosterd.export() if line["kind"] == "group"] == ["Crew"]

@@ -15,8 +15,10 @@ from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
 from worker.tasks.process import container
 
-#: A drain yields to other tasks after this long, and rings again if anything is left (D11).
-BUDGET = timedelta(seconds=2)
+#: A kind of which more is due than this yields to the others of its lane, and rings again (D11).
+SLICE = timedelta(seconds=0.25)
+#: So much of its time a task of another lane gives to what is urgent.
+URGENT_BUDGET = timedelta(seconds=2)
 
 
 class Ring(BaseModel):
@@ -59,8 +61,9 @@ def drain(kind: Kind) -> Callable[[str, Ring], dict[str, int]]:
         parts = container()
         if lane != Lane.URGENT.value:
             drain_urgent()
-        tally, is_more = parts.drain.run(lane=lane, kind=kind, budget=BUDGET)
+        tally, is_more = parts.drain.run(lane=lane, kind=kind, budget=SLICE)
         if is_more:
+            _give_way(Lane(lane), kind)
             parts.ringer.ring(kind, lane, connection="", event_ids=())
         if tally.applied:
             parts.ring_notices()
@@ -71,8 +74,16 @@ def drain(kind: Kind) -> Callable[[str, Ring], dict[str, int]]:
     return run
 
 
+def _give_way(lane: Lane, to_all_but: Kind) -> None:
+    """The rings of other kinds may lie behind many of a kind that has a backlog."""
+    parts = container()
+    for kind in parts.kinds_due(lane):
+        if kind is not to_all_but:
+            parts.drain.run(lane=lane.value, kind=kind, budget=SLICE)
+
+
 def drain_urgent() -> None:
     """Whatever is urgent goes first, in every drain of every worker (D10)."""
     parts = container()
-    for kind in parts.urgent_kinds():
-        parts.drain.run(lane=Lane.URGENT.value, kind=kind, budget=BUDGET)
+    for kind in parts.kinds_due(Lane.URGENT):
+        parts.drain.run(lane=Lane.URGENT.value, kind=kind, budget=URGENT_BUDGET)

@@ -36,9 +36,7 @@ class Post:
             # Cleared before the look: what is rung now is looked for once more.
             self._stirred.clear()
             try:
-                tally = self._parts.notify.run(is_over=self._stopping.is_set)
-                if any(tally.values()):
-                    self._parts.log.info("mailed", **tally)
+                self._parts.notify.run(is_over=self._stopping.is_set)
             except InfrastructureError as error:
                 # Leases run out and the sweep rings again (F23).
                 self._parts.log.warning("post_postponed", why=str(error))

@@ -265,8 +265,8 @@ def _head(lane: str, kind: Kind, now: datetime) -> Select[Any]:
     return select(first.c.lane, first.c.event)
 
 
-def urgent_kinds_due(database: Database) -> list[Kind]:
-    """Kinds of which something urgent is due."""
+def kinds_due(database: Database, lane: Lane) -> list[Kind]:
+    """Kinds of which something is due in this lane."""
     with translated(), database.read() as connection:
         due = _due(connection, database_now(connection))
-    return [kind for kind, lane in due if lane is Lane.URGENT]
+    return [kind for kind, found in due if found is lane]

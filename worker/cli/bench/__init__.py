@@ -14,6 +14,7 @@ from worker.cli.bench.claims import among_people, claim_times
 from worker.cli.bench.cold import cold_start
 from worker.cli.bench.drain import applied
 from worker.cli.bench.ingest import ingest as ingested
+from worker.cli.bench.isolation import NUISANCES, quiet_latencies
 from worker.cli.bench.latency import suspensions
 from worker.cli.bench.memory import resident
 from worker.cli.bench.noop import noops
@@ -159,6 +160,31 @@ def latency(
     series = _rounds(rounds, [Series(name, "ms") for name in names], measured)
     setting = f"{_on(database_url, broker_url)}, backlog {backlog:,}"
     tell("suspension latency", series, json_=json_, setting=setting, against=2)
+
+
+@app.command("isolation")
+def isolation(
+    size: Annotated[int, typer.Option(help="Events of the loud connection.")] = 20_000,
+    count: Annotated[int, typer.Option(help="Events of the quiet connection.")] = 100,
+    rounds: Rounds = 3,
+    database_url: DatabaseURL = None,
+    broker_url: BrokerURL = None,
+    json_: JSON = False,
+) -> None:
+    """Receipt to commit of a quiet connection's events beside a nuisance, against none."""
+
+    def measured(folder: Path) -> Iterator[float]:
+        for nuisance in NUISANCES:
+            place = folder / nuisance.replace(" ", "-")
+            place.mkdir()
+            found = quiet_latencies(
+                database_url, broker_url, place, nuisance=nuisance, size=size, count=count
+            )
+            yield percentile(found, 0.99)
+
+    series = [Series(f"p99 beside {nuisance}", "ms") for nuisance in NUISANCES]
+    setting = f"{_on(database_url, broker_url)}, {size:,} events"
+    tell("isolation", _rounds(rounds, series, measured), json_=json_, setting=setting)
 
 
 @app.command("claims")

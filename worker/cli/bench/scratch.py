@@ -77,13 +77,15 @@ def signed(hook: Hook, number: int, type_: str = "user.upserted", **more: str) -
     return Request("POST", standard_headers(hook.secret, id_, now, body), body)
 
 
-def submissions(parts: Container, hook: Hook, numbers: range) -> list[Submission]:
+def submissions(
+    parts: Container, hook: Hook, numbers: range, type_: str = "user.upserted"
+) -> list[Submission]:
     """Verified and split, as the web process hands them to the group committer."""
     with parts.database.read() as connection:
         view = feed_view(connection, parts.vault, hook.url)
     assert view is not None
     found = (
-        receive(view, SOURCES["standard"], signed(hook, number), now=datetime.now(UTC))
+        receive(view, SOURCES["standard"], signed(hook, number, type_), now=datetime.now(UTC))
         for number in numbers
     )
     return [taken for taken in found if isinstance(taken, Submission)]

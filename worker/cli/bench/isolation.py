@@ -1,0 +1,106 @@
+"""What a quiet connection notices of others: receipt to commit, alone and beside a nuisance."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import select
+
+from domain.errors import RefusedError
+from worker.adapters.db import rows
+from worker.adapters.db.scratch import scratch_database
+from worker.bootstrap import Container
+from worker.cli.bench.scratch import (
+    connect,
+    rosterd_on,
+    scratch_broker,
+    signed,
+    store,
+    submissions,
+)
+from worker.cli.sender import Hook, Sent, send
+from worker.cli.up import bring_up
+from worker.settings import load_settings
+
+#: Between two events of the quiet connection: they must find the workers at work, not each other.
+PAUSE_SECONDS = 0.1
+NUISANCES = ("noisy connection", "events that fail", "mute mail server", "nothing")
+
+
+def quiet_latencies(
+    server: str | None,
+    broker_url: str | None,
+    folder: Path,
+    *,
+    nuisance: str,
+    size: int,
+    count: int,
+) -> list[float]:
+    """Milliseconds, one for each of `count` people told over HTTP to `rosterd up`.
+
+    nuisance: one of NUISANCES; size: of its backlog, in events.
+    """
+    with ExitStack() as stack:
+        url = stack.enter_context(scratch_database(server, folder))
+        broker = stack.enter_context(scratch_broker(broker_url, folder))
+        parts = stack.enter_context(rosterd_on(url, folder, broker))
+        quiet, noisy = connect(parts, "quiet"), connect(parts, "noisy")
+        if nuisance == "mute mail server":
+            stack.enter_context(_mute_server())
+        type_ = {"noisy connection": "user.upserted", "events that fail": "user.exploded"}
+        if nuisance in type_:
+            store(parts, submissions(parts, noisy, range(size), type_[nuisance]))
+        settings = load_settings(data_dir=folder, database_url=url, broker_url=broker)
+        running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
+        stack.callback(running.supervisor.stop)
+        return _measured(parts, running.url, quiet, count)
+
+
+@contextmanager
+def _mute_server() -> Iterator[None]:
+    """It takes connections and says nothing; processes that start meanwhile mail through it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        os.environ["ROSTERD_SMTP_URL"] = f"smtp://127.0.0.1:{server.getsockname()[1]}"
+        try:
+            yield
+        finally:
+            del os.environ["ROSTERD_SMTP_URL"]
+
+
+def _measured(parts: Container, url: str, hook: Hook, count: int) -> list[float]:
+    began = datetime.now(UTC)
+    for number in range(count):
+        request = signed(hook, number)
+        headers = {"content-type": "application/json", **request.headers}
+        if send(Sent(f"{url}/hooks/{hook.url}", headers, request.body)) != 200:  # noqa: PLR2004
+            raise RefusedError("an event was not taken")
+        time.sleep(PAUSE_SECONDS)
+    return _await(lambda: _ended(parts, hook, began), count)
+
+
+def _await(found: Callable[[], list[float]], count: int) -> list[float]:
+    deadline = time.monotonic() + 60
+    while len(ended := found()) < count and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if len(ended) < count:
+        raise RefusedError(f"only {len(ended)} of {count} events of the quiet connection ended")
+    return ended
+
+
+def _ended(parts: Container, hook: Hook, began: datetime) -> list[float]:
+    events = rows.events
+    with parts.database.read() as connection:
+        found = connection.execute(
+            select(events.c.received_at, events.c.ended_at).where(
+                events.c.feed_id == hook.url,
+                events.c.received_at >= began,
+                events.c.ended_at.is_not(None),
+            )
+        ).all()
+    return [(row.ended_at - row.received_at).total_seconds() * 1000 for row in found]
