@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from worker.adapters.db.schema import is_current, migrate, newest
+from worker.adapters.db.schema import is_current, is_newer, migrate, newest
 from worker.cli.output import out
 from worker.cli.session import container
 
@@ -24,14 +24,14 @@ def register(app: typer.Typer) -> None:
             _check(is_up_to_date=is_current(database))
             return
         before, after = migrate(database)
-        out.print(
-            f"schema is at {after}" + ("" if before == after else f" (was {before or 'empty'})")
-        )
+        was = "" if before == after else f" (was {before or 'empty'})"
+        newer = ", newer than this version's: it is left as it is" if is_newer(after) else ""
+        out.print(f"schema is at {after}{was}{newer}")
 
 
 def _check(*, is_up_to_date: bool) -> None:
     if is_up_to_date:
-        out.print(f"schema is at {newest()}")
+        out.print(f"schema is at {newest()} or newer")
         return
     out.print(f"schema is behind {newest()}: run `rosterd migrate`")
     raise typer.Exit(1)

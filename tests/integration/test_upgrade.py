@@ -1,0 +1,146 @@
+"""An upgrade rehearsed: a later release's migration under load, old code on it, and back again."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from domain.ports import InfrastructureError
+from tests.harness import Feed, Rosterd
+from tests.integration.test_database_faults import beside
+from worker.adapters.db import schema
+from worker.adapters.db.engine import Database
+from worker.adapters.db.scratch import scratch_database
+
+NEXT = '''
+"""What a next release may do: whatever the version before it does not notice."""
+
+from alembic import op
+import sqlalchemy as sa
+
+revision = "next"
+down_revision = "{newest}"
+
+
+def upgrade():
+    op.add_column("events", sa.Column("later", sa.Text(), nullable=True))
+    op.add_column("users", sa.Column("score", sa.Integer(), server_default="0", nullable=False))
+    op.create_index("ix_events_later", "events", ["later"])
+    op.create_table("laters", sa.Column("id", sa.Text(), primary_key=True))
+'''
+
+
+@pytest.fixture
+def old(database_url: str, tmp_path: Path) -> Iterator[Rosterd]:
+    """This release, on a database of its own that nobody else has to live with."""
+    server = None if database_url.startswith("sqlite") else database_url
+    with scratch_database(server, tmp_path) as url:
+        database = Database(url)
+        schema.migrate(database)
+        database.dispose()
+        rosterd = Rosterd(url, tmp_path)
+        with rosterd.serving():
+            yield rosterd
+        rosterd.close()
+
+
+@contextmanager
+def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The program as it will be: one migration more."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(schema.MIGRATIONS, folder)
+    (folder / "versions" / "next.py").write_text(NEXT.format(newest=schema.newest()))
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "MIGRATIONS", folder)
+        yield
+
+
+class Load:
+    """Events that come and are applied, until it is enough."""
+
+    def __init__(self, rosterd: Rosterd, feed: Feed) -> None:
+        self.rosterd, self.feed = rosterd, feed
+        self.enough = threading.Event()
+        self.statuses: list[int] = []
+        self._threads = [threading.Thread(target=run) for run in (self._tell, self._drain)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.enough.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _tell(self) -> None:
+        while not self.enough.is_set() or len(self.statuses) < 50:
+            key = f"u{len(self.statuses)}"
+            data = {"id": key, "email": f"{key}@example.com"}
+            told = self.rosterd.tell(self.feed, "user.upserted", data, drain=False)
+            self.statuses.append(told)
+
+    def _drain(self) -> None:
+        while not self.enough.is_set():
+            self.rosterd.drain()
+
+
+def test_old_code_goes_on_while_and_after_a_later_release_migrates(
+    old: Rosterd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = old.account()
+    old.hire(feed, "before")
+    with Load(old, feed) as load:
+        while len(load.statuses) < 20:
+            load.enough.wait(0.01)
+        with next_release(tmp_path, monkeypatch):
+            assert schema.migrate(old.parts.database)[1] == "next"
+    assert set(load.statuses) == {200}
+    old.drain()
+    assert {event["state"] for event in old.events()} == {"ended"}
+    assert old.dead() == []
+    assert len(old.users()) == len(load.statuses) + 1
+
+
+def test_one_release_back_everything_starts_on_the_newer_schema(
+    old: Rosterd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with next_release(tmp_path, monkeypatch):
+        schema.migrate(old.parts.database)
+    done = old.cli("migrate")
+    assert done.returncode == 0, done.stderr
+    assert "schema is at next, newer than this version's: it is left as it is" in done.stdout
+    assert old.cli("migrate", "--check").returncode == 0
+    assert old.http.get("/readyz").status_code == 200
+    feed = old.account()
+    old.hire(feed, "u1")
+    assert old.user("u1")
+    assert "fail" not in old.cli("doctor").stdout
+
+
+def test_a_migration_that_gets_no_lock_gives_up_and_comes_again(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scratch_database(postgres_url, tmp_path) as url:
+        database = Database(url)
+        schema.migrate(database)
+        database.dispose()
+        rosterd = Rosterd(url, tmp_path)
+        with next_release(tmp_path, monkeypatch), rosterd.serving():
+            feed = rosterd.account()
+            with beside(rosterd) as other:
+                other.execute("SELECT * FROM events")
+                with pytest.raises(InfrastructureError, match="55P03"):
+                    schema.migrate(rosterd.parts.database)
+                other.rollback()
+            rosterd.hire(feed, "u1")
+            assert rosterd.user("u1"), "nothing is left behind"
+            assert schema.migrate(rosterd.parts.database)[1] == "next"
+        rosterd.close()
