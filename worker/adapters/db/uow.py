@@ -287,7 +287,8 @@ def close_links(connection: Connection, people: Sequence[str]) -> None:
     )
     connection.execute(
         notices.update()
-        .where(bulk.among(notices.c.link_id, gone, connection), notices.c.state == "pending")
+        .where(bulk.among(notices.c.link_id, gone, connection))
+        .where(notices.c.state.in_(["pending", "failed"]))
         .values(state="cancelled", due_at=None, secret=None)
     )
 
