@@ -11,7 +11,7 @@ COMPILE = $$uv pip compile --quiet --universal --python-version 3.11 --generate-
 	$(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test lint fmt lock clean
+.PHONY: help bootstrap demo test lint audit fmt lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,10 @@ lint: ## style, types and layers: all four run, any of them fails it
 	$(BIN)/mypy || failed="$$failed mypy"; \
 	$(BIN)/lint-imports || failed="$$failed lint-imports"; \
 	if [ -n "$$failed" ]; then echo "make lint: failed:$$failed" >&2; exit 1; fi
+
+audit: ## ask for known weaknesses of the packages that rosterd runs with; needs the network
+	@bash deploy/bootstrap.sh dev
+	@$(BIN)/pip-audit --requirement requirements.lock --disable-pip --no-deps --progress-spinner off
 
 fmt: ## let ruff write what it can
 	@bash deploy/bootstrap.sh dev

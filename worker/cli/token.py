@@ -14,6 +14,8 @@ from worker.cli.session import setup
 app = typer.Typer(no_args_is_help=True, help="Bearer tokens: stored hashed, shown once.")
 
 SCOPES = ("scim:read", "scim:write", "directory:read", "directory:write", "metrics", "operator")
+#: What these open is not divided by account.
+OF_ALL_ACCOUNTS = ("metrics", "operator")
 
 
 @app.command("add")
@@ -28,6 +30,9 @@ def add(
     wrong = [text for text in scope if text not in SCOPES]
     if wrong:
         raise UsageError(f"scope {wrong[0]!r} is unknown; there are: {', '.join(SCOPES)}")
+    of_all = [text for text in scope if text in OF_ALL_ACCOUNTS]
+    if account is not None and of_all:
+        raise UsageError(f"scope {of_all[0]!r} tells of all accounts: leave --account away")
     with setup() as use:
         owner = use.account(account)["id"] if account else None
         expires_at = use.now + timedelta(days=days) if days is not None else None

@@ -112,13 +112,17 @@ class SQLOperators:
 
 
 def may_read_metrics(database: Database, token: str) -> bool:
-    """Whether a bearer token is live and has the scope `metrics` (C3)."""
+    """Whether a bearer token is live and has the scope `metrics` (C3).
+
+    Metrics tell of every account: a token that belongs to one does not read them.
+    """
     table = rows.tokens
     with translated(), database.read() as connection:
         now = database_now(connection)
         found = connection.execute(
             select(table.c.scopes)
             .where(table.c.hash == token_digest(token), table.c.revoked_at.is_(None))
+            .where(table.c.account_id.is_(None))
             .where(table.c.expires_at.is_(None) | (table.c.expires_at > now))
         ).scalar()
     return found is not None and "metrics" in str(found).split()

@@ -1,0 +1,280 @@
+"""Whatever bytes come in unauthenticated: parsers answer by contract, HTTP never with a 500.
+
+Ten minutes by hand: ROSTERD_TEST_EXPLORE=20 pytest tests/fuzz.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.intake import FeedView, Submission
+from domain.ports import (
+    Request,
+    SigningSecret,
+    Source,
+    UnparseableError,
+)
+from tests.exploring import patient
+from tests.harness import Rosterd
+from worker.adapters.db.foreign import _why
+from worker.adapters.sources.registry import SOURCES
+from worker.services.receive import Refusal, cut_passwords, receive
+from worker.web.body import EncodingError, TooLargeError, read_body
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+LIMIT = 4096
+
+#: A request as each source sends it; what is tried is this with something else in it.
+SHAPES: dict[str, list[dict[str, Any]]] = {
+    "standard": [
+        {
+            "type": "user.upserted",
+            "timestamp": "2026-06-01T00:00:00Z",
+            "data": {"id": "u", "email": "u@example.com", "active": True, "attributes": {"a": "b"}},
+        },
+        {
+            "events": [
+                {
+                    "id": "e",
+                    "type": "group.members_replaced",
+                    "timestamp": "2026-06-01T00:00:00Z",
+                    "data": {"group_id": "g", "user_ids": ["u"]},
+                }
+            ]
+        },
+    ],
+    "okta": [
+        {
+            "eventType": "com.okta.event_hook",
+            "eventTime": "2026-06-01T00:00:00Z",
+            "data": {
+                "events": [
+                    {
+                        "uuid": "e",
+                        "published": "2026-06-01T00:00:00Z",
+                        "eventType": "group.user_membership.add",
+                        "target": [
+                            {"id": "u", "type": "User", "alternateId": "u@example.com"},
+                            {"id": "g", "type": "UserGroup", "displayName": "Crew"},
+                        ],
+                    }
+                ]
+            },
+        }
+    ],
+    "workos": [
+        {
+            "id": "event_1",
+            "event": "dsync.user.created",
+            "created_at": "2026-06-01T00:00:00.000Z",
+            "data": {
+                "id": "directory_user_1",
+                "state": "active",
+                "emails": [{"primary": True, "value": "u@example.com"}],
+                "updated_at": "2026-06-01T00:00:00.000Z",
+            },
+        }
+    ],
+}
+
+odd_texts = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        ["", "\x00", "\ud800", "9" * 400, "-1", "NaN", "0000-00-00T00:00:00Z", "a@b", "🦀" * 9]
+    ),
+)
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), odd_texts, st.just(10**400)
+)
+anything = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(odd_texts, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a document."""
+    below = document.items() if isinstance(document, dict) else enumerate(document)
+    found = [path]
+    for key, value in below:
+        here = (*path, key)
+        found += places(value, here) if isinstance(value, dict | list) else [here]
+    return found
+
+
+@st.composite
+def bent(draw: st.DrawFn, source: str) -> bytes:
+    """A request of the source in which one to three places hold something else, or are gone."""
+    document = json.loads(json.dumps(draw(st.sampled_from(SHAPES[source]))))
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(places(document)))
+        if not path:
+            continue
+        with suppress(KeyError, IndexError, TypeError):
+            parent = document
+            for key in path[:-1]:
+                parent = parent[key]
+            if draw(st.booleans()):
+                parent[path[-1]] = draw(anything)
+            else:
+                del parent[path[-1]]
+    body = json.dumps(document).encode()
+    if draw(st.integers(0, 9)) == 0:
+        body = body[: draw(st.integers(0, len(body)))]
+    return body
+
+
+def bodies(source: str) -> st.SearchStrategy[bytes]:
+    return bent(source) | st.binary(max_size=200) | anything.map(lambda v: json.dumps(v).encode())
+
+
+headers = st.dictionaries(
+    st.sampled_from(
+        [
+            "authorization",
+            "content-length",
+            "content-encoding",
+            "webhook-id",
+            "webhook-timestamp",
+            "webhook-signature",
+            "workos-signature",
+            "x-okta-verification-challenge",
+        ]
+    ),
+    st.text(st.characters(max_codepoint=255), max_size=40)
+    | st.sampled_from(["v1,", "v1,====", "t=1,v1=", "t=²,v1=aa", "²", "9" * 5000, "Bearer "]),
+)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_whatever_is_signed_is_stored_whole_or_split_by_contract(name: str) -> None:
+    source = SOURCES[name]
+
+    @patient(1000)
+    @given(body=bodies(name))
+    def whatever(body: bytes) -> None:
+        request = Request("POST", {}, body, {})
+        taken = receive(_feed(source), _Trusting(source), request, now=NOW)
+        assert isinstance(taken, Submission)
+        assert taken.events or b'"events": []' in body, "what cannot be split is one event"
+        try:
+            document = source.read(taken.body)
+        except UnparseableError:
+            return
+        for index in range(3):
+            with suppress(UnparseableError):
+                source.parse(document, index)
+
+    whatever()
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_header_proves_anything_or_breaks_the_check(name: str) -> None:
+    source = SOURCES[name]
+    feed = _feed(source)
+
+    @patient(800)
+    @given(told=headers, body=st.binary(max_size=50))
+    def whatever(told: dict[str, str], body: bytes) -> None:
+        request = Request("POST", told, body, {})
+        assert isinstance(receive(feed, source, request, now=NOW), Refusal)
+
+    whatever()
+
+
+@patient(800)
+@given(
+    told=headers,
+    chunks=st.lists(st.binary(max_size=LIMIT), max_size=4),
+    packed=st.booleans(),
+)
+def test_a_body_is_read_within_its_limit_or_refused(
+    told: dict[str, str], chunks: list[bytes], packed: bool
+) -> None:
+    if packed:
+        chunks, told = [gzip.compress(b"".join(chunks))], {**told, "content-encoding": "gzip"}
+    left = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    left.append({"type": "http.request", "body": b"", "more_body": False})
+    messages = iter(left)
+
+    async def receive_() -> Any:
+        return next(messages)
+
+    with suppress(TooLargeError, EncodingError):
+        assert len(asyncio.run(read_body(told, receive_, limit=LIMIT))) <= LIMIT
+
+
+@patient(800)
+@given(st.binary(max_size=200) | anything.map(lambda v: json.dumps(v).encode()))
+def test_passwords_are_cut_and_foreign_messages_named_whatever_they_are(body: bytes) -> None:
+    cut, _ = cut_passwords(body)
+    assert isinstance(cut, bytes)
+    assert _why(body)
+
+
+def test_http_never_answers_500(rosterd: Rosterd) -> None:
+    feeds = [rosterd.account()]
+    for name in ("workos", "okta"):
+        scope = "assignment:app" if name == "okta" else None
+        feeds.append(rosterd.connect(_account(rosterd, name), source=name, scope=scope))
+    paths = st.sampled_from([feed.path for feed in feeds]) | st.sampled_from(
+        ["/hooks/", "/hooks/x", "/invitations/x", "/email-changes/x", "/sign-in/x", "/metrics", "/"]
+    )
+    safe = headers.map(lambda told: {k: v for k, v in told.items() if k != "content-length"})
+
+    @patient(300)
+    @given(
+        method=st.sampled_from(["GET", "POST", "PUT", "OPTIONS", "DELETE", "HEAD"]),
+        path=paths | st.text(st.characters(codec="ascii"), max_size=20).map(_path),
+        told=safe,
+        body=st.binary(max_size=100),
+    )
+    def whatever(method: str, path: str, told: dict[str, str], body: bytes) -> None:
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
+        with suppress(ValueError):  # the client itself refuses a line break in a header
+            status = rosterd.http.request(method, path, content=body, headers=raw).status_code
+            assert status < 500, (method, path, told)
+
+    whatever()
+    assert rosterd.events() == [], "nothing of it was stored"
+
+
+def _account(rosterd: Rosterd, name: str) -> str:
+    with rosterd.setup() as use:
+        use.add_account(name, owner=None, domains=[], parent=None, several=False)
+    return name
+
+
+def _path(text: str) -> str:
+    return "/" + "".join(c for c in text if c.isalnum() or c in "/._-%")
+
+
+def _feed(source: Source) -> FeedView:
+    secret = SigningSecret("sec", source.new_secret())
+    return FeedView(
+        id="fed", connection="con", account="acc", source="", is_held=False, secrets=(secret,)
+    )
+
+
+class _Trusting:
+    """The source, for which every request is authentic: what lies behind the check is tried."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def verify(self, _request: Request, secrets: Any, _now: datetime) -> SigningSecret:
+        found: SigningSecret = secrets[0]
+        return found
