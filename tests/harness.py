@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from starlette.testclient import TestClient
 
 from domain.connecting import parse_scope
 from domain.inbox import Kind, Lane
+from tests.command import Done, run_command
 from worker.adapters.db import rows
 from worker.adapters.db.export import export_lines
 from worker.adapters.db.setup import SQLSetup
@@ -207,22 +205,15 @@ class Rosterd:
                 return total
         return total
 
-    def cli(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """A command as an operator types it, in a process of its own."""
+    def cli(self, *words: str, **environment: str) -> Done:
+        """A command as an operator types it."""
         told = {
             "ROSTERD_DATA_DIR": str(self.settings.data_dir),
             "ROSTERD_DATABASE_URL": self.settings.database,
             "ROSTERD_BROKER_URL": self.settings.broker,
             "NO_COLOR": "1",
         }
-        return subprocess.run(
-            [sys.executable, "-m", "worker", *words],
-            env={**os.environ, **told, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return run_command(words, {**told, **environment})
 
     # -- looking -----------------------------------------------------------------------
 

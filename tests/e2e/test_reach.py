@@ -19,6 +19,8 @@ from tests.servers import await_true
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
+    # A test run in the background ignores Ctrl-C, and so would the commands that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = tmp_path / "data"
     folder.mkdir()
     whole = Up(folder)

@@ -1,0 +1,71 @@
+"""A command as an operator types it, run inside the test's own process.
+
+A process of its own costs more than a second, nearly all of it imports. What differs there
+(exit by signal, start-up) is tested by those tests that start processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from unittest import mock
+
+from worker.cli import session
+from worker.cli.main import main
+
+Done = subprocess.CompletedProcess[str]
+
+
+def run_command(words: tuple[str, ...], environment: Mapping[str, str]) -> Done:
+    """Run `rosterd` with these words; what it printed and its exit code."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(sys, "argv", ["rosterd", *words]),
+        mock.patch.object(sys, "stdin", io.StringIO()),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        _logs_given_back(),
+        _container_of_its_own(),
+    ):
+        code = _exit_code()
+    return subprocess.CompletedProcess(["rosterd", *words], code, out.getvalue(), err.getvalue())
+
+
+def _exit_code() -> int:
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    except Exception:  # noqa: BLE001 - as the interpreter does at the end of a process
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def _logs_given_back() -> Iterator[None]:
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
+
+
+@contextlib.contextmanager
+def _container_of_its_own() -> Iterator[None]:
+    session.container.cache_clear()
+    try:
+        yield
+    finally:
+        if session.container.cache_info().currsize:
+            session.container().close()
+        session.container.cache_clear()
