@@ -44,13 +44,15 @@ fmt: ## let ruff write what it can
 	@bash deploy/bootstrap.sh dev
 	@$(BIN)/ruff check --fix; $(BIN)/ruff format
 
-lock: ## write both lock files after a change of dependencies; UPGRADE=1 takes new releases
+lock: ## write the lock files after a change of dependencies; UPGRADE=1 takes new releases
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	if ! "$$uv" --version >/dev/null 2>&1; then \
 		bash deploy/bootstrap.sh dev && $(BIN)/python -I -m pip install --quiet uv || exit 1; \
 	fi; \
 	$(COMPILE) --group dev pyproject.toml -o requirements-dev.lock && \
-	$(COMPILE) --group build -c requirements-dev.lock pyproject.toml -o requirements.lock
+	$(COMPILE) --group build -c requirements-dev.lock pyproject.toml -o requirements.lock && \
+	$(COMPILE) --group build --extra flower -c requirements-dev.lock pyproject.toml \
+		-o requirements-flower.lock
 
 clean: ## remove what the tools left, and .venv
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

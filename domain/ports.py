@@ -178,6 +178,7 @@ class ClaimedEvent:
     crashes: int
     waiting_since: datetime | None
     is_first_try: bool
+    is_replayed: bool = False
 
     @property
     def stamp(self) -> Stamp:

@@ -179,7 +179,14 @@ MODES = {
     "F40": Mode("health checks that kill", ("test_probes",), "/livez and /readyz need no broker."),
     "F41": Mode("blind monitoring", ("test_metrics_need_a_token_and_tell_zero_as_zero",)),
     "F42": Mode("schedules in worker memory", ("test_retries_and_delays_are_rows_not_messages",)),
-    "F43": Mode("side clients on the broker", (), "Not shipped yet: no Flower in compose.yaml."),
+    "F43": Mode(
+        "side clients on the broker",
+        (
+            "test_t43_flower_as_compose_starts_it_sees_the_work_and_takes_none",
+            "test_t43_the_exporter_gets_the_transport_options_of_rosterds_app",
+        ),
+        "the exporter itself was not run: it comes as an image only",
+    ),
 }
 
 

@@ -222,6 +222,8 @@ class Container:
             telemetry.TASK_EVENTS.labels(kind, outcome).inc(count)
             telemetry.ATTEMPTS.labels(outcome, reason).inc(count)
         for result in results:
+            if result.event.is_replayed:
+                telemetry.REPLAYED.labels((result.outcome or result.state).value).inc()
             if result.outcome is not None and result.event.is_first_try:
                 age = (work.now - result.event.received_at).total_seconds()
                 telemetry.APPLY_LATENCY.labels(result.event.lane).observe(max(age, 0.0))

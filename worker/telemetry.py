@@ -51,6 +51,12 @@ BATCH_SIZE = Histogram(
     buckets=(1, 5, 10, 25, 50, 100, 250, 500, 1000, 5000),
     registry=REGISTRY,
 )
+REPLAYED = Counter(
+    "rosterd_replay_events",
+    "Attempts at replayed events by result.",
+    ["result"],
+    registry=REGISTRY,
+)
 RINGS = Counter(
     "rosterd_rings",
     "Rings sent to the broker by result.",

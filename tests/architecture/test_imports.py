@@ -33,7 +33,7 @@ LOAD_WITHOUT_PACKAGES = """
 """
 
 LOAD_AND_TELL_WHAT_WAS_BUILT = """
-    import gc, importlib, json, os, socket, subprocess, sys, threading
+    import collections, gc, importlib, json, os, socket, subprocess, sys, threading
 
     sys.path.insert(0, sys.argv[1])
     happened = []
@@ -76,9 +76,9 @@ LOAD_AND_TELL_WHAT_WAS_BUILT = """
         ):
             if module_name in sys.modules:
                 kinds[f"{module_name}.{kind}"] = getattr(sys.modules[module_name], kind)
-        everything = gc.get_objects()
+        found = collections.Counter(map(type, gc.get_objects()))
         return {
-            label: sum(issubclass(type(thing), kind) for thing in everything)
+            label: sum(count for type_, count in found.items() if issubclass(type_, kind))
             for label, kind in kinds.items()
         }
 

@@ -35,6 +35,7 @@ def test_compose_starts_what_the_procfile_starts_and_lets_none_of_it_write() -> 
     profiles = {name: s.get("profiles") for name, s in COMPOSE["services"].items()}
     assert profiles["rabbitmq"] == ["rabbitmq"]
     assert profiles["prometheus"] == profiles["grafana"] == ["monitoring"]
+    assert profiles["caddy"] == ["tls"]
     named = {
         volume.partition(":")[0]
         for service in COMPOSE["services"].values()

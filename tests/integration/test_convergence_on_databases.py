@@ -32,7 +32,7 @@ from worker.adapters.vault import new_id
 
 Told = tuple[str, Change, int]
 #: Each example is two accounts on a real database; the unit test tries thousands in memory.
-EXAMPLES = 20
+EXAMPLES = 8
 
 
 def spoken(change: Change) -> tuple[str, dict[str, Any]]:

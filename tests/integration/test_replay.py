@@ -11,6 +11,7 @@ import pytest
 from domain.errors import NothingFoundError, UsageError
 from domain.replays import Selection
 from tests.harness import Rosterd
+from worker import telemetry
 from worker.adapters.db import rows
 from worker.services.replay import parse_rate
 
@@ -165,3 +166,30 @@ def test_the_command_line_of_an_account(
 def test_a_missing_database_is_exit_code_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rosterd = Rosterd("postgresql+psycopg://nobody@127.0.0.1:1/none", tmp_path)
     assert cli(monkeypatch, rosterd, "account", "list") == 4
+
+
+def test_g8_replayed_events_are_counted_by_result(rosterd: Rosterd) -> None:
+    def counted(result: str) -> float:
+        name = "rosterd_replay_events_total"
+        return telemetry.REGISTRY.get_sample_value(name, {"result": result}) or 0.0
+
+    feed = rosterd.account()
+    rosterd.hire(feed, "u1", "u1@other.example")
+    rosterd.hire(feed, "u2", "u2@strange.example")
+    assert len(rosterd.dead()) == 2
+    rosterd.allow("other.example")
+    before = counted("applied"), counted("dead")
+    words = [
+        "dead",
+        "replay",
+        "--account",
+        "acme",
+        "--reason",
+        "the domain is allowed",
+        "--wait",
+        "0",
+    ]
+    done = rosterd.cli(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rosterd.drain()
+    assert (counted("applied"), counted("dead")) == (before[0] + 1, before[1] + 1)

@@ -34,6 +34,11 @@ def register(app: typer.Typer) -> None:
     def backup(file: Path, no_keys: NoKeys = False) -> None:
         """Write the database to FILE and its keys to FILE.keys, while everything runs."""
         parts = container()
+        if not no_keys and not _own_keys(parts):
+            raise RefusedError(
+                "there are no keys here to write beside it: set ROSTERD_SECRET_KEYS as your "
+                "processes have it, or say --no-keys and keep them elsewhere"
+            )
         dump(parts.database, file)
         out.print(f"database: {file} ({file.stat().st_size:,} bytes)")
         if not no_keys:

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 _GZIP = 16 + zlib.MAX_WBITS
-#: isdigit() takes superscripts, and int() refuses 4,300 digits: both answered 500.
+#: isdigit() takes superscripts, and int() refuses 4,300 digits: either would end in a 500.
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 

@@ -51,14 +51,9 @@ def _check_kind(database: Database, file: Path) -> None:
             head = opened.read(16)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    if is_postgres_dump(head) != database.is_postgres or not head.startswith((_SQLITE, _POSTGRES)):
+    if not head.startswith(_POSTGRES if database.is_postgres else _SQLITE):
         wanted = "PostgreSQL (pg_dump)" if database.is_postgres else "SQLite"
         raise UsageError(f"{file} is no backup of {wanted}, which ROSTERD_DATABASE_URL names")
-
-
-def is_postgres_dump(head: bytes) -> bool:
-    """Whether a file that begins so is a custom-format dump."""
-    return head.startswith(_POSTGRES)
 
 
 def _holds_something(database: Database) -> bool:

@@ -51,6 +51,7 @@ def claimed_from_row(row: RowMapping) -> ClaimedEvent:
         attempts=row["attempts"],
         crashes=row["crashes"],
         waiting_since=row["waiting_since"],
+        is_replayed=row["replay_id"] is not None,
         is_first_try=row["state"] == State.PENDING.value and row["replay_id"] is None,
     )
 
