@@ -325,7 +325,10 @@ class DrainWork(Protocol):
         ...
 
     def save(self, writes: Writes) -> None:
-        """Write the directory and what follows: links, mails, audit, decisions."""
+        """Write the directory and what follows: links, mails, audit, decisions.
+
+        From here on nothing is read before the commit: statements are sent ahead.
+        """
         ...
 
     def finish(self, results: Sequence[Result]) -> None:

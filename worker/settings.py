@@ -12,6 +12,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from worker.adapters.vault import Vault
+
 #: Where `rosterd up` leaves its address for the other commands.
 PUBLIC_URL_FILE = "public_url"
 #: How a worker command tells its pool children which lanes are theirs.
@@ -60,6 +62,16 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _usable_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for place, key in enumerate(keys, start=1):
+            try:
+                Vault([key.get_secret_value()])
+            except ValueError as error:
+                raise ValueError(f"key {place}: {error}") from None
+        return keys
 
     @property
     def public_url(self) -> str:

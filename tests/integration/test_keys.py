@@ -14,8 +14,8 @@ from worker.adapters.db.foreign import _keep
 from worker.adapters.vault import SealError, Vault, new_key
 from worker.bootstrap import KEY_FILE
 
-#: How everything that Fernet sealed begins.
-SEALED = b"gAAAA"
+#: How everything begins that the vault sealed.
+SEALED = b"rs1:"
 
 
 def sealed_values(rosterd: Rosterd) -> list[tuple[str, bytes]]:

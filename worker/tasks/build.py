@@ -18,7 +18,7 @@ from celery.signals import (
 )
 from prometheus_client import start_http_server
 
-from worker.bootstrap import build
+from worker.bootstrap import build, collect_rarely
 from worker.settings import METRICS_PORT_VARIABLE
 from worker.tasks import events, groups, maintenance, notices, users
 from worker.tasks.keeper import Keeper
@@ -58,6 +58,7 @@ def _start_keeper(**_: Any) -> None:
 
 
 def _keep_house(*, consumer: int) -> None:
+    collect_rarely()
     keeper = Keeper(container(), consumer=consumer)
     _KEEPERS.append(keeper)
     keeper.start()

@@ -213,7 +213,7 @@ class SQLDirectory:
         )
 
     def _all(self, statement: Any) -> list[RowMapping]:
-        return list(self._connection.execute(statement).mappings())
+        return list(self._connection.execute(statement).mappings().all())
 
 
 def subject_of(person: Person) -> str | None:

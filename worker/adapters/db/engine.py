@@ -37,25 +37,51 @@ def translated() -> Iterator[None]:
         yield
     except PoolTimeoutError as error:
         raise InfrastructureError("no database connection is free") from error
-    except DBAPIError as error:
-        state = str(getattr(error.orig, "sqlstate", "") or "")
+    except (DBAPIError, psycopg.Error) as error:
+        driver = error.orig if isinstance(error, DBAPIError) else error
+        state = str(getattr(driver, "sqlstate", "") or "")
         if state in _MET:
             raise InfrastructureError(f"transactions met ({state})", is_conflict=True) from error
-        if _is_away(error, state):
-            raise InfrastructureError(f"database is away: {error.orig}") from error
+        if _is_away(error, driver, state):
+            raise InfrastructureError(f"database is away: {driver}") from error
         raise
 
 
-def _is_away(error: DBAPIError, state: str) -> bool:
-    if error.connection_invalidated or state.startswith(_AWAY) or _hides_a_loss(error.orig):
+def _is_away(error: Exception, driver: BaseException | None, state: str) -> bool:
+    is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if is_lost or state.startswith(_AWAY) or _hides_a_loss(driver):
         return True
-    return not state and isinstance(error, OperationalError | InterfaceError)
+    return not state and isinstance(error, _UNANSWERED)
+
+
+#: Without a state of its own: the server said nothing, because there was none to say it.
+_UNANSWERED = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
 
 def _hides_a_loss(error: BaseException | None) -> bool:
     """A ping that finds its connection gone may fail a second time, in clearing up after itself."""
     first = error.__context__ if error is not None else None
     return isinstance(first, psycopg.OperationalError) and first.sqlstate is None
+
+
+@contextmanager
+def sent_ahead(connection: Connection) -> Iterator[None]:
+    """Statements inside are sent on without waiting for the one before (PostgreSQL's pipeline).
+
+    Nothing can be read inside. An error may be raised by a later statement than its own, or at
+    the end, then by the driver.
+    """
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        yield
+        return
+    try:
+        with raw.pipeline():
+            yield
+    except psycopg.Error:
+        if raw.closed:
+            connection.invalidate()
+        raise
 
 
 class Database:

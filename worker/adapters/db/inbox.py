@@ -141,7 +141,7 @@ class SQLInbox:
         )
         found = [
             claimed_from_row(row)
-            for row in self._connection.execute(statement).mappings()
+            for row in self._connection.execute(statement).mappings().all()
             if row["id"] not in taken
         ]
         claimed += found[:share]
@@ -157,7 +157,9 @@ class SQLInbox:
             .order_by(events.c.id)
             .with_for_update(skip_locked=True, key_share=True)
         )
-        return [claimed_from_row(row) for row in self._connection.execute(statement).mappings()]
+        return [
+            claimed_from_row(row) for row in self._connection.execute(statement).mappings().all()
+        ]
 
     def bodies(self, deliveries: Collection[int]) -> dict[int, tuple[str, bytes]]:
         """Source feed id and sealed body of each delivery."""
@@ -167,7 +169,7 @@ class SQLInbox:
                 bulk.among(table.c.id, sorted(deliveries), self._connection)
             )
         )
-        return {row.id: (row.feed_id, row.body) for row in found}
+        return {row.id: (row.feed_id, row.body) for row in found.all()}
 
     def finish(self, results: Sequence[Result], *, worker: str) -> None:
         """Write what became of each event, its waits, attempts and dead letter."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 
 import orjson
+import psycopg
 from sqlalchemy import Connection, delete, select, text, update
 
 from domain.consequences import Consequence, NoticeKind, audit_view, consequences
@@ -20,7 +21,7 @@ from domain.ports import ClaimedEvent, Result, Writes
 from domain.retry import companions
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory import SQLDirectory
-from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.engine import Database, sent_ahead, translated
 from worker.adapters.db.inbox import SQLInbox
 from worker.adapters.vault import Vault, new_id, new_token, token_digest
 
@@ -52,6 +53,8 @@ class SQLWork:
         self._link_seconds = link_seconds
         self._marker: str | None = None
         self._marks = True
+        self._ahead = ExitStack()
+        self._is_ahead = False
         self.now = database_now(connection)
         self.directory = SQLDirectory(connection, self.now)
         self._inbox = SQLInbox(connection, self.now)
@@ -122,10 +125,13 @@ class SQLWork:
 
     def save(self, writes: Writes) -> None:
         """Write the directory and what follows from it: links, mails, audit, decisions."""
+        follow = consequences(writes.effects)
+        close_links(self._connection, [c.person.id for c in follow])
+        self._send_ahead()
         self.directory.save(writes)
-        save_consequences(
+        open_links(
             self._connection,
-            consequences(writes.effects),
+            follow,
             vault=self._vault,
             now=self.now,
             link_seconds=self._link_seconds,
@@ -169,6 +175,7 @@ class SQLWork:
 
     def finish(self, results: Sequence[Result]) -> None:
         """Write what became of the events."""
+        self._send_ahead()
         self._inbox.finish(results, worker=self._worker)
 
     def commit(self) -> None:
@@ -177,11 +184,21 @@ class SQLWork:
             self._connection.execute(
                 delete(rows.batch_markers).where(rows.batch_markers.c.id == self._marker)
             )
+        self._ahead.close()
         self._connection.commit()
         self._marker = None
 
+    def _send_ahead(self) -> None:
+        """From here on only writes: PostgreSQL works on one while the next is put together."""
+        if not self._is_ahead:
+            self._is_ahead = True
+            self._ahead.enter_context(sent_ahead(self._connection))
+
     def abandon(self) -> None:
         """Roll back and take the marker away: this process lives, so nothing crashed (D6)."""
+        with suppress(psycopg.Error):
+            # What broke the batch was raised already; this only ends the pipeline.
+            self._ahead.close()
         self._connection.rollback()
         if self._marker is None:
             return
@@ -252,9 +269,19 @@ def save_consequences(
     link_seconds: float,
 ) -> None:
     """Close links that are no longer meant, open new ones, and put the mails in their queue."""
-    if not follow:
-        return
     close_links(connection, [c.person.id for c in follow])
+    open_links(connection, follow, vault=vault, now=now, link_seconds=link_seconds)
+
+
+def open_links(
+    connection: Connection,
+    follow: Sequence[Consequence],
+    *,
+    vault: Vault,
+    now: datetime,
+    link_seconds: float,
+) -> None:
+    """The links that are meant now, with their mails; reads nothing."""
     links: list[dict[str, object]] = []
     notices: list[dict[str, object]] = []
     for consequence in sorted(follow, key=lambda c: c.person.id):
@@ -272,6 +299,8 @@ def save_consequences(
 
 def close_links(connection: Connection, people: Sequence[str]) -> None:
     """Links die at once, and mails that would still carry them are not sent."""
+    if not people:
+        return
     links, notices = rows.links, rows.notices
     mine = bulk.among(links.c.person_id, sorted(people), connection)
     gone = [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from domain.inbox import Kind
 from worker.adapters.db.scratch import scratch_database
-from worker.bootstrap import Container
+from worker.bootstrap import Container, collect_rarely
 from worker.cli.bench.scratch import connect, rosterd_on, store, submissions
 
 
@@ -31,6 +31,7 @@ def drained(parts: Container, batch: int | None = None) -> float:
     if batch is not None:
         settings = parts.settings.model_copy(update={"batch_size": batch})
         parts = Container(settings)
+    collect_rarely()
     lane, kind = "standard", Kind.USERS_CREATE
     began = time.perf_counter()
     parts.drain.run(lane=lane, kind=kind, budget=timedelta(hours=1))
