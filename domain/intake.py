@@ -86,4 +86,6 @@ def digest_of(text: str) -> bytes:
 
 def printable(text: str) -> str:
     """Foreign text that any database and terminal takes: no controls, no lone surrogates."""
+    if text.isprintable():
+        return text[:PRINTABLE]
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text[:PRINTABLE])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -69,6 +70,10 @@ BUGS = Counter(
     ["kind"],
     registry=REGISTRY,
 )
+
+# Finding a labelled child costs more than counting: these two are asked for by every request.
+received = cache(RECEIVED.labels)
+ack_latency = cache(ACK_LATENCY.labels)
 
 #: prometheus_client keeps counters in files of this folder, so that processes share them.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"

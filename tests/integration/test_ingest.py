@@ -17,7 +17,7 @@ from domain.intake import Submission
 from domain.ports import InfrastructureError, Request
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
-from worker.adapters.db.engine import Database
+from worker.adapters.db.engine import Database, KeptConnection
 from worker.adapters.db.ingest import GroupCommitter, Stored
 from worker.adapters.sources.registry import source_named
 from worker.cli.sender import Sent, standard_headers
@@ -146,6 +146,7 @@ def test_t23_database_away_is_503_with_retry_after_never_a_false_2xx(
     sent = rosterd.request(feed, "user.upserted", {"id": "u1", "email": "u1@example.com"})
     with monkeypatch.context() as patch:
         patch.setattr(Database, "begin", away)
+        patch.setattr(KeptConnection, "begin", away)
         answer = rosterd.http.post(sent.url, content=sent.body, headers=dict(sent.headers))
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"

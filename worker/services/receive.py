@@ -19,6 +19,7 @@ from domain.ports import (
     UnparseableError,
 )
 
+_AS_JSON = json.JSONEncoder(sort_keys=True)
 _PASSWORD = re.compile(rb"passw", re.IGNORECASE)
 
 
@@ -77,7 +78,7 @@ def _new_event(event: SplitEvent) -> NewEvent:
 
 def _kept(headers: Mapping[str, str], names: tuple[str, ...]) -> bytes:
     kept = {name: printable(headers[name]) for name in names if name in headers}
-    return json.dumps(kept, sort_keys=True).encode()
+    return _AS_JSON.encode(kept).encode()
 
 
 def cut_passwords(body: bytes) -> tuple[bytes, bool]:

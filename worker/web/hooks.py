@@ -106,5 +106,5 @@ class Hooks:
         ):
             if times:
                 self._intake.count(feed.id, source.name, result, times)
-        telemetry.ACK_LATENCY.labels(source.name).observe(time.perf_counter() - began)
+        telemetry.ack_latency(source.name).observe(time.perf_counter() - began)
         return Response(status_code=taken.success_status)

@@ -101,7 +101,7 @@ class Intake:
 
     def count(self, feed: str, source: str, result: str, times: int = 1) -> None:
         """Count a result for the feed's minute and for the process's metrics."""
-        telemetry.RECEIVED.labels(source, result).inc(times)
+        telemetry.received(source, result).inc(times)
         with self._lock:
             self._counts[feed, result] += times
 

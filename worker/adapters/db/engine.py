@@ -106,6 +106,10 @@ class Database:
         with self.writer_turn(), self._writer.connect() as connection:
             yield connection
 
+    def open(self) -> Connection:
+        """A write connection that its caller closes."""
+        return self._writer.connect()
+
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A write connection whose caller already holds the writer's turn."""
@@ -128,6 +132,40 @@ class Database:
         """Close every pooled connection."""
         self._writer.dispose()
         self._reader.dispose()
+
+
+class KeptConnection:
+    """The write connection of one thread, kept between its transactions on PostgreSQL.
+
+    Taking one from the pool asks the server whether it is alive, each time; this one is found
+    dead by its first statement, and the next transaction opens another.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._open: Connection | None = None
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction that rolls back unless committed, as `Database.begin`."""
+        if not self._database.is_postgres:
+            with self._database.begin() as connection:
+                yield connection
+            return
+        if self._open is None:
+            self._open = self._database.open()
+        try:
+            yield self._open
+            self._open.rollback()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the connection back; whatever is not committed is rolled back."""
+        kept, self._open = self._open, None
+        if kept is not None:
+            kept.close()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -19,7 +19,7 @@ from domain.intake import NewEvent, StoredEvent, Submission, unsplit
 from domain.ports import InfrastructureError
 from domain.values import believable
 from worker.adapters.db import bulk, rows
-from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.engine import Database, KeptConnection, sent_ahead, translated
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
 
@@ -51,7 +51,7 @@ class GroupCommitter:
         committed: Callable[[Sequence[StoredEvent]], None],
         report: Callable[[str, dict[str, object]], None],
     ) -> None:
-        self._database = database
+        self._kept = KeptConnection(database)
         self._vault = vault
         self._committed = committed
         self._report = report
@@ -67,6 +67,7 @@ class GroupCommitter:
         """Commit what was submitted, then end."""
         self._waiting.put(None)
         self._thread.join(timeout=10)
+        self._kept.close()
 
     def submit(self, submission: Submission, done: Done) -> None:
         """Store this with the next group."""
@@ -121,12 +122,25 @@ class GroupCommitter:
             self._commit([(plain, done)])
 
     def _store(self, group: Sequence[Submission]) -> list[Stored]:
-        with translated(), self._database.begin() as connection:
-            storing = _Storing(connection, self._vault, group)
-            stored = storing.run()
+        """One transaction, tried once more where its connection turns out to be gone.
+
+        Also where it went at the commit: what was stored then is found by its event ids.
+        """
+        try:
+            with translated(), self._kept.begin() as connection:
+                return self._stored_by(connection, group)
+        except InfrastructureError:
+            with translated(), self._kept.begin() as connection:
+                return self._stored_by(connection, group)
+
+    def _stored_by(self, connection: Connection, group: Sequence[Submission]) -> list[Stored]:
+        storing = _Storing(connection, self._vault, group)
+        stored = storing.run()
+        with sent_ahead(connection):
+            storing.insert_deliveries()
             self._note_heard(connection, storing.now, group)
-            connection.commit()
-            return stored
+        connection.commit()
+        return stored
 
     def _note_heard(
         self, connection: Connection, now: datetime, group: Sequence[Submission]
@@ -140,6 +154,11 @@ class GroupCommitter:
         bulk.update(connection, rows.feeds, due)
 
 
+_MOMENT_AND_NUMBERS = text(
+    "SELECT clock_timestamp(), nextval('deliveries_id_seq') FROM generate_series(1, :n)"
+)
+
+
 class _Storing:
     """One group inside its transaction."""
 
@@ -147,18 +166,17 @@ class _Storing:
         self._connection = connection
         self._vault = vault
         self._group = group
-        self.now = database_now(connection)
+        self.now, self._numbers = self._moment_and_numbers()
         self._stored = [Stored() for _ in group]
         self._wanted: dict[tuple[str, bytes], tuple[int, int]] = {}
 
     def run(self) -> list[Stored]:
         """Insert what is new, count what is known, keep what contradicts."""
         self._dedupe_group()
-        numbers = self._delivery_numbers()
         keys = sorted(self._wanted)
-        new = [self._row(self._wanted[key], numbers) for key in keys]
+        new = [self._row(self._wanted[key]) for key in keys]
         inserted = self._insert_events(new)
-        self._tell_known([key for key in keys if key not in inserted], numbers)
+        self._tell_known([key for key in keys if key not in inserted])
         for key, event_id in inserted.items():
             index, ordinal = self._wanted[key]
             submission = self._group[index]
@@ -166,7 +184,6 @@ class _Storing:
             self._stored[index].events.append(
                 StoredEvent(event_id, submission.feed.connection, kind, submission.feed.is_held)
             )
-        self._insert_deliveries(numbers)
         return self._stored
 
     def _dedupe_group(self) -> None:
@@ -186,19 +203,17 @@ class _Storing:
     def _event(self, place: tuple[int, int]) -> NewEvent:
         return self._group[place[0]].events[place[1]]
 
-    def _delivery_numbers(self) -> list[int]:
+    def _moment_and_numbers(self) -> tuple[datetime, list[int]]:
+        """The database's time, and an id for each delivery."""
         count = len(self._group)
         if self._connection.dialect.name == "postgresql":
-            found = self._connection.execute(
-                text("SELECT nextval('deliveries_id_seq') FROM generate_series(1, :n)"),
-                {"n": count},
-            )
-            return [row[0] for row in found]
+            found = self._connection.execute(_MOMENT_AND_NUMBERS, {"n": count}).all()
+            return found[0][0].astimezone(UTC), [row[1] for row in found]
         top = self._connection.execute(text("SELECT coalesce(max(id), 0) FROM deliveries"))
         first = int(top.scalar_one()) + 1
-        return list(range(first, first + count))
+        return database_now(self._connection), list(range(first, first + count))
 
-    def _row(self, place: tuple[int, int], numbers: Sequence[int]) -> dict[str, Any]:
+    def _row(self, place: tuple[int, int]) -> dict[str, Any]:
         submission, event = self._group[place[0]], self._event(place)
         occurred_at, is_clamped = believable(event.occurred_at, self.now)
         is_held = submission.feed.is_held
@@ -206,7 +221,7 @@ class _Storing:
             "account_id": submission.feed.account,
             "connection_id": submission.feed.connection,
             "feed_id": submission.feed.id,
-            "delivery_id": numbers[place[0]],
+            "delivery_id": self._numbers[place[0]],
             "ordinal": place[1],
             "digest": event.digest,
             "content_digest": event.content,
@@ -232,7 +247,7 @@ class _Storing:
             self._connection, rows.events, new, unique=("connection_id", "digest")
         )
 
-    def _tell_known(self, keys: Sequence[tuple[str, bytes]], numbers: Sequence[int]) -> None:
+    def _tell_known(self, keys: Sequence[tuple[str, bytes]]) -> None:
         """Of events stored earlier: the same bytes are a duplicate, others a conflict."""
         if keys:
             events = rows.events
@@ -248,14 +263,14 @@ class _Storing:
                     self._stored[place[0]].duplicates += 1
                 else:
                     self._contradicting.append(place)
-        self._keep_conflicts(numbers)
+        self._keep_conflicts()
 
-    def _keep_conflicts(self, numbers: Sequence[int]) -> None:
+    def _keep_conflicts(self) -> None:
         """Same id, other bytes: kept beside the first as a dead letter, never dropped (D12)."""
         new = []
         for place in sorted(set(self._contradicting)):
             event = self._event(place)
-            row = self._row(place, numbers)
+            row = self._row(place)
             row["digest"] = sha256(b"conflict" + event.digest + event.content).digest()
             new.append(
                 {
@@ -299,7 +314,7 @@ class _Storing:
             "note": "",
         }
 
-    def _insert_deliveries(self, numbers: Sequence[int]) -> None:
+    def insert_deliveries(self) -> None:
         """A delivery is kept for what is new in it, or when it holds no event at all."""
         kept = [
             {
@@ -312,7 +327,9 @@ class _Storing:
                 "body_digest": submission.body_digest,
                 "is_cut": submission.is_cut,
             }
-            for number, submission, stored in zip(numbers, self._group, self._stored, strict=True)
+            for number, submission, stored in zip(
+                self._numbers, self._group, self._stored, strict=True
+            )
             if stored.events or stored.conflicts or not submission.events
         ]
         bulk.insert(self._connection, rows.deliveries, kept)

@@ -127,14 +127,16 @@ def processes(
 @app.command("ingest")
 def ingest(
     requests: Annotated[int, typer.Option(help="Requests a round.")] = 10_000,
+    in_flight: Annotated[int, typer.Option(help="Providers' connections that send at once.")] = 256,
     rounds: Rounds = 3,
     database_url: DatabaseURL = None,
     json_: JSON = False,
 ) -> None:
     """Durable 2xx a second, against the same server answering 202 and storing nothing."""
     series = [Series("durable answers", "/s"), Series("empty answers", "/s")]
-    _rounds(rounds, series, lambda folder: ingested(database_url, folder, requests))
-    tell("ingest", series, json_=json_, setting=_on(database_url))
+    _rounds(rounds, series, lambda folder: ingested(database_url, folder, requests, in_flight))
+    setting = f"{_on(database_url)}, {in_flight} requests in flight"
+    tell("ingest", series, json_=json_, setting=setting)
 
 
 @app.command("latency")
@@ -164,8 +166,11 @@ def latency(
 
 @app.command("isolation")
 def isolation(
-    size: Annotated[int, typer.Option(help="Events of the loud connection.")] = 20_000,
-    count: Annotated[int, typer.Option(help="Events of the quiet connection.")] = 100,
+    size: Annotated[
+        int,
+        typer.Option(help="Events of the loud connection; a hundredth where they are poisoned."),
+    ] = 20_000,
+    count: Annotated[int, typer.Option(help="Events of the quiet connection.")] = 300,
     rounds: Rounds = 3,
     database_url: DatabaseURL = None,
     broker_url: BrokerURL = None,
@@ -222,17 +227,19 @@ def scale(
 def memory(
     events: Annotated[int, typer.Option(help="In all.")] = 1_000_000,
     database_url: DatabaseURL = None,
+    broker_url: BrokerURL = None,
     json_: JSON = False,
 ) -> None:
-    """Resident memory of a draining process at the end, against its first tenth."""
+    """Resident memory of the largest pool child at the end, against its first tenth."""
     with _folder() as folder:
-        found = list(resident(database_url, folder, events))
+        found = list(resident(database_url, broker_url, folder, events))
     tenth = max(1, len(found) // 10)
     last, first = (
         Series("last tenth", "MiB", found[-tenth:]),
         Series("first tenth", "MiB", found[:tenth]),
     )
-    tell("memory", [last, first], json_=json_, setting=f"{_on(database_url)}, {events:,} events")
+    setting = f"{_on(database_url, broker_url)}, {events:,} events"
+    tell("memory", [last, first], json_=json_, setting=setting)
 
 
 @app.command("cold")

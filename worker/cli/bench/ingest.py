@@ -16,12 +16,10 @@ from worker.cli.bench.scratch import connect, rosterd_on, signed
 from worker.cli.processes import web_command
 from worker.cli.up import free_port, is_ready
 
-#: Connections of identity providers that send at once.
-CONNECTIONS = 64
 _OK = (b"HTTP/1.1 200", b"HTTP/1.1 202", b"HTTP/1.1 204")
 
 
-def ingest(server: str | None, folder: Path, requests: int) -> tuple[float, float]:
+def ingest(server: str | None, folder: Path, requests: int, in_flight: int) -> tuple[float, float]:
     """Requests a second: stored and answered, and answered by the empty server."""
     with scratch_database(server, folder) as url, rosterd_on(url, folder) as parts:
         hook = connect(parts)
@@ -36,9 +34,9 @@ def ingest(server: str | None, folder: Path, requests: int) -> tuple[float, floa
             "ROSTERD_LOG_LEVEL": "error",
         }
         with _serving("worker.web.asgi:app", environment) as port:
-            durable = requests / asyncio.run(_send_all(port, wires))
+            durable = requests / asyncio.run(_send_all(port, wires, in_flight))
         with _serving("worker.cli.bench.empty_app:app", {}) as port:
-            empty = requests / asyncio.run(_send_all(port, wires))
+            empty = requests / asyncio.run(_send_all(port, wires, in_flight))
     return durable, empty
 
 
@@ -66,11 +64,11 @@ def _wire(path: str, headers: dict[str, str], body: bytes) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-async def _send_all(port: int, wires: Sequence[bytes]) -> float:
+async def _send_all(port: int, wires: Sequence[bytes], in_flight: int) -> float:
     """Seconds for all over kept-alive connections; raises RefusedError on any other answer."""
     left = iter(wires)
     began = time.perf_counter()
-    await asyncio.gather(*(_send(port, left) for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(_send(port, left) for _ in range(in_flight)))
     return time.perf_counter() - began
 
 

@@ -30,7 +30,10 @@ from worker.settings import load_settings
 
 #: Between two events of the quiet connection: they must find the workers at work, not each other.
 PAUSE_SECONDS = 0.1
-NUISANCES = ("noisy connection", "events that fail", "mute mail server", "nothing")
+NUISANCES = ("noisy connection", "poisoned subject", "mute mail server", "nothing")
+#: Of so many events of the loud connection one breaks its batch; all of them are one subject's.
+ONE_POISONED_IN = 100
+_POISON = Path(__file__).with_name("poison")
 
 
 def quiet_latencies(
@@ -53,9 +56,12 @@ def quiet_latencies(
         quiet, noisy = connect(parts, "quiet"), connect(parts, "noisy")
         if nuisance == "mute mail server":
             stack.enter_context(_mute_server())
-        type_ = {"noisy connection": "user.upserted", "events that fail": "user.exploded"}
-        if nuisance in type_:
-            store(parts, submissions(parts, noisy, range(size), type_[nuisance]))
+        elif nuisance == "poisoned subject":
+            stack.enter_context(_set("PYTHONPATH", str(_POISON)))
+            poisoned = submissions(parts, noisy, range(size // ONE_POISONED_IN), "user.exploded")
+            store(parts, poisoned)
+        elif nuisance == "noisy connection":
+            store(parts, submissions(parts, noisy, range(size)))
         settings = load_settings(data_dir=folder, database_url=url, broker_url=broker)
         running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
         stack.callback(running.supervisor.stop)
@@ -66,11 +72,23 @@ def quiet_latencies(
 def _mute_server() -> Iterator[None]:
     """It takes connections and says nothing; processes that start meanwhile mail through it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        os.environ["ROSTERD_SMTP_URL"] = f"smtp://127.0.0.1:{server.getsockname()[1]}"
-        try:
+        url = f"smtp://127.0.0.1:{server.getsockname()[1]}"
+        with _set("ROSTERD_SMTP_URL", url):
             yield
-        finally:
-            del os.environ["ROSTERD_SMTP_URL"]
+
+
+@contextmanager
+def _set(name: str, value: str) -> Iterator[None]:
+    """For the processes that start meanwhile."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _measured(parts: Container, url: str, hook: Hook, count: int) -> list[float]:
