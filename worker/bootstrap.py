@@ -19,6 +19,7 @@ from typing import cast
 
 import structlog
 from celery import Celery
+from prometheus_client.core import Metric
 
 from domain.inbox import Kind, Lane
 from domain.notices import Mailer
@@ -38,6 +39,7 @@ from worker.adapters.db.retention import retain_bodies
 from worker.adapters.db.sweeping import SQLSweep, kinds_due
 from worker.adapters.db.uow import SQLWork, sql_work
 from worker.adapters.mail import FileMailer, SMTPMailer
+from worker.adapters.prometheus import state_gauges, unreadable
 from worker.adapters.sources.registry import source_named
 from worker.adapters.vault import Vault, new_id, new_key
 from worker.logs import configure_logs
@@ -158,6 +160,15 @@ class Container:
     def gauges(self) -> Gauges:
         """The state of things."""
         return Gauges(self.database, clock=lambda: datetime.now(UTC))
+
+    def state_gauges(self) -> list[Metric]:
+        """The state for Prometheus; while the database is away that is said, and the rest told."""
+        queues = self.queue_lengths()
+        try:
+            return state_gauges(self.gauges.snapshot(), queues)
+        except Exception as error:  # noqa: BLE001 - counters are told whatever is the matter
+            self.log.warning("state_unreadable", why=str(error))
+            return unreadable(queues)
 
     @cached_property
     def operators(self) -> SQLOperators:

@@ -14,6 +14,8 @@ REGISTRY = CollectorRegistry()
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
+#: A request that was answered 503, and the source of one whose feed could not be looked up.
+UNAVAILABLE, UNKNOWN_SOURCE = "unavailable", "unknown"
 RECEIVED = Counter(
     "rosterd_events_received",
     "Events and refused requests by source and result.",
@@ -64,6 +66,15 @@ RINGS = Counter(
     ["result"],
     registry=REGISTRY,
 )
+#: Everything that is ever reported to have happened although it cannot.
+BUG_KINDS = (
+    "batch_broke",
+    "event_stuck",
+    "group_broke",
+    "marker_unrepairable",
+    "transactions_met",
+    "worker_stalled",
+)
 BUGS = Counter(
     "rosterd_invariant_violations",
     "Things that cannot happen: broken batches and groups.",
@@ -75,6 +86,10 @@ BUGS = Counter(
 received = cache(RECEIVED.labels)
 ack_latency = cache(ACK_LATENCY.labels)
 
+# An alert on increase() does not see a series appear with 1: each is there from the start, with 0.
+for kind in BUG_KINDS:
+    BUGS.labels(kind)
+
 #: prometheus_client keeps counters in files of this folder, so that processes share them.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -84,6 +99,12 @@ def share_counters(folder: Path) -> dict[str, str]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     return {SHARED_FOLDER: str(folder)}
+
+
+def shared_folder() -> Path | None:
+    """Where this process counts together with others; None where it counts alone."""
+    folder = os.environ.get(SHARED_FOLDER)
+    return Path(folder) if folder else None
 
 
 def exposition() -> bytes:

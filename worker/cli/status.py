@@ -46,9 +46,11 @@ def _watch() -> None:
 
 
 def _view(snapshot: Snapshot) -> Group:
-    table = Table("lane", "connection", "state", "events", "oldest", box=None, pad_edge=False)
-    for row in sorted(snapshot.backlog, key=lambda b: (b.lane, b.connection, b.state)):
-        table.add_row(row.lane, row.connection, row.state, str(row.count), f"{row.oldest:.0f} s")
+    titles = ("lane", "account", "connection", "state", "events", "oldest")
+    table = Table(*titles, box=None, pad_edge=False)
+    for row in sorted(snapshot.backlog, key=lambda b: (b.lane, b.account, b.connection, b.state)):
+        told = (row.lane, row.account, row.connection, row.state)
+        table.add_row(*told, str(row.count), f"{row.oldest:.0f} s")
     late = max(snapshot.suspensions.values(), default=0.0)
     suspension = f"oldest unapplied suspension: {late:.0f} s"
     counts = (
@@ -61,9 +63,9 @@ def _view(snapshot: Snapshot) -> Group:
         suspension if snapshot.suspensions else "no suspension waits",
     ]
     heard = [
-        f"{h.connection} ({h.source}) last heard {h.at:%Y-%m-%d %H:%M:%S} UTC"
+        f"{h.account}/{h.connection} ({h.source}) last heard {h.at:%Y-%m-%d %H:%M:%S} UTC"
         if h.at
-        else f"{h.connection} ({h.source}) never heard"
+        else f"{h.account}/{h.connection} ({h.source}) never heard"
         for h in snapshot.heard
     ]
     return Group(*lines, table, *heard)

@@ -18,14 +18,16 @@ from celery.signals import (
 )
 from prometheus_client import start_http_server
 
+from worker.adapters.state_file import StateFile
 from worker.bootstrap import build, collect_rarely
 from worker.settings import METRICS_PORT_VARIABLE
 from worker.tasks import events, groups, maintenance, notices, users
 from worker.tasks.keeper import Keeper
 from worker.tasks.process import container, stop_post
-from worker.telemetry import shared_registry
+from worker.tasks.teller import Teller
+from worker.telemetry import shared_folder, shared_registry
 
-_KEEPERS: list[Keeper] = []
+_KEEPERS: list[Keeper | Teller] = []
 _SERVERS: list[WSGIServer] = []
 
 
@@ -59,9 +61,12 @@ def _start_keeper(**_: Any) -> None:
 
 def _keep_house(*, consumer: int) -> None:
     collect_rarely()
-    keeper = Keeper(container(), consumer=consumer)
-    _KEEPERS.append(keeper)
-    keeper.start()
+    _KEEPERS.append(Keeper(container(), consumer=consumer))
+    folder = shared_folder()
+    if folder is not None and METRICS_PORT_VARIABLE in os.environ:
+        _KEEPERS.append(Teller(container(), StateFile(folder)))
+    for keeper in _KEEPERS:
+        keeper.start()
 
 
 def _start_in_solo(sender: Any, **_: Any) -> None:
@@ -82,12 +87,16 @@ def _warn_of_broker(**_: Any) -> None:
 
 
 def _serve_metrics(**_: Any) -> None:
-    """The counters of the pool's children, from their parent, whether or not there is a broker."""
-    port = os.environ.get(METRICS_PORT_VARIABLE)
-    if port is None:
+    """What the pool's children count and see, from their parent, whether or not there is a broker.
+
+    The parent itself opens no database connection: nothing may cross a fork.
+    """
+    port, folder = os.environ.get(METRICS_PORT_VARIABLE), shared_folder()
+    if port is None or folder is None:
         return
-    server = start_http_server(int(port), registry=shared_registry())[0]
-    _SERVERS.append(server)
+    registry = shared_registry()
+    registry.register(StateFile(folder))
+    _SERVERS.append(start_http_server(int(port), registry=registry)[0])
 
 
 def _stop_keeper(**_: Any) -> None:

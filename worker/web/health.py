@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hmac import compare_digest
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.registry import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from domain.inbox import Lane
 from domain.ports import InfrastructureError
 from worker import telemetry
-from worker.adapters.db.gauges import OPEN_STATES, Snapshot
 from worker.adapters.db.operators import may_read_metrics
 from worker.adapters.db.schema import is_current
+from worker.adapters.prometheus import Told
+from worker.adapters.sources.registry import SOURCES
 from worker.bootstrap import Container
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -28,6 +27,8 @@ LATE_SWEEPS = 4
 
 def routes(parts: Container) -> list[Route]:
     """The endpoints."""
+    for source in (*SOURCES, telemetry.UNKNOWN_SOURCE):
+        telemetry.RECEIVED.labels(source, telemetry.UNAVAILABLE)
     probes = _Probes(parts)
     return [
         Route("/livez", probes.live),
@@ -102,12 +103,14 @@ class _Probes:
 
     def metrics(self, request: Request) -> Response:
         """Prometheus' text: this process's counters and the state of things from SQL."""
-        if not self._may_read(request):
-            return PlainTextResponse("a token with scope metrics is needed\n", 401)
+        try:
+            if not self._may_read(request):
+                return PlainTextResponse("a token with scope metrics is needed\n", 401)
+        except InfrastructureError as error:
+            # ROSTERD_METRICS_TOKEN is checked without the database.
+            return PlainTextResponse(f"no token can be checked: {error}\n", 503)
         registry = CollectorRegistry()
-        registry.register(
-            _StateCollector(self._parts.gauges.snapshot(), self._parts.queue_lengths())
-        )
+        registry.register(Told(self._parts.state_gauges()))
         text = telemetry.exposition() + generate_latest(registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
@@ -131,65 +134,3 @@ def _checked(check: Callable[[], tuple[str, str]]) -> dict[str, Any]:
     except InfrastructureError as error:
         state, detail = "down", str(error)
     return {"state": state, "detail": detail}
-
-
-class _StateCollector(Collector):
-    """Gauges of one snapshot; what is zero is told as zero."""
-
-    def __init__(self, snapshot: Snapshot, queues: dict[str, int]) -> None:
-        self._snapshot = snapshot
-        self._queues = queues
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """See prometheus_client."""
-        yield from self._events()
-        snapshot = self._snapshot
-        suspended = _family(
-            "rosterd_suspension_oldest_age_seconds", "Oldest unapplied suspension.", "connection"
-        )
-        for name in snapshot.connections:
-            suspended.add_metric([name], snapshot.suspensions.get(name, 0.0))
-        yield suspended
-        dead = _family("rosterd_dead_letters", "Open dead letters.", "connection", "reason")
-        for name, reason, count in snapshot.dead:
-            dead.add_metric([name, reason], count)
-        yield dead
-        heard = _family("rosterd_connection_last_heard_seconds", "Since last heard.", "connection")
-        for feed in snapshot.heard:
-            if feed.at is not None:
-                heard.add_metric([feed.connection], (snapshot.at - feed.at).total_seconds())
-        yield heard
-        queues = _family(
-            "rosterd_broker_queue_length", "Rings in the broker; -1: unknown.", "queue"
-        )
-        for name, length in self._queues.items():
-            queues.add_metric([name], length)
-        yield queues
-        notices = _family("rosterd_notices", "Mails that are not out.", "state")
-        for state in ("pending", "failed"):
-            notices.add_metric([state], snapshot.notices.get(state, 0))
-        yield notices
-        skew = _family("rosterd_clock_skew_seconds", "This process's clock minus the database's.")
-        skew.add_metric([], snapshot.skew)
-        yield skew
-        swept = _family("rosterd_sweeper_last_success_timestamp_seconds", "Last sweep.")
-        swept.add_metric([], snapshot.swept_at.timestamp() if snapshot.swept_at else 0.0)
-        yield swept
-
-    def _events(self) -> Iterator[GaugeMetricFamily]:
-        labels = ("connection", "lane", "state")
-        counts = _family("rosterd_events", "Unended events.", *labels)
-        ages = _family("rosterd_event_oldest_age_seconds", "Age of the oldest unended.", *labels)
-        known = {(b.connection, b.lane, b.state): b for b in self._snapshot.backlog}
-        for name in self._snapshot.connections:
-            for lane in Lane:
-                for state in OPEN_STATES:
-                    found = known.get((name, lane.value, state))
-                    counts.add_metric([name, lane.value, state], found.count if found else 0)
-                    ages.add_metric([name, lane.value, state], found.oldest if found else 0.0)
-        yield counts
-        yield ages
-
-
-def _family(name: str, says: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, says, labels=list(labels))

@@ -60,7 +60,7 @@ class Hooks:
         }
         feed = self._intake.remembered(feed_id)
         if feed is None:
-            feed = await asyncio.to_thread(self._intake.feed, feed_id)
+            feed = await self._look_up(feed_id)
         source = self._parts.source_named(feed.source) if feed is not None else None
         limit = self._parts.settings.max_body_bytes
         try:
@@ -72,11 +72,18 @@ class Hooks:
         except EncodingError as error:
             return JSONResponse({"error": str(error)}, 415)
         if feed is None or source is None:
-            self._intake.count("unknown", "unknown", "unknown_feed")
+            self._intake.count("unknown", telemetry.UNKNOWN_SOURCE, "unknown_feed")
             return JSONResponse(NOT_AUTHENTIC, 401)
         query = dict(QueryParams(scope["query_string"])) if scope["query_string"] else {}
         hook = HookRequest(scope["method"], headers, body, query)
         return await self._take(feed, source, hook)
+
+    async def _look_up(self, feed_id: str) -> FeedView | None:
+        try:
+            return await asyncio.to_thread(self._intake.feed, feed_id)
+        except InfrastructureError:
+            telemetry.received(telemetry.UNKNOWN_SOURCE, telemetry.UNAVAILABLE).inc()
+            raise
 
     def _too_large(self, feed_id: str, source: Source | None) -> Response:
         name = source.name if source is not None else "unknown"
@@ -98,7 +105,14 @@ class Hooks:
                 pass
         if hook.method != "POST":
             return JSONResponse({"error": "only POST carries events"}, 405)
-        stored = await self._intake.store(taken)
+        try:
+            stored = await self._intake.store(taken)
+        except InfrastructureError:
+            # Not in the database's own count of results: that is what is away.
+            telemetry.received(source.name, telemetry.UNAVAILABLE).inc()
+            raise
+        finally:
+            telemetry.ack_latency(source.name).observe(time.perf_counter() - began)
         for result, times in (
             ("stored", len(stored.events)),
             ("duplicate", stored.duplicates),
@@ -106,5 +120,4 @@ class Hooks:
         ):
             if times:
                 self._intake.count(feed.id, source.name, result, times)
-        telemetry.ack_latency(source.name).observe(time.perf_counter() - began)
         return Response(status_code=taken.success_status)

@@ -23,10 +23,18 @@ OPEN_STATES = ("pending", "retrying", "waiting", "held", "dead")
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
+class Named:
+    """A connection as people know it: its name is unique in its account only."""
+
+    connection_id: str
+    account: str
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog(Named):
     """Unended events of one connection, lane and state. oldest: seconds since receipt."""
 
-    connection: str
     lane: str
     state: str
     count: int
@@ -34,28 +42,37 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """When a feed was last heard; None for never."""
+class Dead(Named):
+    """Open dead letters of one connection and reason; of none for foreign messages."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard(Named):
+    """When a feed was last heard (at; None for never), and since when it is there (made_at)."""
 
     feed: str
-    connection: str
     source: str
+    state: str
     at: datetime | None
+    made_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything at one moment. suspensions: connection -> age of the oldest unapplied one.
+    """Everything at one moment. suspensions: connection's id -> age of the oldest unapplied one.
 
     skew: seconds by which this process's clock is ahead of the database's.
     """
 
     at: datetime
     skew: float = 0.0
-    connections: tuple[str, ...] = ()
+    connections: tuple[Named, ...] = ()
     backlog: tuple[Backlog, ...] = ()
     suspensions: dict[str, float] = field(default_factory=dict)
-    dead: tuple[tuple[str, str, int], ...] = ()
+    dead: tuple[Dead, ...] = ()
     heard: tuple[Heard, ...] = ()
     workers: int = 0
     swept_at: datetime | None = None
@@ -92,27 +109,40 @@ class Gauges:
 def take(connection: Connection) -> Snapshot:
     """A snapshot in one reading transaction."""
     now = database_now(connection)
-    names = {
-        row.id: row.name
-        for row in connection.execute(select(rows.connections.c.id, rows.connections.c.name))
-    }
+    known = _connections(connection)
     return Snapshot(
         at=now,
-        connections=tuple(sorted(names.values())),
-        backlog=_backlog(connection, names, now),
-        suspensions=_suspensions(connection, names, now),
-        dead=_dead(connection, names),
-        heard=_heard(connection, names),
+        connections=tuple(sorted(known.values(), key=lambda one: (one.account, one.connection))),
+        backlog=_backlog(connection, known, now),
+        suspensions=_suspensions(connection, now),
+        dead=_dead(connection, known),
+        heard=_heard(connection, known),
         workers=_workers(connection, now),
         swept_at=connection.execute(
             select(rows.marks.c.at).where(rows.marks.c.name == "swept")
         ).scalar(),
         notices=_notices(connection),
-        recent=_recent(connection, names),
+        recent=_recent(connection, known),
     )
 
 
-def _backlog(connection: Connection, names: dict[str, str], now: datetime) -> tuple[Backlog, ...]:
+def _connections(connection: Connection) -> dict[str, Named]:
+    connections, accounts = rows.connections, rows.accounts
+    found = connection.execute(
+        select(connections.c.id, accounts.c.name, connections.c.name).join(
+            accounts, accounts.c.id == connections.c.account_id
+        )
+    )
+    return {row[0]: Named(*row) for row in found}
+
+
+def _named(known: dict[str, Named], id_: str | None) -> tuple[str, str, str]:
+    """Id, account and name; empty for what belongs to no connection."""
+    found = known.get(id_ or "", Named("", "", ""))
+    return found.connection_id, found.account, found.connection
+
+
+def _backlog(connection: Connection, known: dict[str, Named], now: datetime) -> tuple[Backlog, ...]:
     events = rows.events
     found = connection.execute(
         select(
@@ -127,7 +157,7 @@ def _backlog(connection: Connection, names: dict[str, str], now: datetime) -> tu
     ).mappings()
     return tuple(
         Backlog(
-            names.get(row["connection_id"], "?"),
+            *_named(known, row["connection_id"]),
             row["lane"],
             row["state"],
             row["count"],
@@ -137,21 +167,23 @@ def _backlog(connection: Connection, names: dict[str, str], now: datetime) -> tu
     )
 
 
-def _suspensions(connection: Connection, names: dict[str, str], now: datetime) -> dict[str, float]:
+def _suspensions(connection: Connection, now: datetime) -> dict[str, float]:
+    """What is due, or held by a pause: in both cases someone who left still has access."""
     events = rows.events
     found = connection.execute(
         select(
             events.c.connection_id,
             func.min(events.c.received_at, type_=events.c.received_at.type).label("oldest"),
         )
-        .where(events.c.state != "ended", events.c.due_at.is_not(None))
+        .where(events.c.state != "ended")
+        .where(events.c.due_at.is_not(None) | (events.c.state == "held"))
         .where(events.c.kind == Kind.USERS_SUSPEND.value)
         .group_by(events.c.connection_id)
     )
-    return {names.get(row[0], "?"): (now - row[1]).total_seconds() for row in found}
+    return {row[0]: (now - row[1]).total_seconds() for row in found}
 
 
-def _dead(connection: Connection, names: dict[str, str]) -> tuple[tuple[str, str, int], ...]:
+def _dead(connection: Connection, known: dict[str, Named]) -> tuple[Dead, ...]:
     letters = rows.dead_letters
     found = connection.execute(
         select(letters.c.connection_id, letters.c.reason, func.count())
@@ -159,14 +191,21 @@ def _dead(connection: Connection, names: dict[str, str]) -> tuple[tuple[str, str
         .group_by(letters.c.connection_id, letters.c.reason)
         .order_by(func.count().desc())
     )
-    return tuple((names.get(row[0], ""), row[1], row[2]) for row in found)
+    return tuple(Dead(*_named(known, row[0]), row[1], row[2]) for row in found)
 
 
-def _heard(connection: Connection, names: dict[str, str]) -> tuple[Heard, ...]:
+def _heard(connection: Connection, known: dict[str, Named]) -> tuple[Heard, ...]:
     feeds = rows.feeds
     found = connection.execute(select(feeds).order_by(feeds.c.created_at)).mappings()
     return tuple(
-        Heard(row["id"], names.get(row["connection_id"], "?"), row["source"], row["last_heard_at"])
+        Heard(
+            *_named(known, row["connection_id"]),
+            row["id"],
+            row["source"],
+            row["state"],
+            row["last_heard_at"],
+            row["created_at"],
+        )
         for row in found
     )
 
@@ -189,7 +228,7 @@ def _notices(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in found}
 
 
-def _recent(connection: Connection, names: dict[str, str]) -> tuple[dict[str, Any], ...]:
+def _recent(connection: Connection, known: dict[str, Named]) -> tuple[dict[str, Any], ...]:
     events = rows.events
     shown = [
         "id",
@@ -205,4 +244,11 @@ def _recent(connection: Connection, names: dict[str, str]) -> tuple[dict[str, An
     found = connection.execute(
         select(*(events.c[name] for name in shown)).order_by(events.c.id.desc()).limit(RECENT)
     ).mappings()
-    return tuple({**row, "connection": names.get(row["connection_id"], "?")} for row in found)
+    return tuple(
+        {
+            **row,
+            "account": _named(known, row["connection_id"])[1],
+            "connection": _named(known, row["connection_id"])[2],
+        }
+        for row in found
+    )

@@ -18,6 +18,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 class LaneRow:
     """One connection in one lane."""
 
+    account: str
     connection: str
     lane: str
     counts: dict[str, int]
@@ -35,7 +36,7 @@ class Figures:
     swept: str
     lanes: list[LaneRow]
     snapshot: Snapshot
-    heard: list[tuple[str, str, str, str]]
+    heard: list[tuple[str, str, str, str, str]]
 
 
 def age(seconds: float) -> str:
@@ -68,7 +69,13 @@ def figures(snapshot: Snapshot) -> Figures:
         lanes=_lanes(snapshot),
         snapshot=snapshot,
         heard=[
-            (h.connection, h.source, _since(snapshot, h.at), h.at.isoformat() if h.at else "")
+            (
+                h.account,
+                h.connection,
+                h.source,
+                _since(snapshot, h.at),
+                h.at.isoformat() if h.at else "",
+            )
             for h in snapshot.heard
         ],
     )
@@ -87,13 +94,19 @@ def _lanes(snapshot: Snapshot) -> list[LaneRow]:
     )
     oldest: dict[tuple[str, str], float] = defaultdict(float)
     for row in snapshot.backlog:
-        place = (row.connection, row.lane)
+        place = (row.connection_id, row.lane)
         counts[place][row.state] += row.count
         if row.state in ("pending", "retrying"):
             oldest[place] = max(oldest[place], row.oldest)
     return [
-        LaneRow(name, lane.value, counts[name, lane.value], age(oldest[name, lane.value]))
+        LaneRow(
+            one.account,
+            one.connection,
+            lane.value,
+            counts[one.connection_id, lane.value],
+            age(oldest[one.connection_id, lane.value]),
+        )
         for lane in Lane
-        for name in snapshot.connections
-        if (name, lane.value) in counts or lane is Lane.URGENT
+        for one in snapshot.connections
+        if (one.connection_id, lane.value) in counts or lane is Lane.URGENT
     ]

@@ -1,0 +1,155 @@
+"""The state of things as Prometheus reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from domain.inbox import Lane, Reason
+from worker.adapters.db.gauges import OPEN_STATES, Dead, Heard, Named, Snapshot
+
+#: Reasons by which an event of a connection can die: told as 0 before the first does.
+DEAD_REASONS = (
+    Reason.ADDRESS_TAKEN,
+    Reason.CONFLICT,
+    Reason.DOMAIN_NOT_ALLOWED,
+    Reason.ERROR,
+    Reason.NEEDS_READING,
+    Reason.OWNED_ELSEWHERE,
+    Reason.PROTECTED_GROUP,
+    Reason.PROTECTED_USER,
+    Reason.TOO_OLD,
+    Reason.UNPARSEABLE,
+    Reason.WORKER_LOST,
+)
+NOBODY = Named("", "", "")
+
+
+class Told(Collector):
+    """Families that were made already."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        yield from self._families
+
+
+def state_gauges(snapshot: Snapshot, queues: dict[str, int]) -> list[Metric]:
+    """Every gauge of one snapshot; what is zero is told as zero, and nothing is told twice."""
+    swept = snapshot.swept_at.timestamp() if snapshot.swept_at else 0.0
+    notices = _family("rosterd_notices", "Mails that are not out.", "state")
+    for state in ("pending", "failed"):
+        notices.add_metric([state], snapshot.notices.get(state, 0))
+    return [
+        *_events(snapshot),
+        _suspensions(snapshot),
+        _dead(snapshot),
+        _last_heard(snapshot),
+        notices,
+        _single(
+            "rosterd_clock_skew_seconds",
+            "This process's clock minus the database's.",
+            snapshot.skew,
+        ),
+        _single("rosterd_sweeper_last_success_timestamp_seconds", "Last sweep.", swept),
+        _queues(queues),
+        readable(1.0),
+    ]
+
+
+def unreadable(queues: dict[str, int]) -> list[Metric]:
+    """What can be told without the database: that it is away, and the broker's queues."""
+    return [_queues(queues), readable(0.0)]
+
+
+def _events(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:
+    labels = ("account", "connection", "lane", "state")
+    counts = _family("rosterd_events", "Unended events.", *labels)
+    ages = _family("rosterd_event_oldest_age_seconds", "Age of the oldest unended.", *labels)
+    known = {(b.connection_id, b.lane, b.state): b for b in snapshot.backlog}
+    for one in snapshot.connections:
+        for lane in Lane:
+            for state in OPEN_STATES:
+                found = known.get((one.connection_id, lane.value, state))
+                told = [one.account, one.connection, lane.value, state]
+                counts.add_metric(told, found.count if found else 0)
+                ages.add_metric(told, found.oldest if found else 0.0)
+    yield counts
+    yield ages
+
+
+def _suspensions(snapshot: Snapshot) -> GaugeMetricFamily:
+    family = _family(
+        "rosterd_suspension_oldest_age_seconds",
+        "Oldest unapplied suspension.",
+        "account",
+        "connection",
+    )
+    for one in snapshot.connections:
+        age = snapshot.suspensions.get(one.connection_id, 0.0)
+        family.add_metric([one.account, one.connection], age)
+    return family
+
+
+def _dead(snapshot: Snapshot) -> GaugeMetricFamily:
+    labels = ("account", "connection", "reason")
+    family = _family("rosterd_dead_letters", "Open dead letters.", *labels)
+    zeros = [_none_of(one, reason) for one in snapshot.connections for reason in DEAD_REASONS]
+    zeros.append(_none_of(NOBODY, Reason.FOREIGN_MESSAGE))
+    latest = {(d.connection_id, d.reason): d for d in (*zeros, *snapshot.dead)}
+    for letters in latest.values():
+        family.add_metric([letters.account, letters.connection, letters.reason], letters.count)
+    return family
+
+
+def _none_of(one: Named, reason: Reason) -> Dead:
+    return Dead(one.connection_id, one.account, one.connection, reason.value, 0)
+
+
+def _last_heard(snapshot: Snapshot) -> GaugeMetricFamily:
+    """One series a connection, by whichever of its feeds spoke last; 0 where none may speak."""
+    family = _family(
+        "rosterd_connection_last_heard_seconds",
+        "Since a feed of the connection was last heard; since it was made, if never.",
+        "account",
+        "connection",
+    )
+    ages: dict[str, float] = {}
+    for feed in snapshot.heard:
+        if feed.state != "retired":
+            known = ages.get(feed.connection_id, float("inf"))
+            ages[feed.connection_id] = min(known, _silence(snapshot, feed))
+    for one in snapshot.connections:
+        family.add_metric([one.account, one.connection], ages.get(one.connection_id, 0.0))
+    return family
+
+
+def _silence(snapshot: Snapshot, feed: Heard) -> float:
+    return max((snapshot.at - (feed.at or feed.made_at)).total_seconds(), 0.0)
+
+
+def _queues(queues: dict[str, int]) -> GaugeMetricFamily:
+    family = _family("rosterd_broker_queue_length", "Rings in the broker; -1: unknown.", "queue")
+    for name, length in queues.items():
+        family.add_metric([name], length)
+    return family
+
+
+def readable(value: float) -> GaugeMetricFamily:
+    """The gauge that says whether the others are there."""
+    says = "1 while this process reads the state from the database; 0: state gauges are left out."
+    return _single("rosterd_state_readable", says, value)
+
+
+def _single(name: str, says: str, value: float) -> GaugeMetricFamily:
+    family = _family(name, says)
+    family.add_metric([], value)
+    return family
+
+
+def _family(name: str, says: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, says, labels=list(labels))
