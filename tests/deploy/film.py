@@ -16,7 +16,21 @@ from tests.conftest import missing
 
 RULES = Path(__file__).parents[2] / "deploy" / "monitoring" / "rules.yaml"
 STEP_SECONDS = 15
-Frame = dict[str, float]
+#: name and sorted labels
+Key = tuple[str, tuple[tuple[str, str], ...]]
+Frame = dict[Key, float]
+Scrape = Callable[[], str | None]
+
+
+def series(text: str) -> Frame:
+    """What a page of metrics tells; fails where it tells a series twice."""
+    found: Frame = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = sample.name, tuple(sorted(sample.labels.items()))
+            assert key not in found, f"{key} comes twice"
+            found[key] = sample.value
+    return found
 
 
 @dataclass(frozen=True)
@@ -30,21 +44,27 @@ class Scene:
 
 
 class Film:
-    """Scenes one after the other. scrape: the text of /metrics, or None where nobody answers."""
+    """Scenes one after the other. Of each scrape: the text, or None where nobody answers.
 
-    def __init__(self, scrape: Callable[[], str | None]) -> None:
+    web and workers are targets of the jobs that `prometheus.yaml` names.
+    """
+
+    def __init__(self, web: Scrape | None = None, *, workers: Scrape | None = None) -> None:
         if shutil.which("promtool") is None:
             missing("promtool", "there is no promtool (Debian: apt-get install prometheus)")
-        self._scrape = scrape
+        self._targets = {"rosterd": web or (lambda: None)}
+        if workers is not None:
+            self._targets["rosterd-workers"] = workers
         self._scenes: list[Scene] = []
         self._frame = self._look()
 
     def scene(self, name: str, minutes: int = 20) -> None:
         """What happened since the last scene, as if it had taken so long."""
         seen = self._look()
+        # A counter that was not there appears with its first count, which increase() cannot see.
         first = {
-            series: self._frame.get(series, 0.0) if _runs(series) else value
-            for series, value in seen.items()
+            key: self._frame.get(key, min(value, 1.0)) if _runs(key[0]) else value
+            for key, value in seen.items()
         }
         self._scenes.append(Scene(name, minutes, first, seen))
         self._frame = seen
@@ -57,16 +77,15 @@ class Film:
         }
 
     def _look(self) -> Frame:
-        text = self._scrape()
-        if text is None:
-            return {'up{job="rosterd"}': 0.0}
-        frame = {'up{job="rosterd"}': 1.0}
-        now = time.time()
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                labels = ",".join(f"{k}={json.dumps(v)}" for k, v in sorted(sample.labels.items()))
-                is_moment = sample.name.endswith("_timestamp_seconds")
-                frame[f"{sample.name}{{{labels}}}"] = sample.value - (now if is_moment else 0)
+        frame: Frame = {}
+        for job, scrape in self._targets.items():
+            text = scrape()
+            target = {"job": job, "instance": job}
+            frame["up", tuple(sorted(target.items()))] = 0.0 if text is None else 1.0
+            now = time.time()
+            for (name, labels), value in series(text or "").items():
+                since = now if name.endswith("_timestamp_seconds") else 0
+                frame[name, tuple(sorted((*labels, *target.items())))] = value - since
         return frame
 
     def _fires(self, alert: str, minute: int) -> bool:
@@ -90,18 +109,18 @@ class Film:
         return done.returncode == 0
 
     def _series(self) -> list[dict[str, str]]:
-        names = sorted({name for scene in self._scenes for name in (*scene.first, *scene.last)})
-        return [{"series": name, "values": " ".join(self._values(name))} for name in names]
+        keys = sorted({key for scene in self._scenes for key in (*scene.first, *scene.last)})
+        return [{"series": _written(*key), "values": " ".join(self._values(key))} for key in keys]
 
-    def _values(self, name: str) -> list[str]:
+    def _values(self, key: Key) -> list[str]:
         told, at = [], 0
         for scene in self._scenes:
             steps = scene.minutes * 60 // STEP_SECONDS
-            if name not in scene.last:
+            if key not in scene.last:
                 told.append(f"_x{steps}")
             else:
-                first, last = scene.first[name], scene.last[name]
-                if "_timestamp_seconds" in name:
+                first, last = scene.first[key], scene.last[key]
+                if key[0].endswith("_timestamp_seconds"):
                     # Kept as an age at the scene's end; promtool's clock begins at zero.
                     first = last = last + at + scene.minutes * 60
                 told.append(f"{first:.6f}{(last - first) / steps:+.9f}x{steps - 1}")
@@ -109,6 +128,10 @@ class Film:
         return told
 
 
-def _runs(series: str) -> bool:
+def _runs(name: str) -> bool:
     """Whether it is a counter, or part of a histogram."""
-    return series.partition("{")[0].endswith(("_total", "_bucket", "_count", "_sum"))
+    return name.endswith(("_total", "_bucket", "_count", "_sum"))
+
+
+def _written(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    return f"{name}{{{','.join(f'{k}={json.dumps(v)}' for k, v in labels)}}}"
