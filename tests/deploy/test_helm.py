@@ -18,12 +18,19 @@ from typer.main import get_command
 
 from tests.conftest import missing
 from worker.cli.main import build_cli
+from worker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "rosterd"
-EVERYTHING = ("keda.enabled=true", "podMonitor.enabled=true", "ingress.enabled=true")
+MONITORING = ROOT / "deploy" / "monitoring"
+EVERYTHING = (
+    "keda.enabled=true",
+    "podMonitor.enabled=true",
+    "prometheusRule.enabled=true",
+    "ingress.enabled=true",
+)
 #: Kinds that are not Kubernetes' own: their operators hold the schemas.
-FOREIGN = {"ScaledObject", "PodMonitor"}
+FOREIGN = {"ScaledObject", "PodMonitor", "PrometheusRule"}
 OLDEST, NEWEST = "1.27", "1.34"
 
 
@@ -126,6 +133,33 @@ def test_autoscaling_asks_for_a_metric_that_exists_and_owns_the_replicas() -> No
     assert "replicas" not in worker["spec"], "two hands on one wheel"
     query = scaled["spec"]["triggers"][0]["metadata"]["query"]
     assert 'rosterd_events{lane=~"standard|bulk", state="pending"}' in query
+
+
+def test_prometheus_is_let_in_and_finds_the_jobs_that_the_alerts_ask_for() -> None:
+    (monitor,) = [o for o in rendered("podMonitor.enabled=true") if o["kind"] == "PodMonitor"]
+    endpoints = {one["port"]: one for one in monitor["spec"]["podMetricsEndpoints"]}
+    credentials = endpoints["http"]["authorization"]["credentials"]
+    assert credentials == {"name": "rosterd", "key": "ROSTERD_METRICS_TOKEN"}
+    assert "metrics_token" in Settings.model_fields
+    jobs = {
+        port: relabeling["replacement"]
+        for port, one in endpoints.items()
+        for relabeling in one["relabelings"]
+        if relabeling["targetLabel"] == "job"
+    }
+    scraped = yaml.safe_load((MONITORING / "prometheus.yaml").read_text())["scrape_configs"]
+    assert jobs == {"http": scraped[0]["job_name"], "metrics": scraped[1]["job_name"]}
+    for pod in (pod for _, pod in pods(rendered())):
+        ports = {port["name"] for port in pod["containers"][0].get("ports", [])}
+        assert ports <= endpoints.keys()
+
+
+def test_the_chart_brings_the_alerts_that_are_tested() -> None:
+    (rule,) = [o for o in rendered("prometheusRule.enabled=true") if o["kind"] == "PrometheusRule"]
+    tested = (MONITORING / "rules.yaml").read_text()
+    assert rule["spec"] == yaml.safe_load(tested)
+    copy = (CHART / "rules.yaml").read_text()
+    assert copy == tested, "cp deploy/monitoring/rules.yaml deploy/helm/rosterd/rules.yaml"
 
 
 def test_without_a_secret_it_says_what_to_do() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from tests.conftest import missing
 from tests.harness import Rosterd
 from worker.cli.main import build_cli
+from worker.telemetry import BUG_KINDS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = (DEPLOY / "monitoring" / "rules.yaml").read_text(encoding="utf-8")
@@ -52,7 +54,6 @@ def test_each_alert_fires_in_a_test_and_has_a_section_that_ends_it() -> None:
 def test_every_metric_of_alerts_and_dashboard_is_exported(rosterd: Rosterd) -> None:
     feed = rosterd.account()
     rosterd.hire(feed, "u1")
-    rosterd.parts.report("batch_broke", {})
     rosterd.http.post(feed.path, content=b"{}")
     with rosterd.setup() as use:
         token = use.add_token(None, name="prometheus", scopes=["metrics"])
@@ -66,10 +67,23 @@ def test_every_metric_of_alerts_and_dashboard_is_exported(rosterd: Rosterd) -> N
     assert wanted <= exported, wanted - exported
 
 
+def test_each_kind_of_bug_that_is_reported_is_told_before_its_first() -> None:
+    reported = {
+        node.args[0].value
+        for path in sorted((DEPLOY.parent / "worker").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith(("report", "_report"))
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert reported == set(BUG_KINDS)
+
+
 def test_prometheus_understands_every_expression_of_the_dashboard(tmp_path: Path) -> None:
     if shutil.which("promtool") is None:
         missing("promtool", "there is no promtool (Debian: apt-get install prometheus)")
-    given = {"$__rate_interval": "1m", "$connection": ".*"}
+    given = {"$__rate_interval": "1m", "$connection": ".*", "$account": ".*"}
     rules = []
     for number, expression in enumerate(EXPRESSIONS):
         for name, value in given.items():

@@ -6,17 +6,16 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from worker.adapters.prometheus import readable
 
-#: So often a worker tells the state anew, and so old it may be before it is no longer told.
-STATE_SECONDS = 10.0
-STALE_SECONDS = 3 * STATE_SECONDS
+#: What was told is out of date after so many of the intervals in which it is told.
+STALE_INTERVALS = 3
 
 
 class StateFile(Collector):
@@ -28,10 +27,14 @@ class StateFile(Collector):
     def __init__(self, folder: Path) -> None:
         self._path = folder / "state.json"
 
-    def write(self, families: Sequence[Metric]) -> None:
-        """Tell; whoever reads meanwhile gets the whole of what was told before."""
+    def write(self, families: Sequence[Metric], *, interval: float) -> None:
+        """Tell; whoever reads meanwhile gets the whole of what was told before.
+
+        interval: seconds until it is told again.
+        """
         told = {
             "at": time.monotonic(),
+            "lives": STALE_INTERVALS * interval,
             "families": [
                 [f.name, f.documentation, [[s.labels, s.value] for s in f.samples]]
                 for f in families
@@ -43,18 +46,22 @@ class StateFile(Collector):
 
     def age(self) -> float:
         """Seconds since it was written; endless where it never was."""
-        return self._read()[0]
+        return time.monotonic() - float(self._read()["at"])
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client. What is stale is not told: ages in it have stopped."""
-        age, families = self._read()
-        yield from families if age < STALE_SECONDS else [readable(0.0)]
+        told = self._read()
+        if time.monotonic() - told["at"] >= told["lives"]:
+            yield readable(0.0)
+        else:
+            yield from (_metric(*one) for one in told["families"])
 
-    def _read(self) -> tuple[float, list[Metric]]:
-        with suppress(FileNotFoundError):
-            told = json.loads(self._path.read_text(encoding="utf-8"))
-            return time.monotonic() - told["at"], [_metric(*one) for one in told["families"]]
-        return float("inf"), []
+    def _read(self) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {"at": float("-inf"), "lives": 0.0, "families": []}
+        return told
 
 
 def _metric(name: str, says: str, samples: Sequence[tuple[dict[str, str], float]]) -> Metric:

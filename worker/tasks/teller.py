@@ -9,8 +9,11 @@ from __future__ import annotations
 import random
 import threading
 
-from worker.adapters.state_file import STATE_SECONDS, StateFile
+from worker.adapters.state_file import StateFile
 from worker.bootstrap import Container
+
+#: Told with every second sweep, and at least this often, in seconds: Prometheus looks every 15.
+SWEEPS, LONGEST_SECONDS = 2, 10.0
 
 
 class Teller:
@@ -19,6 +22,7 @@ class Teller:
     def __init__(self, parts: Container, file: StateFile) -> None:
         self._parts = parts
         self._file = file
+        self._interval = min(SWEEPS * parts.settings.sweep_seconds, LONGEST_SECONDS)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
 
@@ -32,8 +36,8 @@ class Teller:
 
     def tell(self) -> None:
         """Write the state, unless a sibling has just done so."""
-        if self._file.age() >= STATE_SECONDS / 2:
-            self._file.write(self._parts.state_gauges())
+        if self._file.age() >= self._interval / 2:
+            self._file.write(self._parts.state_gauges(), interval=self._interval)
 
     def _run(self) -> None:
         while True:
@@ -41,5 +45,5 @@ class Teller:
                 self.tell()
             except Exception:
                 self._parts.log.exception("teller_failed")
-            if self._stop.wait(STATE_SECONDS * random.uniform(0.8, 1.0)):  # noqa: S311 - jitter
+            if self._stop.wait(self._interval * random.uniform(0.8, 1.0)):  # noqa: S311 - jitter
                 return
