@@ -77,6 +77,10 @@ class PostgresServer:
             )
         self._control("start")
 
+    def start_again(self) -> None:
+        """After `stop`: with what it held."""
+        self._control("start")
+
     def restart(self, mode: str) -> None:
         """`fast`: everybody is thrown out. `immediate`: as a crash, recovery from the log."""
         self._control("restart", "-m", mode)

@@ -1,149 +1,158 @@
-"""An outage for each section of the runbook: the alert fires, what the section says ends it."""
+"""An outage for each section of the runbook: the alert fires, its commands as written end it."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
+import tempfile
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from aiosmtpd.controller import Controller
-from sqlalchemy import update
 
 from tests.conftest import missing
-from tests.deploy.film import RULES, Film
-from tests.harness import Feed, Rosterd
-from tests.servers import RedisServer, await_true, free_port
+from tests.deploy.drill import FIRES, OVER, QUIET, Drill, commands_of, played, scraped, staged
+from tests.deploy.film import RULES, Film, series
+from tests.harness import Feed
+from tests.servers import PostgresServer, RedisServer, await_true, free_port
 from worker.adapters.db import rows
-from worker.adapters.mail import SMTPMailer
+from worker.adapters.db.engine import Database
+from worker.adapters.db.schema import migrate
+from worker.cli.sender import Sent, send
 
-QUIET, FIRES, OVER = "all is well", "outage", "mended"
-
-
-class Drill:
-    """A rosterd, its broker, and a film of its metrics."""
-
-    def __init__(self, rosterd: Rosterd, broker: RedisServer) -> None:
-        self.rosterd, self.broker = rosterd, broker
-        with rosterd.setup() as use:
-            token = use.add_token(None, name="prometheus", scopes=["metrics"])
-        self.bearer = {"Authorization": f"Bearer {token}"}
-        self.feed: Feed = rosterd.account()
-        rosterd.hire(self.feed, "u0")
-        rosterd.parts.sweep.run()
-
-    def scrape(self) -> str:
-        self.rosterd.parts.gauges._known = None
-        return str(self.rosterd.http.get("/metrics", headers=self.bearer).text)
-
-    def film(self) -> Film:
-        film = Film(self.scrape)
-        film.scene(QUIET)
-        return film
-
-    def command(self, *words: str) -> str:
-        """What the section tells the operator to type."""
-        done = self.rosterd.cli(*words)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def age(self, table: Any, column: str, seconds: float) -> None:
-        """As if it had happened so long ago."""
-        then = datetime.now(UTC) - timedelta(seconds=seconds)
-        with self.rosterd.parts.database.begin() as connection:
-            connection.execute(update(table).values({column: then}))
-            connection.commit()
-
-    @contextmanager
-    def process(self, *words: str) -> Iterator[None]:
-        """A process that the section says to start."""
-        settings = self.rosterd.settings
-        environment = {
-            **os.environ,
-            "ROSTERD_DATA_DIR": str(settings.data_dir),
-            "ROSTERD_DATABASE_URL": settings.database,
-            "ROSTERD_BROKER_URL": settings.broker,
-            "ROSTERD_SWEEP_SECONDS": "0.5",
-            "ROSTERD_LOG_LEVEL": "error",
-            "ROSTERD_PUBLIC_URL": f"http://127.0.0.1:{self.port}",
-        }
-        command = [sys.executable, "-m", "worker", *words]
-        with subprocess.Popen(command, env=environment) as process:
-            try:
-                yield
-            finally:
-                process.send_signal(signal.SIGTERM)
-
-    port = 0
+POINTS = Path(__file__).with_name("points")
 
 
 @pytest.fixture
-def drill(sqlite_url: str, tmp_path: Path) -> Iterator[Drill]:
-    if shutil.which("redis-server") is None:
-        missing("redis", "there is no redis-server to start")
-    broker = RedisServer(tmp_path / "redis")
-    broker.start()
-    rosterd = Rosterd(sqlite_url, tmp_path, broker_url=broker.url)
-    with rosterd.serving():
-        yield Drill(rosterd, broker)
-    rosterd.close()
-    broker.stop()
+def outage(sqlite_url: str, tmp_path: Path) -> Iterator[tuple[Drill, RedisServer]]:
+    with staged(sqlite_url, tmp_path) as stage:
+        yield stage
 
 
-def played(film: Film, alert: str) -> None:
-    assert film.firing(alert) == {QUIET: False, FIRES: True, OVER: False}
+@pytest.fixture
+def drill(outage: tuple[Drill, RedisServer]) -> Drill:
+    return outage[0]
 
 
-def test_every_alert_has_its_drill() -> None:
+@pytest.fixture
+def postgres_drill(postgres_url: str, tmp_path: Path) -> Iterator[Drill]:
+    with staged(postgres_url, tmp_path) as (drill, _):
+        yield drill
+
+
+def test_every_alert_has_its_drill_and_commands_to_play() -> None:
     alerts = set(re.findall(r"alert: Rosterd(\w+)", RULES.read_text(encoding="utf-8")))
     words = {re.sub(r"(?<!^)([A-Z])", r"_\1", alert).lower() for alert in alerts}
     drilled = {name.removeprefix("test_drill_") for name in globals() if "test_drill_" in name}
     assert words == drilled
+    assert all(commands_of(f"Rosterd{alert}") for alert in alerts)
 
 
 def test_drill_suspension_waits(drill: Drill) -> None:
     film = drill.film()
+    drill.command("connection", "pause", "standard", "--reason", "a flood, last night")
     drill.rosterd.tell(drill.feed, "user.suspended", {"id": "u0"}, drain=False)
     drill.age(rows.events, "received_at", 120)
     film.scene(FIRES)
+    assert "none alive" in drill.command("doctor")
+    assert "held" in drill.command("status")
+    drill.command("connection", "resume", "standard")
+    assert not json.loads(drill.command("event", "list", "--state", "retrying", "--json"))
     with drill.process("worker", "--lanes", "urgent"):
         await_true(lambda: "suspended" in (drill.rosterd.user("u0") or {})["state"])
     film.scene(OVER)
-    played(film, "RosterdSuspensionWaits")
+    played(drill, film, "RosterdSuspensionWaits")
 
 
 def test_drill_web_down(drill: Drill) -> None:
-    drill.port = free_port()
-
-    def scrape() -> str | None:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{drill.port}/metrics", headers=drill.bearer
-        )
-        with suppress(OSError), urllib.request.urlopen(request, timeout=5) as answer:
-            return str(answer.read().decode())
-        return None
-
-    with drill.process("web", "--port", str(drill.port)):
-        await_true(scrape)
+    port = free_port()
+    scrape = scraped(port)
+    words = ("web", "--port", str(port))
+    with drill.process(*words):
+        await_true(scrape, name="web")
         film = Film(scrape)
         film.scene(QUIET)
     film.scene(FIRES)
-    with drill.process("web", "--port", str(drill.port)):
-        await_true(scrape)
+    assert "onnect" in drill.shell(f"curl http://127.0.0.1:{port}/readyz"), "no answer at all"
+    with drill.process(*words):
+        await_true(scrape, name="web")
+        assert "ready" in drill.shell(f"curl http://127.0.0.1:{port}/readyz")
         film.scene(OVER)
-    played(film, "RosterdWebDown")
+    played(drill, film, "RosterdWebDown")
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    with tempfile.TemporaryDirectory() as folder:
+        server = PostgresServer(Path(folder) / "postgres")
+        if not (server.bin / "initdb").exists():
+            missing("postgres", "there is no initdb to make a server with")
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("is_read_only", [False, True], ids=["away", "read_only"])
+def test_drill_database_away(
+    own_postgres: PostgresServer, tmp_path: Path, is_read_only: bool
+) -> None:
+    url, port = own_postgres.url.replace("://", "+psycopg://"), free_port()
+    database = Database(url)
+    migrate(database)
+    database.dispose()
+    with staged(url, tmp_path) as (drill, _), drill.process("web", "--port", str(port)):
+        scrape = scraped(port)
+        await_true(scrape, name="web")
+        film = Film(scrape)
+        film.scene(QUIET)
+        sent = drill.rosterd.request(drill.feed, "user.suspended", {"id": "u0"})
+        if is_read_only:
+            _sql(own_postgres, "ALTER SYSTEM SET default_transaction_read_only = on")
+            await_true(lambda: _posted(port, sent) == 503, name="503")
+        else:
+            own_postgres.stop()
+        for _ in range(20):
+            assert _posted(port, sent) == 503
+        film.scene(FIRES)
+        ready = drill.shell(f"curl http://127.0.0.1:{port}/readyz")
+        assert ("ready" if is_read_only else "database is away") in ready
+        if not is_read_only:
+            own_postgres.start_again()
+        told = drill.shell('psql "$DATABASE" -c "SHOW default_transaction_read_only"')
+        assert (" on" if is_read_only else " off") in told
+        _as_written(drill, "RosterdDatabaseAway", "ALTER SYSTEM RESET")
+        assert drill.command("migrate"), "nothing is behind here"
+        await_true(lambda: _posted(port, sent) == 200, name="the receipt")
+        film.scene(OVER)
+        played(drill, film, "RosterdDatabaseAway")
+
+
+def _sql(server: PostgresServer, statement: str) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(statement)
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def _posted(port: int, sent: Sent) -> int:
+    return send(Sent(f"http://127.0.0.1:{port}{sent.url}", sent.headers, sent.body))
+
+
+def _as_written(drill: Drill, alert: str, part: str, **given: str) -> str:
+    """Run the one command of the section that has this part, with placeholders filled in."""
+    (line,) = [line for line in commands_of(alert) if part in line]
+    for name, value in given.items():
+        line = line.replace(name, value)
+    return drill.shell(line)
 
 
 def test_drill_sweeper_silent(drill: Drill) -> None:
@@ -155,139 +164,239 @@ def test_drill_sweeper_silent(drill: Drill) -> None:
     with drill.process("worker"):
         await_true(lambda: drill.rosterd.table(rows.marks, rows.marks.c.at > began))
     film.scene(OVER)
-    played(film, "RosterdSweeperSilent")
+    played(drill, film, "RosterdSweeperSilent")
 
 
 def test_drill_backlog_old(drill: Drill) -> None:
-    film = drill.film()
+    """Seen by a worker alone, as while no web process runs: it tells of lanes not its own, too."""
+    acme, noisy = drill.rosterd.account_id, drill.rosterd.account(name="noisy")
+    drill.rosterd.account_id = acme
     data = {"id": "u1", "email": "u1@example.com"}
-    drill.rosterd.tell(drill.feed, "user.upserted", data, drain=False)
-    drill.age(rows.events, "received_at", 600)
-    film.scene(FIRES)
-    with drill.process("worker", "--lanes", "standard,bulk"):
-        await_true(lambda: drill.rosterd.user("u1"))
-    film.scene(OVER)
-    played(film, "RosterdBacklogOld")
+    with drill.measured("--lanes", "urgent") as scrape:
+
+        def waiting() -> float:
+            seen = series(scrape() or "")
+            return sum(v for k, v in seen.items() if k[0] == "rosterd_event_oldest_age_seconds")
+
+        film = drill.film(workers=scrape)
+        drill.rosterd.tell(drill.feed, "user.upserted", data, drain=False)
+        for number in range(5):
+            key = {"id": f"n{number}", "email": f"n{number}@example.com"}
+            drill.rosterd.tell(noisy, "user.upserted", key, drain=False)
+        drill.age(rows.events, "received_at", 600)
+        await_true(lambda: waiting() > 1000, name="the backlog in the worker's metrics")
+        film.scene(FIRES)
+        assert "pending" in drill.command("status")
+        # Both accounts call theirs `standard`.
+        told = drill.command("connection", "pause", noisy.connection, "--reason", "it floods")
+        assert "5 open events are held" in told
+        with drill.process("worker", "--lanes", "standard,bulk"):
+            await_true(lambda: drill.rosterd.user("u1"))
+        await_true(lambda: 'lane="standard",state="pending"} 0.0' in (scrape() or ""))
+        await_true(lambda: waiting() < 1000, name="the end in the worker's metrics")
+        film.scene(OVER)
+    played(drill, film, "RosterdBacklogOld")
+    assert film.firing("RosterdWebDown")[FIRES], "nobody scraped a web process in this film"
 
 
 def test_drill_dead_letters_grow(drill: Drill) -> None:
     film = drill.film()
-    for number in range(12):
+    for number in range(13):
         data = {"id": f"x{number}", "email": f"x{number}@elsewhere.org"}
         drill.rosterd.tell(drill.feed, "user.upserted", data)
     film.scene(FIRES, minutes=10)
     assert "domain_not_allowed" in drill.command("dead", "groups")
+    (unwanted, *_) = drill.rosterd.dead()
+    drill.command("dead", "discard", str(unwanted["event_id"]), "--reason", "left again", "--yes")
     drill.command("domain", "allow", "acme", "elsewhere.org")
-    said = drill.command("dead", "groups", "--json")
-    fingerprint = re.findall(r'"fingerprint": "([^"]+)"', said)[0]
-    replay = ("dead", "replay", "--fingerprint", fingerprint)
+    (group,) = json.loads(drill.command("dead", "groups", "--json"))
+    replay = ("dead", "replay", "--fingerprint", group["fingerprint"])
     assert "12" in drill.command(*replay, "--dry-run")
     with drill.process("worker"):
-        drill.command(*replay, "--reason", "domain allowed", "--yes")
+        drill.command(*replay, "--reason", "domain allowed", "--rate", "20/s", "--yes")
     assert drill.rosterd.dead() == []
     film.scene(OVER)
-    played(film, "RosterdDeadLettersGrow")
+    played(drill, film, "RosterdDeadLettersGrow")
 
 
-def test_drill_broker_away(drill: Drill) -> None:
+def test_drill_broker_away(outage: tuple[Drill, RedisServer]) -> None:
+    drill, broker = outage
     film = drill.film()
-    drill.broker.stop()
+    broker.stop()
     film.scene(FIRES)
     assert "out of reach" in drill.command("doctor")
-    drill.broker.start()
+    broker.start()
     film.scene(OVER)
-    played(film, "RosterdBrokerAway")
+    played(drill, film, "RosterdBrokerAway")
 
 
 def test_drill_not_authentic(drill: Drill) -> None:
     film = drill.film()
+    drill.age(rows.feeds, "last_heard_at", 86400)
     elsewhere = Feed(drill.feed.id, drill.feed.connection, "whsec_" + "QUJD" * 8)
     for number in range(100):
         sent = drill.rosterd.request(elsewhere, "user.suspended", {"id": f"u{number}"})
         assert drill.rosterd.post(sent) == 401
     film.scene(FIRES)
-    told = drill.command("feed", "rotate", drill.feed.id, "--json")
+    (heard,) = json.loads(drill.command("status", "--json"))["heard"]
+    silent = datetime.now(UTC) - datetime.fromisoformat(heard["at"])
+    assert (heard["source"], silent.days) == ("standard", 1), "refused requests are not heard"
+    told = drill.command("feed", "rotate", heard["feed"], "--json")
     (secret,) = re.findall(r"whsec_[A-Za-z0-9+/=]+", told)
     mended = Feed(drill.feed.id, drill.feed.connection, secret)
     for number in range(100):
         sent = drill.rosterd.request(mended, "user.suspended", {"id": f"u{number}"})
         assert drill.rosterd.post(sent) == 200
     film.scene(OVER)
-    played(film, "RosterdNotAuthentic")
+    played(drill, film, "RosterdNotAuthentic")
 
 
-def test_drill_ack_slow(drill: Drill) -> None:
+def test_drill_ack_slow(postgres_drill: Drill) -> None:
+    drill = postgres_drill
     film = drill.film()
     sent = [
         drill.rosterd.request(drill.feed, "user.suspended", {"id": f"u{number}"})
-        for number in range(4)
+        for number in range(6)
     ]
-    with drill.rosterd.parts.database.writer_turn():  # a long transaction of somebody's
-        posting = [threading.Thread(target=drill.rosterd.post, args=(one,)) for one in sent[:2]]
+    with psycopg.connect(drill.environment["DATABASE"]) as somebody:
+        somebody.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+        posting = [threading.Thread(target=drill.rosterd.post, args=(one,)) for one in sent[:3]]
         for thread in posting:
             thread.start()
-        time.sleep(3)
-    for thread in posting:
-        thread.join()
-    film.scene(FIRES)
-    for one in sent[2:]:
-        assert drill.rosterd.post(one) == 200
+        for thread in posting:
+            thread.join()
+        film.scene(FIRES)
+        told = _as_written(drill, "RosterdAckSlow", "FROM pg_stat_activity")
+        assert "LOCK TABLE events" in told
+        (pid,) = re.findall(r"^ *(\d+) \|.*LOCK TABLE", told, re.MULTILINE)
+        assert " t" in _as_written(drill, "RosterdAckSlow", "pg_terminate_backend", PID=pid)
+        for one in sent[3:]:
+            assert drill.rosterd.post(one) == 200
+        somebody.close()
     film.scene(OVER)
-    played(film, "RosterdAckSlow")
+    played(drill, film, "RosterdAckSlow")
 
 
 def test_drill_connection_silent(drill: Drill) -> None:
     film = drill.film()
     drill.age(rows.feeds, "last_heard_at", 4 * 86400)
     film.scene(FIRES)
-    drill.port = free_port()
-    with drill.process("web", "--port", str(drill.port)):
-        url = f"http://127.0.0.1:{drill.port}"
-        await_true(lambda: urllib.request.urlopen(f"{url}/readyz"))
-        # Nobody applies it: no worker runs in this drill.
-        told = drill.rosterd.cli(
-            "connection", "check", "standard", "--wait", "1", ROSTERD_PUBLIC_URL=url
-        )
-        assert "stored" in told.stdout + told.stderr
-    film.scene(OVER)
-    played(film, "RosterdConnectionSilent")
-
-
-def test_drill_clock_wrong(drill: Drill) -> None:
-    film = drill.film()
-    gauges = drill.rosterd.parts.gauges
-    right, gauges._clock = gauges._clock, lambda: datetime.now(UTC) + timedelta(seconds=10)
-    film.scene(FIRES)
-    gauges._clock = right
-    film.scene(OVER)
-    played(film, "RosterdClockWrong")
-
-
-def test_drill_mail_fails(drill: Drill) -> None:
-    film = drill.film()
-
-    class Refusing:
-        async def handle_RCPT(self, *_: object) -> str:  # noqa: N802 - aiosmtpd's name
-            return "550 no such user"
-
     port = free_port()
-    server = Controller(Refusing(), hostname="127.0.0.1", port=port)
-    server.start()
-    mailer = SMTPMailer(f"smtp://127.0.0.1:{port}", sender="rosterd@example.org")
-    replace(drill.rosterd.parts.notify, mailer=mailer).run()
-    server.stop()
-    film.scene(FIRES)
-    person = drill.rosterd.table(rows.people)[0]
-    drill.command("user", "resend", person["id"], "--reason", "the server is mended")
-    assert drill.rosterd.mails()
+    with drill.process("web", "--port", str(port)), drill.process("worker"):
+        url = f"http://127.0.0.1:{port}"
+        await_true(lambda: urllib.request.urlopen(f"{url}/readyz"))
+        told = drill.command("connection", "check", "standard", ROSTERD_PUBLIC_URL=url)
+        assert "took it" in told
     film.scene(OVER)
-    played(film, "RosterdMailFails")
+    played(drill, film, "RosterdConnectionSilent")
 
 
-def test_drill_invariant_violated(drill: Drill) -> None:
-    drill.rosterd.parts.report("marker_unrepairable", {})
-    film = drill.film()
-    drill.rosterd.parts.report("marker_unrepairable", {})
-    film.scene(FIRES, minutes=10)
-    film.scene(OVER)
-    played(film, "RosterdInvariantViolated")
+def test_drill_clock_wrong(postgres_drill: Drill, tmp_path: Path) -> None:
+    """The clock of a worker's machine; no web process would notice it."""
+    found = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+    if found is None:
+        missing("faketime", "there is no libfaketime (Debian: apt-get install faketime)")
+    drill, clock = postgres_drill, tmp_path / "clock"
+    clock.write_text("+0\n")
+    machine = {
+        "LD_PRELOAD": str(found),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        # What is asked for durations goes on as it is, as on a machine whose clock is set.
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    with drill.measured("--lanes", "bulk", **machine) as scrape:
+
+        def skew() -> float:
+            return series(scrape() or "")["rosterd_clock_skew_seconds", ()]
+
+        film = drill.film(workers=scrape)
+        clock.write_text("+10\n")
+        await_true(lambda: skew() > 9, name="the skew in the worker's metrics")
+        film.scene(FIRES)
+        assert "check NTP" in _doctor_there(drill, machine)
+        clock.write_text("+0\n")
+        await_true(lambda: abs(skew()) < 1, name="the end of the skew")
+        assert _doctor_there(drill, machine).startswith("ok")
+        film.scene(OVER)
+    played(drill, film, "RosterdClockWrong")
+
+
+def _doctor_there(drill: Drill, machine: dict[str, str]) -> str:
+    """`rosterd doctor` on the machine whose clock is wrong: a process of its own."""
+    drill.typed.append("rosterd doctor")
+    done = subprocess.run(
+        [sys.executable, "-m", "worker", "doctor"],
+        env={**os.environ, **drill.environment, **machine, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (line,) = [line for line in done.stdout.splitlines() if " clock " in line]
+    return line
+
+
+class MailServer:
+    """Refuses every recipient until it is mended."""
+
+    refuses = True
+
+    async def handle_RCPT(self, *given: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        _server, _session, envelope, address, _options = given
+        if self.refuses:
+            return "550 relaying is denied"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, *_: object) -> str:  # noqa: N802 - aiosmtpd's name
+        return "250 OK"
+
+
+def test_drill_mail_fails(sqlite_url: str, tmp_path: Path) -> None:
+    server, port = MailServer(), free_port()
+    controller = Controller(server, hostname="127.0.0.1", port=port)
+    controller.start()
+    url = f"smtp://127.0.0.1:{port}"
+    try:
+        with staged(sqlite_url, tmp_path, settings={"smtp_url": url}, ROSTERD_SMTP_URL=url) as (
+            drill,
+            _,
+        ):
+            film = drill.film()
+            drill.rosterd.parts.notify.run()
+            film.scene(FIRES)
+            assert "the server answers" in drill.command("doctor"), "so it refuses"
+            server.refuses = False
+            (person,) = json.loads(drill.command("user", "list", "--json"))
+            drill.command("user", "resend", person["id"], "--reason", "the server is mended")
+            drill.rosterd.parts.notify.run()
+            film.scene(OVER)
+            played(drill, film, "RosterdMailFails")
+    finally:
+        controller.stop()
+
+
+def test_drill_invariant_violated(drill: Drill, tmp_path: Path) -> None:
+    """A parser that breaks, in a worker; its first violation ever raises the alert."""
+    breaks, log = tmp_path / "breaks", tmp_path / "log"
+    more = {
+        "PYTHONPATH": str(POINTS),
+        "ROSTERD_DRILL_BREAKS": str(breaks),
+        "ROSTERD_LOG_LEVEL": "warning",
+    }
+    with drill.measured(log=log, **more) as scrape:
+        film = drill.film(workers=scrape)
+        breaks.touch()
+        data = {"id": "u1", "email": "u1@example.com"}
+        drill.rosterd.tell(drill.feed, "user.upserted", data, drain=False)
+        await_true(lambda: "batch_broke" in log.read_text(), name="the log")
+        assert "ZeroDivisionError('a drill')" in log.read_text()
+        (event,) = json.loads(drill.command("event", "list", "--state", "retrying", "--json"))
+        assert event["reason"] == "error"
+        drill.command("dead", "groups")
+        breaks.unlink()
+        await_true(lambda: drill.rosterd.user("u1"), name="the event, tried again")
+        # It fires on for fifteen minutes after the last.
+        film.scene(FIRES, minutes=10)
+        film.scene(OVER)
+    played(drill, film, "RosterdInvariantViolated")
