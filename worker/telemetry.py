@@ -1,4 +1,4 @@
-"""Metrics that this process counts itself; gauges of state come from SQL (queries)."""
+"""Metrics that this process counts itself; gauges of state: `adapters/prometheus.py`."""
 
 from __future__ import annotations
 

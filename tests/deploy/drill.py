@@ -95,9 +95,12 @@ class Drill:
 
     @contextmanager
     def process(
-        self, *words: str, log: Path | None = None, **environment: str
+        self, *words: str, log: Path | None = None, ends: int = signal.SIGTERM, **environment: str
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A process that the section says to start, or that was there before."""
+        """A process that the section says to start, or that was there before.
+
+        ends: how its whole group is ended, for a process that cannot be trusted to end itself.
+        """
         self.typed.append(" ".join(("rosterd", *words)))
         command = [sys.executable, "-m", "worker", *words]
         with (log or Path(os.devnull)).open("ab") as told:
@@ -106,12 +109,12 @@ class Drill:
                 env={**os.environ, **self.environment, **environment},
                 stdout=told if log else None,
                 stderr=told if log else None,
+                start_new_session=True,
             )
             try:
                 yield process
             finally:
-                process.send_signal(signal.SIGTERM)
-                process.wait(timeout=40)
+                _end(process, ends)
 
     @contextmanager
     def measured(self, *words: str, **more: Any) -> Iterator[Callable[[], str | None]]:
@@ -130,6 +133,18 @@ class Drill:
         with self.rosterd.parts.database.begin() as connection:
             connection.execute(update(table).values({column: then}))
             connection.commit()
+
+
+def _end(process: subprocess.Popen[bytes], number: int) -> None:
+    """By a signal to the parent alone, which tells its children, or by SIGKILL to all of them."""
+    if number != signal.SIGKILL:
+        process.send_signal(number)
+    try:
+        process.wait(timeout=0 if number == signal.SIGKILL else 40)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert number == signal.SIGKILL, "it did not end by itself"
 
 
 @contextmanager
