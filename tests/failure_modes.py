@@ -173,11 +173,19 @@ MODES = {
     "F38": Mode("a frozen worker comes back", (CHAOS,), "worker frozen 25 s, in the long form"),
     "F39": Mode(
         "clocks of workers apart",
-        ("test_the_database_adapter_asks_one_clock",),
-        "Leases and schedules use the database's clock; `rosterd doctor` tells a difference.",
+        ("test_the_database_adapter_asks_one_clock", "test_drill_clock_wrong"),
+        "Leases and schedules use the database's clock; `rosterd doctor` and an alert tell of it.",
     ),
     "F40": Mode("health checks that kill", ("test_probes",), "/livez and /readyz need no broker."),
-    "F41": Mode("blind monitoring", ("test_metrics_need_a_token_and_tell_zero_as_zero",)),
+    "F41": Mode(
+        "blind monitoring",
+        (
+            "test_metrics_need_a_token_and_tell_zero_as_zero",
+            "test_t41_while_the_database_is_away_counters_are_told_and_the_state_is_not",
+            "test_t41_it_tells_what_web_tells_and_its_parent_speaks_to_no_database",
+        ),
+        "`deploy/test_drills.py`: an outage for each alert",
+    ),
     "F42": Mode("schedules in worker memory", ("test_retries_and_delays_are_rows_not_messages",)),
     "F43": Mode(
         "side clients on the broker",
