@@ -73,6 +73,9 @@ def register(app: typer.Typer) -> None:
         workers: Annotated[int, typer.Option(help="Web processes.")] = 1,
     ) -> None:
         """Serve HTTP: hooks, members' pages, status."""
+        if workers > 1:
+            # Whichever of them a scraper meets tells the counters of all.
+            _count_together(f"web-{port}")
         _become(web_command(host, port, workers))
 
     @app.command("worker")
@@ -90,10 +93,8 @@ def register(app: typer.Typer) -> None:
             raise UsageError(f"--lanes {lanes!r}: any of {', '.join(Lane)}")
         os.environ[LANES_VARIABLE] = ",".join(names)
         if metrics_port is not None:
-            # Not in the data directory: containers that have it in common have ports in common.
-            name = f"rosterd-{os.getuid()}-metrics-{metrics_port}"
-            folder = Path(tempfile.gettempdir()) / name
-            os.environ |= {METRICS_PORT_VARIABLE: str(metrics_port), **share_counters(folder)}
+            os.environ[METRICS_PORT_VARIABLE] = str(metrics_port)
+            _count_together(str(metrics_port))
         _become(worker_command(names, concurrency or default_concurrency(names)))
 
     @app.command("beat")
@@ -107,6 +108,15 @@ def default_concurrency(lanes: list[str]) -> int:
     if container().settings.database.startswith("sqlite") or lanes == [Lane.URGENT.value]:
         return 1
     return 2
+
+
+def _count_together(name: str) -> None:
+    """Let the processes that this one becomes share their counters, under a name of the set's own.
+
+    Not in the data directory: containers that have it in common have ports in common.
+    """
+    folder = Path(tempfile.gettempdir()) / f"rosterd-{os.getuid()}-metrics-{name}"
+    os.environ.update(share_counters(folder))
 
 
 def _become(command: list[str]) -> None:

@@ -21,6 +21,8 @@ from worker.adapters.sources.registry import SOURCES
 from worker.bootstrap import Container
 
 LOOPBACK = ("127.0.0.1", "::1")
+#: What proxies add to a request that they pass on; also whatever begins with x-forwarded-.
+PASSED_ON = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip"})
 #: A sweep older than this many intervals is late.
 LATE_SWEEPS = 4
 
@@ -115,7 +117,7 @@ class _Probes:
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     def _may_read(self, request: Request) -> bool:
-        if request.client is not None and request.client.host in LOOPBACK:
+        if _is_from_here(request):
             return True
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not token:
@@ -126,6 +128,14 @@ class _Probes:
         ):
             return True
         return may_read_metrics(self._parts.database, token)
+
+
+def _is_from_here(request: Request) -> bool:
+    """Whether this machine itself asks; a proxy on it speaks for others, and says so."""
+    if request.client is None or request.client.host not in LOOPBACK:
+        return False
+    names = [name.lower() for name in request.headers]
+    return not any(name in PASSED_ON or name.startswith("x-forwarded-") for name in names)
 
 
 def _checked(check: Callable[[], tuple[str, str]]) -> dict[str, Any]:
