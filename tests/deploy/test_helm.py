@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ EVERYTHING = (
 )
 #: Kinds that are not Kubernetes' own: their operators hold the schemas.
 FOREIGN = {"ScaledObject", "PodMonitor", "PrometheusRule"}
+#: As the Dockerfile sets it.
+IMAGE_DATA_DIR = "/var/lib/rosterd"
 OLDEST, NEWEST = "1.27", "1.34"
 
 
@@ -160,6 +163,39 @@ def test_the_chart_brings_the_alerts_that_are_tested() -> None:
     assert rule["spec"] == yaml.safe_load(tested)
     copy = (CHART / "rules.yaml").read_text()
     assert copy == tested, "cp deploy/monitoring/rules.yaml deploy/helm/rosterd/rules.yaml"
+
+
+def test_no_pod_starts_without_the_keys_nor_makes_its_own() -> None:
+    for component, pod in pods(rendered()):
+        (container,) = pod["containers"]
+        (keys,) = [one for one in container["env"] if one["name"] == "ROSTERD_SECRET_KEYS"]
+        wanted = {"name": "rosterd", "key": "ROSTERD_SECRET_KEYS", "optional": False}
+        assert keys["valueFrom"]["secretKeyRef"] == wanted, component
+        told = {one["name"]: one.get("value") for one in container["env"]}
+        place = told.get("ROSTERD_DATA_DIR") or IMAGE_DATA_DIR
+        (mount,) = [one for one in container["volumeMounts"] if one["mountPath"] == place]
+        assert mount["readOnly"] is True, component
+
+
+def test_pods_of_a_kind_are_spread_over_nodes_and_zones() -> None:
+    for component, pod in pods(rendered()):
+        spread = {one["topologyKey"]: one for one in pod["topologySpreadConstraints"]}
+        assert spread.keys() == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+        for one in spread.values():
+            labels = one["labelSelector"]["matchLabels"]
+            assert labels["app.kubernetes.io/component"] == component
+
+
+def test_a_web_pod_goes_on_until_nobody_sends_it_anything_and_has_the_time_for_it() -> None:
+    web = dict(pods(rendered("web.stopDelaySeconds=1")))["web"]
+    (container,) = web["containers"]
+    program, *words = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert program == "python", "the image has no shell and no sleep"
+    began = time.monotonic()
+    subprocess.run([sys.executable, *words], check=True)
+    assert time.monotonic() - began >= 1
+    usual = dict(pods(rendered()))["web"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert usual[-1] == "import time; time.sleep(5)"
 
 
 def test_without_a_secret_it_says_what_to_do() -> None:

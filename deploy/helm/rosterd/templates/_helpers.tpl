@@ -17,7 +17,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{- /* A pod of one container: (dict "root" $ "component" .. "args" (list ..) "resources" .. "ports" .. "probes" ..). */}}
+{{- /* A pod of one container: (dict "root" $ "component" .. "args" (list ..) "resources" .. "ports" .. "probes" .. "lifecycle" ..). */}}
 {{- define "rosterd.pod" -}}
 automountServiceAccountToken: false
 securityContext:
@@ -37,6 +37,15 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- with .root.Values.affinity }}
 affinity: {{ toYaml . | nindent 2 }}
 {{- end }}
+# A node, or a zone, that goes must not take every pod of a kind with it.
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{ include "rosterd.selector" $ | nindent 8 }}
+  {{- end }}
 containers:
   - name: {{ .component }}
     image: {{ printf "%s:%s" .root.Values.image.repository (.root.Values.image.tag | default .root.Chart.AppVersion) | quote }}
@@ -47,7 +56,11 @@ containers:
           name: {{ required "existingSecret: name the secret that holds ROSTERD_DATABASE_URL and the others (values.yaml tells how to make it)" .root.Values.existingSecret }}
     env:
       - {name: ROSTERD_LOG_FORMAT, value: json}
-      - {name: ROSTERD_DATA_DIR, value: /tmp/rosterd}
+      # Named once more, so that a pod is not started without it: keys that each pod makes for
+      # itself open nothing of the others.
+      - name: ROSTERD_SECRET_KEYS
+        valueFrom:
+          secretKeyRef: {name: {{ .root.Values.existingSecret }}, key: ROSTERD_SECRET_KEYS, optional: false}
       {{- range $name, $value := .root.Values.settings }}
       - {name: {{ $name }}, value: {{ $value | quote }}}
       {{- end }}
@@ -61,13 +74,20 @@ containers:
     {{- with .probes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+    {{- with .lifecycle }}
+    lifecycle: {{ toYaml . | nindent 6 }}
+    {{- end }}
     {{- with .resources }}
     resources: {{ toYaml . | nindent 6 }}
     {{- end }}
     volumeMounts:
       - {name: tmp, mountPath: /tmp}
+      # Nothing is kept in a pod; where the key above is empty, none can be made here.
+      - {name: data, mountPath: /var/lib/rosterd, readOnly: true}
 volumes:
   - name: tmp
+    emptyDir: {}
+  - name: data
     emptyDir: {}
 {{- end }}
 
