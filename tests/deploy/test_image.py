@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+import venv
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from tests.conftest import missing
 from tests.deploy.context import ROOT, let_through
 from tests.servers import await_true, free_port
 
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+APART = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--map-root-user"]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
 def copied() -> Iterator[str]:
@@ -88,3 +96,79 @@ def test_the_wheel_alone_serves_every_page_with_its_style(wheel: Path, tmp_path:
     finally:
         web.terminate()
         assert web.wait(timeout=40) == 0
+
+
+@pytest.fixture(scope="module")
+def image(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Root folder of an image made with this machine's Python, and rosterd's environment in it."""
+    if shutil.which("unshare") is None or subprocess.run([*APART, "true"], check=False).returncode:
+        missing("namespaces", "there is no unshare, or it is not allowed")
+    root, environment = (tmp_path_factory.mktemp(name) for name in ("image", "environment"))
+    venv.create(environment, symlinks=True)
+    site = next(environment.glob("lib/python*/site-packages"))
+    shutil.copytree(wheel, site, dirs_exist_ok=True)
+    for name in re.findall(r"^([\w.-]+)==", LOCK, re.MULTILINE):
+        with suppress(PackageNotFoundError):  # those of other systems
+            _install(distribution(name), environment, site)
+    own = Path(sys.executable).resolve()
+    script = ROOT / "deploy" / "image_root.py"
+    subprocess.run([own, script, root, environment], check=True)
+    return root, environment
+
+
+def _install(package: Distribution, environment: Path, site: Path) -> None:
+    """As pip does it: the files, and a program for each command."""
+    for file in package.files or []:
+        if ".." not in file.parts and file.suffix != ".pyc":
+            (site / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(str(file.locate()), site / file)
+    for command in package.entry_points.select(group="console_scripts"):
+        program = environment / "bin" / command.name
+        called = f"from {command.module} import {command.attr.partition('.')[0]}\n{command.attr}()"
+        program.write_text(f"#!{environment}/bin/python\n{called}\n")
+        program.chmod(0o755)
+
+
+#: What a container's runtime mounts; then into the image and nowhere else.
+INSIDE = 'mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && exec chroot "$0" "$@"'
+
+
+def inside(root: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the image as docker would."""
+    command = [*APART, "sh", "-c", INSIDE, str(root), *words]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.timeout(300)
+def test_rosterd_runs_on_what_is_copied_into_the_image_and_nothing_else_is_there(
+    image: tuple[Path, Path],
+) -> None:
+    root, environment = image
+    python = str(environment / "bin" / "python")
+    settings = {"ROSTERD_DATA_DIR": "/var/lib/rosterd", "ROSTERD_LOG_LEVEL": "error"}
+    for words in (["--help"], ["migrate"], ["migrate", "--check"], ["demo", "--once"]):
+        done = inside(root, python, "-m", "worker", *words, **settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+    programs = {path.name for path in root.rglob("bin/*")} | {
+        path.name for path in root.rglob("sbin/*")
+    }
+    assert not programs & {"sh", "bash", "dash", "apt", "dpkg", "perl", "pip", "pip3"}
+    assert "python" in programs
+
+
+def test_the_image_is_proved_by_its_own_build_and_runs_as_nobody() -> None:
+    stages = [place for place, line in enumerate(DOCKERFILE) if line.startswith("FROM ")]
+    last = DOCKERFILE[stages[-1] :]
+    assert last[0] == "FROM scratch"
+    assert "USER 10001" in last
+    for line in last:
+        word, _, rest = line.strip().partition(" ")
+        if word in {"RUN", "CMD", "ENTRYPOINT"}:
+            program = json.loads(rest)[0]
+            assert program in {"python", "rosterd", "web"}, "there is no shell to start anything else"
+    (proof,) = [json.loads(line.partition(" ")[2]) for line in last if line.startswith("RUN ")]
+    subprocess.run([sys.executable, *proof[1:]], check=True)
+    (probe,) = [line for line in last if line.strip().startswith("CMD [\"python\"")]
+    assert "/livez" in probe
