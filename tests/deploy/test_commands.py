@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -12,17 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
+from typer.main import get_command
 
 from tests.conftest import missing
 from tests.deploy.test_helm import pods, procfile, rendered
 from tests.harness import Rosterd
 from tests.servers import RedisServer, await_true, free_port
+from worker.cli.main import build_cli
 from worker.cli.sender import Sent, send
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 PROCESSES = ("web", "worker", "urgent", "beat")
+WAYS = ("chart", "compose", "systemd")
 
 
 def test_compose_starts_what_the_procfile_starts_and_lets_none_of_it_write() -> None:
@@ -47,15 +52,55 @@ def test_compose_starts_what_the_procfile_starts_and_lets_none_of_it_write() -> 
         assert (DEPLOY / path).exists()
 
 
+def started_by(what: str) -> dict[str, list[str]]:
+    """Process and words after `rosterd`, as the chart, the compose file or the units have them."""
+    if what == "compose":
+        services = COMPOSE["services"]
+        return {name: list(services[name]["command"]) for name in PROCESSES}
+    if what == "systemd":
+        units = {name: DEPLOY / "systemd" / f"rosterd-{name}.service" for name in PROCESSES}
+        return {name: _exec_start(unit.read_text("utf-8")) for name, unit in units.items()}
+    return {
+        name: list(pod["containers"][0]["args"])
+        for name, pod in pods(rendered("web.workers=2"))
+        if name != "migrate"
+    }
+
+
+def _exec_start(unit: str) -> list[str]:
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    program, *words = shlex.split(line)
+    assert program == "/srv/rosterd/.venv/bin/rosterd"
+    return words
+
+
+@pytest.mark.parametrize("what", WAYS)
+def test_each_way_starts_what_the_procfile_starts_and_every_option_exists(what: str) -> None:
+    wanted, commands = procfile(), get_command(build_cli())
+    started = started_by(what)
+    assert started.keys() == wanted.keys() - {"release"}
+    for name, words in started.items():
+        assert words[: len(wanted[name])] == wanted[name]
+        command = commands.get_command(typer.Context(commands), words[0])  # type: ignore[attr-defined]
+        command.make_context(words[0], words[1:])
+
+
+def test_units_share_one_machine_and_no_port() -> None:
+    ports = re.findall(r"\b\d{4,5}\b", str(started_by("systemd")))
+    assert len(set(ports)) == len(ports) == 3
+
+
 @pytest.mark.timeout(120)
-def test_the_charts_processes_work_on_postgres_and_redis_and_end_when_told(
-    postgres_url: str, tmp_path: Path
+@pytest.mark.parametrize("what", WAYS)
+def test_started_so_they_work_on_postgres_and_redis_and_end_when_told(
+    what: str, postgres_url: str, tmp_path: Path
 ) -> None:
     if shutil.which("redis-server") is None:
         missing("redis", "there is no redis-server to start")
     server = RedisServer(tmp_path / "redis")
     server.start()
-    ports = {"8080": free_port(), "9101": free_port()}
+    rosterd = Rosterd(postgres_url, tmp_path, broker_url=server.url)
+    feed = rosterd.account()
     environment = {
         **os.environ,
         "ROSTERD_DATA_DIR": str(tmp_path),
@@ -63,21 +108,15 @@ def test_the_charts_processes_work_on_postgres_and_redis_and_end_when_told(
         "ROSTERD_BROKER_URL": server.url,
         "ROSTERD_LOG_LEVEL": "error",
     }
-    rosterd = Rosterd(postgres_url, tmp_path, broker_url=server.url)
-    feed = rosterd.account()
-    running: dict[str, subprocess.Popen[bytes]] = {}
-    for name, pod in pods(rendered()):
-        if name == "migrate":
-            continue
-        words = [str(ports.get(word, word)) for word in pod["containers"][0]["args"]]
-        if name == "urgent":
-            # Pods have an address of their own each.
-            words = [str(free_port()) if word == str(ports["9101"]) else word for word in words]
-        command = [sys.executable, "-m", "worker", *words]
-        running[name] = subprocess.Popen(command, env=environment)
-    assert running.keys() == set(PROCESSES)
+    # Pods and containers have an address of their own each; here they share this machine's.
+    words = {name: [_free(word) for word in said] for name, said in started_by(what).items()}
+    running = {
+        name: subprocess.Popen([sys.executable, "-m", "worker", *said], env=environment)
+        for name, said in words.items()
+    }
     try:
-        url = f"http://127.0.0.1:{ports['8080']}"
+        port = words["web"][words["web"].index("--port") + 1]
+        url = f"http://127.0.0.1:{port}"
         sent = rosterd.request(feed, "user.upserted", {"id": "u1", "email": "u1@example.com"})
         await_true(lambda: _post(f"{url}{sent.url}", sent) == 200, name="web")
         await_true(lambda: rosterd.user("u1"), name="the worker")
@@ -91,8 +130,13 @@ def test_the_charts_processes_work_on_postgres_and_redis_and_end_when_told(
             process.send_signal(signal.SIGTERM)
         codes = {name: process.wait(timeout=40) for name, process in running.items()}
         server.stop()
-    assert set(codes.values()) == {0}, codes
+    assert codes == dict.fromkeys(PROCESSES, 0)
     rosterd.close()
+
+
+def _free(word: str) -> str:
+    """A port of this machine in place of one in the command."""
+    return str(free_port()) if re.fullmatch(r"\d{4,5}", word) else word
 
 
 def _post(url: str, sent: Sent) -> int:
