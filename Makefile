@@ -23,9 +23,13 @@ demo: ## everything embedded, with signed traffic; ONCE=1 stops by itself and ex
 	@bash deploy/bootstrap.sh run
 	@$(BIN)/rosterd demo $(if $(filter-out 0 no false,$(ONCE)),--once) $(ARGS)
 
-test: ## pytest; ARGS="tests/unit -k retry" narrows it
+# Two processes, where pytest-xdist is there and ARGS asks for nothing that it takes away.
+ALONE := -n% --numprocesses% -s --capture=no --pdb --trace
+PARALLEL = $(if $(filter $(ALONE),$(ARGS)),,$$($(BIN)/python -c 'import xdist; print("-n", 2)' 2>/dev/null))
+
+test: ## pytest, two processes; ARGS="tests/unit -k retry" narrows it, ARGS="-n 0" takes one
 	@bash deploy/bootstrap.sh dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: ## style, types and layers: all four run, any of them fails it
 	@bash deploy/bootstrap.sh dev

@@ -32,7 +32,9 @@ NAMES = ("/etc/protocols", "/etc/services", "/etc/ssl/openssl.cnf")
 WRITTEN = {
     "etc/group": "root:x:0:\nrosterd:x:10001:\n",
     "etc/nsswitch.conf": "hosts: files dns\n",
-    "etc/passwd": "root:x:0:0::/:/sbin/nologin\nrosterd:x:10001:10001::/var/lib/rosterd:/sbin/nologin\n",
+    "etc/passwd": (
+        "root:x:0:0::/:/sbin/nologin\nrosterd:x:10001:10001::/var/lib/rosterd:/sbin/nologin\n"
+    ),
 }
 
 
@@ -98,7 +100,7 @@ def _copy_libraries(target: Path, programs: list[Path]) -> None:
         if _in(target, program).exists()
         for library in _libraries(program)
     }
-    gcc = next((path.parent / UNLISTED for path in needed if path.name.startswith("libc.so")))
+    gcc = next(path.parent / UNLISTED for path in needed if path.name.startswith("libc.so"))
     missing = sorted(path for path in {*needed, gcc} if not _in(target, path).exists())
     for library in missing:
         _copy_file(library, target)

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from celery import Celery
 
@@ -23,14 +24,20 @@ from tests.deploy.test_commands import COMPOSE, DEPLOY
 from tests.harness import Rosterd
 from tests.servers import RedisServer, await_true, free_port
 from worker.adapters.broker.app import REDIS_OPTIONS
+from worker.cli.sender import Sent, send
 
 AUTH = "ops:secret"
 
 
+def running(words: list[str], environment: dict[str, str]) -> AbstractContextManager[None]:
+    """A module of this interpreter's, ended with SIGTERM."""
+    return program([sys.executable, "-m", *words], environment)
+
+
 @contextmanager
-def running(words: list[str], environment: dict[str, str]) -> Iterator[None]:
-    """A program of this interpreter's, ended with SIGTERM."""
-    process = subprocess.Popen([sys.executable, "-m", *words], env=environment)
+def program(command: list[str], environment: dict[str, str]) -> Iterator[None]:
+    """A program, ended with SIGTERM."""
+    process = subprocess.Popen(command, env=environment)
     try:
         yield
     finally:
@@ -107,3 +114,34 @@ def test_the_proxy_takes_its_file_and_lets_nobody_read_the_counters(tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr
     assert "Valid configuration" in done.stdout + done.stderr
+
+
+@pytest.mark.timeout(120)
+def test_through_the_proxy_come_webhooks_and_pages_and_nothing_for_machines_inside(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    if shutil.which("caddy") is None:
+        missing("caddy", "there is no caddy to start")
+    rosterd = Rosterd(sqlite_url, tmp_path)
+    feed = rosterd.account()
+    inner, outer = free_port(), free_port()
+    environment = {
+        **os.environ,
+        "ROSTERD_DATA_DIR": str(tmp_path),
+        "ROSTERD_LOG_LEVEL": "error",
+        "HOME": str(tmp_path),
+        "XDG_DATA_HOME": str(tmp_path),
+        "ROSTERD_HOST": f"http://127.0.0.1:{outer}",
+        "ROSTERD_UPSTREAM": f"127.0.0.1:{inner}",
+    }
+    proxy = ["caddy", "run", "--config", str(DEPLOY / "tls" / "Caddyfile")]
+    web = ["worker", "web", "--port", str(inner)]
+    with running(web, environment), program(proxy, environment):
+        url = f"http://127.0.0.1:{outer}"
+        await_true(lambda: httpx2.get(f"{url}/member.css").status_code == 200, name="the proxy")
+        sent = rosterd.request(feed, "user.upserted", {"id": "u1", "email": "u1@example.com"})
+        assert send(Sent(f"{url}{sent.url}", sent.headers, sent.body)) == 200
+        for path in ("/metrics", "/health", "/livez", "/readyz"):
+            assert httpx2.get(f"http://127.0.0.1:{inner}{path}").status_code == 200
+            assert httpx2.get(f"{url}{path}").status_code == 404, path
+    rosterd.close()

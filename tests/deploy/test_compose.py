@@ -26,9 +26,10 @@ EXAMPLE = (DEPLOY / "env.example").read_text(encoding="utf-8")
 def compose() -> list[str]:
     """The command: the plug-in, or the program of its own that Debian has."""
     plugin = ["docker", "compose"]
-    if shutil.which("docker") and not subprocess.run(
-        [*plugin, "version"], capture_output=True, check=False
-    ).returncode:
+    if (
+        shutil.which("docker")
+        and not subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode
+    ):
         return plugin
     if shutil.which("docker-compose") is None:
         missing("compose", "there is no docker compose (Debian: apt-get install docker-compose)")

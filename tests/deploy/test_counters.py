@@ -1,4 +1,4 @@
-"""/metrics: open to this machine itself, shut to whom a proxy speaks for, one for a set of processes."""
+"""/metrics: open to this machine, shut to whom a proxy speaks for, the same from each process."""
 
 from __future__ import annotations
 

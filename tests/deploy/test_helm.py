@@ -186,16 +186,19 @@ def test_pods_of_a_kind_are_spread_over_nodes_and_zones() -> None:
             assert labels["app.kubernetes.io/component"] == component
 
 
-def test_a_web_pod_goes_on_until_nobody_sends_it_anything_and_has_the_time_for_it() -> None:
-    web = dict(pods(rendered("web.stopDelaySeconds=1")))["web"]
-    (container,) = web["containers"]
-    program, *words = container["lifecycle"]["preStop"]["exec"]["command"]
+def before_stop(*values: str) -> list[str]:
+    """What a web pod runs when it is told to stop."""
+    (container,) = dict(pods(rendered(*values)))["web"]["containers"]
+    return list(container["lifecycle"]["preStop"]["exec"]["command"])
+
+
+def test_a_web_pod_goes_on_until_nobody_sends_it_anything() -> None:
+    program, *words = before_stop("web.stopDelaySeconds=1")
     assert program == "python", "the image has no shell and no sleep"
     began = time.monotonic()
     subprocess.run([sys.executable, *words], check=True)
     assert time.monotonic() - began >= 1
-    usual = dict(pods(rendered()))["web"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-    assert usual[-1] == "import time; time.sleep(5)"
+    assert before_stop()[-1] == "import time; time.sleep(5)"
 
 
 def test_without_a_secret_it_says_what_to_do() -> None:

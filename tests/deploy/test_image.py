@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx2
 import pytest
@@ -99,11 +100,18 @@ def test_the_wheel_alone_serves_every_page_with_its_style(wheel: Path, tmp_path:
 
 
 @pytest.fixture(scope="module")
-def image(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def image(wheel: Path) -> Iterator[tuple[Path, Path]]:
     """Root folder of an image made with this machine's Python, and rosterd's environment in it."""
     if shutil.which("unshare") is None or subprocess.run([*APART, "true"], check=False).returncode:
         missing("namespaces", "there is no unshare, or it is not allowed")
-    root, environment = (tmp_path_factory.mktemp(name) for name in ("image", "environment"))
+    # Not where tests usually write: nothing may be started from a /dev/shm of a container.
+    with TemporaryDirectory(prefix="rosterd-image-", dir="/var/tmp") as folder:
+        root, environment = Path(folder, "image"), Path(folder, "environment")
+        _assemble(wheel, root, environment)
+        yield root, environment
+
+
+def _assemble(wheel: Path, root: Path, environment: Path) -> None:
     venv.create(environment, symlinks=True)
     site = next(environment.glob("lib/python*/site-packages"))
     shutil.copytree(wheel, site, dirs_exist_ok=True)
@@ -113,7 +121,6 @@ def image(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     own = Path(sys.executable).resolve()
     script = ROOT / "deploy" / "image_root.py"
     subprocess.run([own, script, root, environment], check=True)
-    return root, environment
 
 
 def _install(package: Distribution, environment: Path, site: Path) -> None:
@@ -136,9 +143,7 @@ INSIDE = 'mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && exec ch
 def inside(root: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in the image as docker would."""
     command = [*APART, "sh", "-c", INSIDE, str(root), *words]
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.timeout(300)
@@ -167,8 +172,8 @@ def test_the_image_is_proved_by_its_own_build_and_runs_as_nobody() -> None:
         word, _, rest = line.strip().partition(" ")
         if word in {"RUN", "CMD", "ENTRYPOINT"}:
             program = json.loads(rest)[0]
-            assert program in {"python", "rosterd", "web"}, "there is no shell to start anything else"
+            assert program in {"python", "rosterd", "web"}, f"{line}: there is no shell"
     (proof,) = [json.loads(line.partition(" ")[2]) for line in last if line.startswith("RUN ")]
     subprocess.run([sys.executable, *proof[1:]], check=True)
-    (probe,) = [line for line in last if line.strip().startswith("CMD [\"python\"")]
+    (probe,) = [line for line in last if line.strip().startswith('CMD ["python"')]
     assert "/livez" in probe

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from tests.conftest import missing
 from tests.harness import Feed, Rosterd
 from worker.adapters.db.scratch import scratch_database
 from worker.adapters.vault import new_key
@@ -28,7 +29,7 @@ def empty_url(rosterd: Rosterd, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _has_client(request: pytest.FixtureRequest) -> None:
     if "postgres" in request.node.name and shutil.which("pg_dump") is None:
-        pytest.skip("there is no pg_dump here")
+        missing("pg_dump", "there is none")
 
 
 def lived_in(rosterd: Rosterd) -> Feed:
