@@ -343,9 +343,19 @@ class DrainWork(Protocol):
 class InfrastructureError(Exception):
     """The database or the broker failed, not the event: no attempt is used up (RELIABILITY F23).
 
-    is_conflict: two transactions met (40001, 40P01); the same work may be tried at once.
+    is_conflict: two transactions met (40001, 40P01), and this one is undone. is_lost: the
+    connection went away in the middle. is_slow: a statement took longer than it may.
     """
 
-    def __init__(self, what: str, *, is_conflict: bool = False) -> None:
+    def __init__(
+        self, what: str, *, is_conflict: bool = False, is_lost: bool = False, is_slow: bool = False
+    ) -> None:
         super().__init__(what)
         self.is_conflict = is_conflict
+        self.is_lost = is_lost
+        self.is_slow = is_slow
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same transaction, made again at once, may well succeed (F24)."""
+        return self.is_conflict or self.is_lost

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
+
+from domain.ports import InfrastructureError
+
+Done = TypeVar("Done")
 
 #: An event that crashed its worker alone this often is dead `worker_lost` (D6).
 CRASH_CAP = 3
@@ -14,6 +19,11 @@ SUSPECT_BATCHES = (60, 8, 1)
 FAILED_BATCH = 10
 #: The largest batch of troubled events.
 TROUBLED_BATCH = SUSPECT_BATCHES[0]
+#: A transaction that met another, or lost its connection, is made so often in all (F24).
+TRANSACTION_TRIES = 3
+#: Up to so many seconds before the second try, twice as many before the third: what it met is
+#: over in a moment, and somebody waits for the answer.
+TRANSACTION_WAIT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +79,28 @@ def companions(*, attempts: int, crashes: int) -> int:
     if crashes > 0:
         return SUSPECT_BATCHES[min(crashes, len(SUSPECT_BATCHES)) - 1]
     return FAILED_BATCH if attempts > 0 else TROUBLED_BATCH
+
+
+def again(
+    unit: Callable[[], Done],
+    *,
+    random: Callable[[], float],
+    sleep: Callable[[float], None],
+    report: Callable[[str, Mapping[str, object]], None],
+) -> Done:
+    """Make a whole transaction; once or twice more where it met another or lost its connection.
+
+    unit: opens, works and commits. It is called again only after it was rolled back, or where it
+    finds out by itself that it is done: a connection lost while committing leaves that open.
+    random: a number in [0, 1), for full jitter: two that met must not meet again. sleep: takes
+    seconds. report: hears of every try that failed. Raises what the last try raised.
+    """
+    for tried in range(1, TRANSACTION_TRIES):
+        try:
+            return unit()
+        except InfrastructureError as error:
+            if not error.is_passing:
+                raise
+            report("transactions_met" if error.is_conflict else "connection_lost", {"tried": tried})
+            sleep(random() * TRANSACTION_WAIT * 2 ** (tried - 1))
+    return unit()

@@ -50,6 +50,7 @@ def drain(memory: Memory, *, batch_size: int = 500) -> None:
         new_id=memory.new_id,
         random=lambda: 0.5,
         monotonic=lambda: 0.0,
+        sleep=lambda _seconds: None,
         report=report,
         after=lambda _work, _results: None,
         batch_size=batch_size,

@@ -19,6 +19,7 @@ from typing import cast
 
 import structlog
 from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
 from prometheus_client.core import Metric
 
 from domain.inbox import Kind, Lane
@@ -62,7 +63,7 @@ class Container:
     def database(self) -> Database:
         """The database; connections are opened on first use."""
         self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Database(self.settings.database)
+        return Database(self.settings.database, report=self.report)
 
     @cached_property
     def vault(self) -> Vault:
@@ -113,9 +114,11 @@ class Container:
             new_id=lambda: new_id("usr"),
             random=random.random,
             monotonic=time.monotonic,
+            sleep=time.sleep,
             report=self.report,
             after=self.measured,
             batch_size=self.settings.effective_batch_size,
+            interrupts=(SoftTimeLimitExceeded,),
         )
 
     @cached_property

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 
+from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import bulk, rows
@@ -228,8 +230,14 @@ def test_t14_a_connection_lost_in_the_pools_own_ping_is_a_database_that_is_away(
     with monkeypatch.context() as patched:
         patched.setattr(on_postgres.parts.database._writer.dialect, "do_ping", ping)
         assert on_postgres.post(sent) == 503
-        with pytest.raises(InfrastructureError, match="database is away"):
-            on_postgres.drain()
+        with (
+            pytest.raises(InfrastructureError, match="database is away"),
+            on_postgres.parts.works(),
+        ):
+            pass
+        lane, kind = Lane.URGENT.value, Kind.USERS_SUSPEND
+        tally, _ = on_postgres.parts.drain.run(lane=lane, kind=kind, budget=timedelta(seconds=5))
+        assert tally.claimed == 1, "a drain asks for another connection at once"
     assert on_postgres.post(sent) == 200
     on_postgres.drain()
     assert ended(on_postgres) == {("ended", 0)}

@@ -21,12 +21,9 @@ from domain.ports import (
     Source,
     UnparseableError,
 )
-from domain.retry import TROUBLED_BATCH, GiveUp, RetryPolicy, decide_retry
+from domain.retry import TROUBLED_BATCH, Done, GiveUp, RetryPolicy, again, decide_retry
 from worker.services.apply import apply_batch
 from worker.services.world import Work, load
-
-#: Conflicting transactions are tried again at once this often (RELIABILITY F24).
-CONFLICT_TRIES = 4
 
 Report = Callable[[str, Mapping[str, object]], None]
 
@@ -58,17 +55,24 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """One worker's way of emptying lanes. `works` opens a unit of work; `after` hears results."""
+    """One worker's way of emptying lanes. `works` opens a unit of work; `after` hears results.
+
+    Every unit may be made again after a loss in its commit: claiming takes only what is due and
+    retaking only what is open, so what was committed is not done twice, only not tallied.
+    interrupts: errors that come from outside, such as a time limit, and say nothing of a batch.
+    """
 
     works: Callable[[], AbstractContextManager[DrainWork]]
     source_named: Callable[[str], Source]
     new_id: Callable[[], str]
     random: Callable[[], float]
     monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
     report: Report
     after: Callable[[DrainWork, Sequence[Result]], None]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     batch_size: int = 500
+    interrupts: tuple[type[Exception], ...] = ()
 
     def run(self, *, lane: str, kind: Kind, budget: timedelta) -> tuple[Tally, bool]:
         """Drain until empty or the budget is spent; whether anything may be left."""
@@ -92,9 +96,10 @@ class Drain:
                 lambda work: work.claim(lane=lane, kind=kind, limit=limit, troubled=troubled),
                 claimed,
             )
-        except InfrastructureError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever breaks a batch is narrowed down
+        except Exception as error:
+            if not claimed or self._is_from_outside(error):
+                raise
+            # Whatever breaks a batch is narrowed down.
             self.report("batch_broke", {"size": len(claimed), "error": repr(error)})
             results = self._bisect(claimed, error)
         tally.count(results)
@@ -103,18 +108,24 @@ class Drain:
     def _attempt(
         self, claim: Callable[[DrainWork], list[ClaimedEvent]], claimed: list[ClaimedEvent]
     ) -> list[Result]:
-        """Claim and apply in one transaction; conflicts with others are tried again (F24)."""
-        for tried in range(CONFLICT_TRIES):
+        """Claim and apply in one transaction."""
+
+        def unit() -> list[Result]:
             claimed.clear()
-            try:
-                with self.works() as work:
-                    claimed += claim(work)
-                    return self._apply(work, claimed)
-            except InfrastructureError as error:
-                if not error.is_conflict or tried == CONFLICT_TRIES - 1:
-                    raise
-                self.report("transactions_met", {"tried": tried + 1})
-        raise AssertionError("unreachable")
+            with self.works() as work:
+                claimed.extend(claim(work))
+                return self._apply(work, claimed)
+
+        return self._again(unit)
+
+    def _again(self, unit: Callable[[], Done]) -> Done:
+        return again(unit, random=self.random, sleep=self.sleep, report=self.report)
+
+    def _is_from_outside(self, error: Exception) -> bool:
+        """Whether it says nothing of the batch, as a statement that took too long may."""
+        if isinstance(error, InfrastructureError):
+            return not error.is_slow
+        return isinstance(error, self.interrupts)
 
     def _apply(self, work: DrainWork, events: Sequence[ClaimedEvent]) -> list[Result]:
         if not events:
@@ -131,12 +142,16 @@ class Drain:
 
     def predict(self, ids: Sequence[int]) -> tuple[list[Result], list[Effect]]:
         """What would become of these events now: decided for real, then rolled back (G8)."""
-        with self.works() as work:
-            work.reopen(ids)
-            results, batch = self._parse(work, work.retake(ids))
-            world = load(work.directory, batch)
-            results += apply_batch(world, batch, now=work.now, new_id=self.new_id)
-            return results, list(world.writes.effects)
+
+        def unit() -> tuple[list[Result], list[Effect]]:
+            with self.works() as work:
+                work.reopen(ids)
+                results, batch = self._parse(work, work.retake(ids))
+                world = load(work.directory, batch)
+                results += apply_batch(world, batch, now=work.now, new_id=self.new_id)
+                return results, list(world.writes.effects)
+
+        return self._again(unit)
 
     def _parse(
         self, work: DrainWork, events: Sequence[ClaimedEvent]
@@ -173,20 +188,26 @@ class Drain:
             ids = [event.id for event in half]
             try:
                 results += self._attempt(lambda work, ids=ids: work.retake(ids), [])  # type: ignore[misc]
-            except InfrastructureError:
-                raise
-            except Exception as narrower:  # noqa: BLE001 - narrowed down further
+            except Exception as narrower:
+                if self._is_from_outside(narrower):
+                    raise
                 results += self._bisect(half, narrower)
         return results
 
     def _failed(self, event: ClaimedEvent, error: Exception) -> Result:
         """The guilty event alone: a retry by policy, or a dead letter."""
-        with self.works() as work:
-            mine = work.retake([event.id])
-            results = [self._next_try(work, found, error) for found in mine]
-            work.finish(results)
-            work.commit()
-            self.after(work, results)
+
+        def unit() -> list[Result]:
+            with self.works() as work:
+                # Counted once: after a commit in doubt it may bear this failure already.
+                mine = [e for e in work.retake([event.id]) if e.attempts == event.attempts]
+                results = [self._next_try(work, found, error) for found in mine]
+                work.finish(results)
+                work.commit()
+                self.after(work, results)
+                return results
+
+        results = self._again(unit)
         return results[0] if results else Result(event, State.RETRYING, attempts=event.attempts)
 
     def _next_try(self, work: DrainWork, event: ClaimedEvent, error: Exception) -> Result:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.retry import GiveUp, RetryIn, RetryPolicy, companions, decide_retry
+from domain.ports import InfrastructureError
+from domain.retry import (
+    TRANSACTION_TRIES,
+    TRANSACTION_WAIT,
+    GiveUp,
+    RetryIn,
+    RetryPolicy,
+    again,
+    companions,
+    decide_retry,
+)
 
 
 @given(
@@ -40,3 +51,43 @@ def test_d6_suspects_share_ever_smaller_batches() -> None:
     sizes = [companions(attempts=0, crashes=n) for n in range(1, 6)]
     assert sizes == [60, 8, 1, 1, 1]
     assert companions(attempts=1, crashes=0) == 10
+
+
+@given(dice=st.floats(0, 1, exclude_max=True), failures=st.integers(0, 5))
+def test_t24_a_transaction_is_made_three_times_at_most_with_full_jitter(
+    dice: float, failures: int
+) -> None:
+    slept: list[float] = []
+    tried: list[int] = []
+
+    def unit() -> str:
+        tried.append(len(tried))
+        if len(tried) <= failures:
+            raise InfrastructureError("met", is_conflict=True)
+        return "done"
+
+    def make() -> str:
+        return again(unit, random=lambda: dice, sleep=slept.append, report=lambda _n, _f: None)
+
+    if failures < TRANSACTION_TRIES:
+        assert make() == "done"
+    else:
+        with pytest.raises(InfrastructureError):
+            make()
+    assert len(tried) == min(failures + 1, TRANSACTION_TRIES)
+    longest = [TRANSACTION_WAIT, 2 * TRANSACTION_WAIT]
+    assert slept == [dice * wait for wait in longest[: len(tried) - 1]]
+    assert sum(longest) < 0.2, "somebody waits for the answer"
+
+
+@pytest.mark.parametrize("error", [InfrastructureError("away"), ValueError("broken")])
+def test_t24_what_does_not_pass_is_not_tried_again(error: Exception) -> None:
+    tried: list[int] = []
+
+    def unit() -> None:
+        tried.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        again(unit, random=lambda: 0.5, sleep=lambda _s: None, report=lambda _n, _f: None)
+    assert tried == [1]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -17,11 +19,19 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from domain.ports import InfrastructureError
+from domain.retry import again
+
+Report = Callable[[str, Mapping[str, object]], None]
+T = TypeVar("T")
 
 #: SQLSTATE classes of a server that is away, full, shutting down or (25006) a standby or read-only
 #: for now, and of sessions that it ended (25P03: idle in a transaction); and of two that met.
 _AWAY = ("08", "53", "57P", "58", "25006", "25P03")
 _MET = ("40001", "40P01", "55P03")
+#: A session that ended in the middle: another one may be had at once.
+_LOST = ("08", "57P01", "57P02")
+#: A statement that took longer than it may, or was cancelled by hand.
+_CANCELLED = "57014"
 
 #: Drain statements: a plan prepared on an empty table is a sequential scan for ever (D7).
 POSTGRES_OPTIONS = (
@@ -42,8 +52,31 @@ def translated() -> Iterator[None]:
         state = str(getattr(driver, "sqlstate", "") or "")
         if state in _MET:
             raise InfrastructureError(f"transactions met ({state})", is_conflict=True) from error
+        if state == _CANCELLED:
+            raise InfrastructureError(f"database is slow: {driver}", is_slow=True) from error
         if _is_away(error, driver, state):
-            raise InfrastructureError(f"database is away: {driver}") from error
+            is_lost = _is_lost(error, driver, state)
+            raise InfrastructureError(f"database is away: {driver}", is_lost=is_lost) from error
+        raise
+
+
+def _is_lost(error: Exception, driver: BaseException | None, state: str) -> bool:
+    """Whether a session ended in the middle; one that was not to be had at all did not."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return state.startswith(_LOST) or _hides_a_loss(driver)
+
+
+@contextmanager
+def _committing(*, is_repeatable: bool) -> Iterator[None]:
+    """Lost while committing: it may have happened or not."""
+    try:
+        with translated():
+            yield
+    except InfrastructureError as error:
+        if error.is_lost and not is_repeatable:
+            told = f"{error} (it may be done all the same: look before you try again)"
+            raise InfrastructureError(told) from error
         raise
 
 
@@ -88,11 +121,20 @@ class Database:
     """A database by URL. Build one per process, after any fork.
 
     `begin()` gives a connection in a write transaction: it rolls back unless `commit()` is
-    called on it. `read()` gives one that only reads and never waits for a writer.
+    called on it. `read()` gives one that only reads and never waits for a writer. report: hears
+    of transactions that `change` has to make again.
     """
 
-    def __init__(self, url: str, *, statement_ms: int = 10_000, pool_size: int = 5) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        statement_ms: int = 10_000,
+        pool_size: int = 5,
+        report: Report = lambda _name, _fields: None,
+    ) -> None:
         self.url: URL = make_url(url)
+        self._report = report
         self.is_postgres = self.url.get_backend_name() == "postgresql"
         if self.is_postgres:
             self._writer = self._reader = _postgres_engine(self.url, statement_ms, pool_size)
@@ -109,6 +151,23 @@ class Database:
     def open(self) -> Connection:
         """A write connection that its caller closes."""
         return self._writer.connect()
+
+    def change(self, work: Callable[[Connection], T], *, is_repeatable: bool = False) -> T:
+        """Do work in one write transaction; again where it met another or lost its connection.
+
+        Whatever it raises is rolled back. is_repeatable: work that was committed does nothing more
+        when it is done again. Any other is not done again after a loss in its commit, which leaves
+        open whether it happened. Raises InfrastructureError beside what work raises.
+        """
+
+        def unit() -> T:
+            with translated(), self.begin() as connection:
+                done = work(connection)
+                with _committing(is_repeatable=is_repeatable):
+                    connection.commit()
+                return done
+
+        return again(unit, random=random.random, sleep=time.sleep, report=self._report)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:

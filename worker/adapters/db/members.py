@@ -53,7 +53,8 @@ class SQLMembers:
 
     def answer(self, token: str, kind: LinkKind) -> Person:
         """Accept by token: single use; raises NothingFoundError or RefusedError."""
-        with translated(), self._database.begin() as connection:
+
+        def accept(connection: Connection) -> Person:
             now = database_now(connection)
             link = _find(connection, token, kind, now)
             if link is None:
@@ -62,13 +63,15 @@ class SQLMembers:
                 return _person(connection, link.person)
             if link.state != "open":
                 raise RefusedError(f"this link is {link.state}; ask for a new one")
-            person = self._accept(connection, link, now, actor=f"member:{link.person}", reason="")
-            connection.commit()
-            return person
+            return self._accept(connection, link, now, actor=f"member:{link.person}", reason="")
+
+        # Done already, the link says "accepted", and the same person is told again.
+        return self._database.change(accept, is_repeatable=True)
 
     def vouch(self, person: str, *, actor: str, reason: str) -> Person:
         """Accept without mail what a person has open; raises NothingFoundError, RefusedError."""
-        with translated(), self._database.begin() as connection:
+
+        def accept(connection: Connection) -> Person:
             now = database_now(connection)
             links = rows.links
             found = (
@@ -82,13 +85,15 @@ class SQLMembers:
                 _person(connection, person)
                 raise RefusedError(f"person {person} has nothing to accept")
             link = _link(dict(found), "", now)
-            accepted = self._accept(connection, link, now, actor=actor, reason=reason)
-            connection.commit()
-            return accepted
+            return self._accept(connection, link, now, actor=actor, reason=reason)
+
+        # Not repeatable: an acceptance may open the next link, which nobody vouched for.
+        return self._database.change(accept)
 
     def resend(self, person: str, *, actor: str, reason: str) -> Person:
         """A fresh link for what a person has open; the old one dies. Raises RefusedError."""
-        with translated(), self._database.begin() as connection:
+
+        def send(connection: Connection) -> Person:
             now = database_now(connection)
             found = _person(connection, person)
             wanted = link_of(found)
@@ -113,8 +118,9 @@ class SQLMembers:
                 "reason": reason,
             }
             bulk.insert(connection, rows.audit, [entry])
-            connection.commit()
             return found
+
+        return self._database.change(send)
 
     def _accept(
         self, connection: Connection, link: OpenLink, now: datetime, *, actor: str, reason: str

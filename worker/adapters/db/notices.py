@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from domain.consequences import NoticeKind
 from domain.notices import DueNotice
@@ -75,7 +75,8 @@ class SQLOutbox:
         keeps_secret: bool,
     ) -> bool:
         table = rows.notices
-        with translated(), self._database.begin() as connection:
+
+        def write(connection: Connection) -> bool:
             now = database_now(connection)
             values = {
                 "state": state,
@@ -92,5 +93,8 @@ class SQLOutbox:
                 .where(table.c.state == "pending")
                 .values(values)
             )
-            connection.commit()
             return done.rowcount == 1
+
+        # A mail that was sent and is not noted is sent twice, so a lost connection is worth a try;
+        # done already, the fence lets nothing pass, and only this answer is wrong.
+        return self._database.change(write, is_repeatable=True)

@@ -65,7 +65,8 @@ class SQLReplays:
     ) -> Started | None:
         """See the port."""
         replay = new_id("rpl")
-        with translated(), self._database.begin() as connection:
+
+        def freeze(connection: Connection) -> Started | None:
             frozen = _replayable(connection, selection, lock=True)
             if not frozen:
                 return None
@@ -85,22 +86,25 @@ class SQLReplays:
             bulk.update(connection, rows.events, sorted(due, key=lambda row: int(row["id"])))
             _note(connection, ids, "replayed", reason, actor)
             _audit(connection, "dead.replay", replay, actor, reason, {"count": len(ids)})
-            connection.commit()
-        return Started(replay, tuple(frozen))
+            return Started(replay, tuple(frozen))
+
+        return self._database.change(freeze)
 
     def cancel(self, replay: str, *, actor: str) -> int:
         """See the port."""
         events, letters = rows.events, rows.dead_letters
         why = select(letters.c.reason).where(letters.c.event_id == events.c.id).scalar_subquery()
-        with translated(), self._database.begin() as connection:
+
+        def undo(connection: Connection) -> int:
             gone = connection.execute(
                 update(events)
                 .where(events.c.replay_id == replay, events.c.state == State.PENDING.value)
                 .values(state=State.DEAD.value, outcome="dead", reason=why, due_at=None)
             ).rowcount
             _audit(connection, "dead.cancel", replay, actor, "", {"count": gone})
-            connection.commit()
-        return gone
+            return gone
+
+        return self._database.change(undo)
 
     def discard(self, ids: Sequence[int], *, actor: str, reason: str) -> int:
         """See the port; a foreign message is named by minus the letter's id."""
@@ -111,7 +115,8 @@ class SQLReplays:
         return self._move(ids, _RESTORE, actor=actor, reason=reason)
 
     def _move(self, ids: Sequence[int], move: _Move, *, actor: str, reason: str) -> int:
-        with translated(), self._database.begin() as connection:
+
+        def put(connection: Connection) -> int:
             found = _movable(connection, ids, move)
             if not found:
                 return 0
@@ -129,8 +134,9 @@ class SQLReplays:
             _note(connection, mine, move.after, reason, actor)
             named = ",".join(str(event or -letter) for letter, event in found)
             _audit(connection, f"dead.{move.after}", named[:200], actor, reason, {})
-            connection.commit()
-        return len(found)
+            return len(found)
+
+        return self._database.change(put)
 
 
 class _Move(NamedTuple):

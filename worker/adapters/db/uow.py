@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 import orjson
 import psycopg
 from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from domain.consequences import Consequence, NoticeKind, audit_view, consequences
 from domain.inbox import Kind
 from domain.policy import GroupRule, OnReturn, Policy, Rehire, Scope, ScopeRule
-from domain.ports import ClaimedEvent, Result, Writes
+from domain.ports import ClaimedEvent, InfrastructureError, Result, Writes
 from domain.retry import companions
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory import SQLDirectory
@@ -184,9 +185,18 @@ class SQLWork:
             self._connection.execute(
                 delete(rows.batch_markers).where(rows.batch_markers.c.id == self._marker)
             )
-        self._ahead.close()
+        self._hear_what_was_sent()
         self._connection.commit()
         self._marker = None
+
+    def _hear_what_was_sent(self) -> None:
+        try:
+            self._ahead.close()
+        except psycopg.Error as error:
+            # The driver's word about a session that is gone has no state to know it by.
+            if self._connection.invalidated and not error.sqlstate:
+                raise InfrastructureError(f"database is away: {error}", is_lost=True) from error
+            raise
 
     def _send_ahead(self) -> None:
         """From here on only writes: PostgreSQL works on one while the next is put together."""
@@ -199,7 +209,11 @@ class SQLWork:
         with suppress(psycopg.Error):
             # What broke the batch was raised already; this only ends the pipeline.
             self._ahead.close()
-        self._connection.rollback()
+        try:
+            self._connection.rollback()
+        except DBAPIError:
+            # Cut off in the middle of a statement: this session takes no other any more.
+            self._connection.invalidate()
         if self._marker is None:
             return
         marker, self._marker = self._marker, None
