@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from alembic import command
 
 from domain.ports import InfrastructureError
 from tests.harness import Feed, Rosterd
@@ -107,6 +108,49 @@ def test_old_code_goes_on_while_and_after_a_later_release_migrates(
     assert {event["state"] for event in old.events()} == {"ended"}
     assert old.dead() == []
     assert len(old.users()) == len(load.statuses) + 1
+
+
+def test_the_step_to_this_release_is_taken_under_load(database_url: str, tmp_path: Path) -> None:
+    server = None if database_url.startswith("sqlite") else database_url
+    with scratch_database(server, tmp_path) as url:
+        rosterd = Rosterd(url, tmp_path)
+        at_version(rosterd.parts.database, "0001")
+        assert not schema.is_current(rosterd.parts.database)
+        with rosterd.serving():
+            feed = rosterd.account()
+            with Load(rosterd, feed) as load:
+                while len(load.statuses) < 20:
+                    load.enough.wait(0.01)
+                assert schema.migrate(rosterd.parts.database) == ("0001", schema.newest())
+            assert set(load.statuses) == {200}
+            rosterd.drain()
+            assert {event["state"] for event in rosterd.events()} == {"ended"}
+            assert len(rosterd.users()) == len(load.statuses)
+        at_version(rosterd.parts.database, "0001", down=True)
+        assert schema.migrate(rosterd.parts.database) == ("0001", schema.newest())
+        rosterd.close()
+
+
+def test_what_changes_all_the_time_is_vacuumed_early(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    with database.read() as connection:
+        told = "SELECT relname, array_to_string(reloptions, ' ') FROM pg_class WHERE relkind = 'r'"
+        options = {row[0]: row[1] or "" for row in connection.exec_driver_sql(told)}
+    for table in ("events", "deliveries", "users", "people", "addresses", "memberships", "notices"):
+        assert "autovacuum_vacuum_scale_factor=0.02" in options[table], table
+        assert "autovacuum_analyze_scale_factor=0.02" in options[table], table
+    for table in ("batch_markers", "waits", "workers"):
+        assert "autovacuum_vacuum_threshold=200" in options[table], table
+    assert "fillfactor=80" in options["events"], "what was there stays"
+    database.dispose()
+
+
+def at_version(database: Database, version: str, *, down: bool = False) -> None:
+    """The schema as an earlier release left it."""
+    with database.begin() as connection:
+        move = command.downgrade if down else command.upgrade
+        move(schema._config(connection), version)
+        connection.commit()
 
 
 def test_one_release_back_everything_starts_on_the_newer_schema(
