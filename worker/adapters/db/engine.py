@@ -33,6 +33,10 @@ _LOST = ("08", "57P01", "57P02")
 #: A statement that took longer than it may, or was cancelled by hand.
 _CANCELLED = "57014"
 
+#: A provider waits three seconds for its answer: what has not been stored by then is told to be
+#: sent again. Pages, metrics and drains share the process or the database and may take longer.
+PATIENCE_MS = 2_000
+
 #: Drain statements: a plan prepared on an empty table is a sequential scan for ever (D7).
 POSTGRES_OPTIONS = (
     "-c statement_timeout={statement_ms} -c lock_timeout=2000 "
@@ -148,9 +152,14 @@ class Database:
         with self.writer_turn(), self._writer.connect() as connection:
             yield connection
 
-    def open(self) -> Connection:
-        """A write connection that its caller closes."""
-        return self._writer.connect()
+    def open(self, *, statement_ms: int) -> Connection:
+        """A write connection that its caller closes, with a limit for statements of its own."""
+        connection = self._writer.connect()
+        # Out of the pool, which would hand the limit on to whoever comes next.
+        connection.detach()
+        connection.exec_driver_sql(f"SET statement_timeout = {int(statement_ms)}")
+        connection.commit()
+        return connection
 
     def change(self, work: Callable[[Connection], T], *, is_repeatable: bool = False) -> T:
         """Do work in one write transaction; again where it met another or lost its connection.
@@ -212,7 +221,7 @@ class KeptConnection:
                 yield connection
             return
         if self._open is None:
-            self._open = self._database.open()
+            self._open = self._database.open(statement_ms=PATIENCE_MS)
         try:
             yield self._open
             self._open.rollback()
