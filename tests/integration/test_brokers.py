@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from celery.app.defaults import NAMESPACES, flatten
 from kombu import Connection, Exchange, Queue
 
 from domain.inbox import Kind, Lane
@@ -45,6 +46,31 @@ def test_t07_a_redis_that_evicts_is_unfit(redis_server: RedisServer) -> None:
     with redis.Redis.from_url(redis_server.url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
     assert "set it to noeviction" in state.unfit(app)
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"])
+def test_every_setting_is_one_that_celery_knows(url: str) -> None:
+    app = make_celery(url, sweep_seconds=5)
+    known = dict(flatten(NAMESPACES))
+    assert app.conf.worker_max_memory_per_child < 400 * 1024, "KiB; two children and a parent"
+    # Once anything was read, what was set is told; its own note Celery puts there by itself.
+    ours = set(app.conf.changes) - {"deprecated_settings"}
+    assert ours - set(known) == set()
+    assert {name for name in ours if known[name].deprecate_by} == set()
+
+
+def test_our_connections_have_a_name_and_acks_are_late(redis_server: RedisServer) -> None:
+    app = make_celery(redis_server.url, sweep_seconds=5)
+    with app.connection_for_write() as broker, redis.Redis.from_url(redis_server.url) as other:
+        broker.default_channel.client.ping()
+        assert "rosterd" in {client["name"] for client in other.client_list()}
+
+    def nothing() -> None:
+        """Nothing."""
+
+    task = app.task(nothing, name="nothing", lazy=False)
+    found = (task.acks_late, task.acks_on_failure, task.acks_on_timeout)
+    assert (*found, task.reject_on_worker_lost) == (True, True, True, False)
 
 
 def test_t12_a_queue_of_another_kind_is_unfit_and_says_how_to_mend_it(rabbitmq_url: str) -> None:
