@@ -33,6 +33,7 @@ class Fleet:
         self.points = folder / "points"
         self.points.mkdir()
         self.log = folder / "fleet.log"
+        self._thaws: list[threading.Timer] = []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.parts = Container(
@@ -120,15 +121,21 @@ class Fleet:
         return point if fired.exists() else None
 
     def freeze(self, dice: random.Random) -> None:
-        """SIGSTOP a pool child for longer than any lease, then let it go on."""
-        children = _children(self._parent(dice.choice(["worker", "urgent"])))
-        if not children:
-            return
-        victim = dice.choice(children)
-        with suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGSTOP)
-            time.sleep(FREEZE_SECONDS)
-            os.kill(victim, signal.SIGCONT)
+        """SIGSTOP a pool child; it goes on after longer than any lease, injuries meanwhile."""
+
+        def stopped() -> int:
+            found: int = dice.choice(_children(self._parent(dice.choice(["worker", "urgent"]))))
+            os.kill(found, signal.SIGSTOP)
+            return found
+
+        thaw = threading.Timer(FREEZE_SECONDS, _go_on, [await_true(stopped, name="a pool child")])
+        thaw.start()
+        self._thaws.append(thaw)
+
+    def await_thawed(self) -> None:
+        """Until everybody who was frozen goes on."""
+        for thaw in self._thaws:
+            thaw.join()
 
     def roll(self) -> None:
         """SIGTERM to one after the other, as a deployment does."""
@@ -144,6 +151,11 @@ class Fleet:
         if child.process is None or child.process.poll() is not None:
             return None
         return child.process.pid
+
+
+def _go_on(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def _children(parent: int | None) -> list[int]:

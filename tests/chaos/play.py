@@ -34,6 +34,17 @@ BROKERS: dict[str, type[RedisServer | RabbitServer]] = {
     "redis": RedisServer,
     "rabbitmq": RabbitServer,
 }
+#: Every kind of fault, in the order in which they come.
+FAULTS = (
+    "broker flushed",
+    "worker frozen 25 s",
+    "broker killed",
+    "database crashed",
+    "broker silent 6 s",
+    "database backend killed",
+    "rolling restart",
+    "database restarted",
+)
 FAULT_POINTS = [
     "web.before_insert",
     "web.after_insert",
@@ -137,14 +148,15 @@ def _play(
     injuries = ["kill"] * kills + ["fault"] * faults
     dice.shuffle(injuries)
     points = itertools.cycle(points_of(told.broker))
-    hurts = itertools.cycle(_faults(fleet, database, queue, dice).items())
+    hurts = _faults(fleet, database, queue, dice)
+    kinds = itertools.cycle(FAULTS)
     for number, injury in enumerate(injuries):
         idps.pace(number / len(injuries))
         if injury == "fault":
-            name, hurt = next(hurts)
+            kind = next(kinds)
             told.injured_at.append(datetime.now(UTC))
-            hurt()
-            told.faults[name] += 1
+            hurts[kind]()
+            told.faults[kind] += 1
         else:
             is_anybody = told.kills.total() % THIRD == THIRD - 1
             killed = None if is_anybody else fleet.kill_at(next(points))
@@ -153,6 +165,7 @@ def _play(
             told.injured_at.append(datetime.now(UTC))
             told.kills[killed] += 1
         time.sleep(dice.uniform(0.1, 0.8))
+    fleet.await_thawed()
     idps.pace(1.0)
     idps.join()
     began = time.monotonic()
