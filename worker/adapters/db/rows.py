@@ -222,6 +222,15 @@ dead_letters = Table(
     Column("payload", LargeBinary),
 )
 
+#: Lists, groups and gauges ask for what is open; what is settled stays (F30).
+UNSETTLED = text("state = 'open'")
+Index(
+    "ix_dead_letters_open",
+    dead_letters.c.id,
+    postgresql_where=UNSETTLED,
+    sqlite_where=UNSETTLED,
+)
+
 waits = Table(
     "waits",
     metadata,
@@ -335,6 +344,8 @@ notices = Table(
     Column("sent_at", Moment),
     Column("last_error", Text),
 )
+UNSENT = text("state IN ('pending', 'failed')")
+Index("ix_notices_unsent", notices.c.state, postgresql_where=UNSENT, sqlite_where=UNSENT)
 Index("ix_notices_due", notices.c.due_at, postgresql_where=OPEN, sqlite_where=OPEN)
 
 decisions = Table(
