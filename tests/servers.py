@@ -135,9 +135,16 @@ class _Broker:
 
     def kill(self) -> None:
         """SIGKILL, then start it again."""
+        self.away()
+        self.back()
+
+    def away(self) -> None:
+        """SIGKILL, until it is `back`."""
         self._signal(signal.SIGKILL)
         assert self.process is not None
         self.process.wait()
+
+    def back(self) -> None:
         self._launch()
         await_true(self.is_answering, seconds=60, name="broker")
 

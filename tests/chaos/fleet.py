@@ -28,7 +28,9 @@ FREEZE_SECONDS = 25.0
 class Fleet:
     """web (two processes), worker, urgent, beat."""
 
-    def __init__(self, folder: Path, *, database_url: str, broker_url: str) -> None:
+    def __init__(
+        self, folder: Path, *, database_url: str, broker_url: str, **environment: str
+    ) -> None:
         self.folder = folder
         self.points = folder / "points"
         self.points.mkdir()
@@ -49,6 +51,7 @@ class Fleet:
             "ROSTERD_PUBLIC_URL": self.url,
             "ROSTERD_SWEEP_SECONDS": "1",
             "ROSTERD_LOG_LEVEL": "warning",
+            **environment,
         }
         commands = {
             "web": web_command("127.0.0.1", self.port, 2),
@@ -145,6 +148,10 @@ class Fleet:
                 with suppress(ProcessLookupError):
                     os.kill(parent, signal.SIGTERM)
                 time.sleep(1.0)
+
+    def pool(self) -> list[int]:
+        """All pool children."""
+        return [pid for name in ("worker", "urgent") for pid in _children(self._parent(name))]
 
     def _parent(self, name: str) -> int | None:
         child = next(c for c in self.supervisor.children if c.name == name)

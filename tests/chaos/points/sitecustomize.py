@@ -1,7 +1,12 @@
 """Named fault points inside rosterd's processes, put there from outside: no line of rosterd knows.
 
 A process that passes a point for which the folder ROSTERD_CHAOS_POINTS holds a file takes the
-file and kills itself with SIGKILL, as a machine would that loses power right there.
+file and kills itself with SIGKILL, as a machine would that loses power right there; with "stop" in
+the file it stops itself with SIGSTOP.
+
+An event that names `poison-child` takes down the process that parses it, `poison-group` the worker
+with all its children, each time; one that names `slow` takes five seconds. `seen` has a line for
+each parsed event that does any of it, and for each drain.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -35,7 +41,12 @@ POINTS = {
         ("SQLWork", "commit", "end", "worker.between_commit_and_ack"),
     ],
     "kombu.transport.redis": [("QoS", "append", "start", "redis.popped_not_noted")],
+    "worker.adapters.sources.standard": [("StandardSource", "parse", "parsed", "")],
+    "worker.services.drain": [("Drain", "run", "drained", "")],
+    "worker.adapters.broker.app": [],
 }
+#: Seconds after which Redis hands out a message again, if a test wants it otherwise.
+VISIBILITY = os.environ.get("ROSTERD_CHAOS_VISIBILITY", "")
 FOLDER = os.environ.get("ROSTERD_CHAOS_POINTS", "")
 
 
@@ -43,16 +54,39 @@ def _pass(point: str) -> None:
     armed = Path(FOLDER) / point
     if armed.exists():
         try:
-            armed.rename(armed.with_name(f"{point}.fired"))
+            fired = armed.rename(armed.with_name(f"{point}.fired"))
         except FileNotFoundError:
             return
+        is_stop = fired.read_text() == "stop"
+        os.kill(os.getpid(), signal.SIGSTOP if is_stop else signal.SIGKILL)
+
+
+def _parse(document: object) -> None:
+    said = repr(document)
+    word = next((w for w in ("poison-child", "poison-group", "slow") if f"'{w}'" in said), None)
+    if word is None:
+        return
+    _note(word)
+    if word == "poison-child":
         os.kill(os.getpid(), signal.SIGKILL)
+    if word == "poison-group":
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    time.sleep(5)
+
+
+def _note(*words: object) -> None:
+    with (Path(FOLDER) / "seen").open("a", encoding="utf-8") as seen:
+        seen.write(" ".join(map(str, (*words, os.getpid(), time.monotonic()))) + "\n")
 
 
 def _wrapped(method: Callable[..., Any], where: str, point: str) -> Callable[..., Any]:
     def at_point(*args: Any, **kwargs: Any) -> Any:
         if where == "start":
             _pass(point)
+        if where == "parsed":
+            _parse(args[1])
+        if where == "drained":
+            _note("drain", kwargs.get("lane"), kwargs.get("kind"))
         found = method(*args, **kwargs)
         if where == "end":
             _pass(point)
@@ -73,6 +107,9 @@ class _Loader(importlib.abc.Loader):
         for class_, method, where, point in POINTS[module.__name__]:
             owner = getattr(module, class_)
             setattr(owner, method, _wrapped(getattr(owner, method), where, point))
+        if VISIBILITY and module.__name__ == "worker.adapters.broker.app":
+            module.REDIS_OPTIONS["visibility_timeout"] = int(VISIBILITY)
+            module.REDIS_OPTIONS["unacked_restore_interval"] = 1
 
 
 class _Finder(importlib.abc.MetaPathFinder):
