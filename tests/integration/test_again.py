@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tests.integration.test_database_faults import beside, ended, later, lock, t
 from tests.integration.test_drain import poison
 from tests.servers import await_true
 from worker import telemetry
-from worker.adapters.db import rows
+from worker.adapters.db import rows, sweeping
 
 #: The transaction that writes to a table comes to grief, the first so many times.
 _TRAP = """
@@ -267,3 +267,30 @@ def test_a_server_that_is_not_there_is_not_asked_three_times(tmp_path: Path) -> 
         rosterd.drain()
     assert told("connection_lost") == before
     assert time.monotonic() - began < 5
+
+
+def test_t38_a_drain_that_holds_its_locks_too_long_loses_them_and_nobody_else_does(
+    on_postgres: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "HELD_TOO_LONG", timedelta(seconds=1))
+    two_hired(on_postgres)
+    reported: list[str] = []
+    sweep = sweeping.SQLSweep(
+        on_postgres.parts.database, on_postgres.parts.worker_id, lambda n, _: reported.append(n)
+    )
+    with beside(on_postgres) as operator, ExitStack() as drains:
+        operator.execute("SELECT 1")
+        drains.enter_context(pytest.raises(InfrastructureError, match="database is away"))
+        held = drains.enter_context(on_postgres.parts.works())
+        assert held.claim(lane="urgent", kind=Kind.USERS_SUSPEND, limit=5, troubled=False)
+        sweep.sweep()
+        assert reported == [], "it is young"
+        time.sleep(1.2)
+        with on_postgres.parts.works():
+            sweep.sweep()
+            assert reported == ["session_ended"], "and not the one that has just begun"
+        assert operator.execute("SELECT 2").fetchone() == (2,), "nor one that drains nothing"
+        on_postgres.drain()
+        assert ended(on_postgres) == {("ended", 0)}
+        held.commit()
+    assert ended(on_postgres) == {("ended", 0)}

@@ -37,6 +37,7 @@ POINTS = {
     ],
     "worker.adapters.db.uow": [
         ("SQLWork", "claim", "end", "worker.after_claim"),
+        ("SQLWork", "save", "start", "worker.before_writes"),
         ("SQLWork", "commit", "start", "worker.before_commit"),
         ("SQLWork", "commit", "end", "worker.between_commit_and_ack"),
     ],

@@ -30,7 +30,7 @@ from domain.inbox import Kind, Lane, State
 from domain.retry import CRASH_CAP, SUSPECT_BATCHES
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
-from worker.adapters.db.uow import database_now
+from worker.adapters.db.uow import DRAINING, database_now
 
 Report = Callable[[str, Mapping[str, object]], None]
 
@@ -39,6 +39,9 @@ SWEEP_LOCK = 727_401
 SILENCE = timedelta(seconds=20)
 #: Crashes before an event is tried alone; each one alone after them counts towards the cap.
 ALONE_FROM = len(SUSPECT_BATCHES)
+#: No batch takes this long, with 10 s for a statement. Who does is frozen, and its locks are not: a
+#: session in a pipeline is never idle, so that none of PostgreSQL's own time-outs ends it.
+HELD_TOO_LONG = timedelta(seconds=30)
 
 
 class SQLSweep:
@@ -72,6 +75,7 @@ class SQLSweep:
             if not _got_lock(connection):
                 return None
             now = database_now(connection)
+            self._end_frozen(connection)
             self._repair(connection, now)
             _forget_workers(connection, now)
             mark = {"name": "swept", "at": now}
@@ -100,6 +104,14 @@ class SQLSweep:
                 heads.setdefault(lane, event)
             return heads
 
+    def _end_frozen(self, connection: Connection) -> None:
+        """A lease on what a drain has locked: its session is ended, whatever became of it (F38)."""
+        if connection.dialect.name != "postgresql":
+            return
+        ended = connection.execute(_END_FROZEN, {"name": DRAINING, "longest": HELD_TOO_LONG})
+        for pid, seconds in ended:
+            self._report("session_ended", {"backend": pid, "seconds": round(seconds)})
+
     def _repair(self, connection: Connection, now: datetime) -> None:
         """Events of a batch whose process is gone become suspects (D6)."""
         markers = connection.execute(select(rows.batch_markers)).mappings().all()
@@ -116,6 +128,18 @@ class SQLSweep:
                 # One that cannot be repaired must not stop the repair of all others (F36).
                 fields = {"marker": marker["id"], "error": repr(error)}
                 self._report("marker_unrepairable", fields)
+
+
+#: Found first and ended then: in one condition PostgreSQL may well end sessions before it has asked
+#: whose they are.
+_END_FROZEN = text(
+    "WITH frozen AS MATERIALIZED ("
+    "SELECT pid, extract(epoch FROM clock_timestamp() - xact_start) AS seconds "
+    "FROM pg_stat_activity "
+    "WHERE datname = current_database() AND usename = current_user AND application_name = :name "
+    "AND xact_start < clock_timestamp() - CAST(:longest AS interval)) "
+    "SELECT pid, seconds FROM frozen WHERE pg_terminate_backend(pid)"
+)
 
 
 def _got_lock(connection: Connection) -> bool:

@@ -35,6 +35,19 @@ def database_now(connection: Connection) -> datetime:
     return datetime.now(UTC)
 
 
+#: How PostgreSQL tells the transactions of drains from all others.
+DRAINING = "rosterd drain"
+
+
+def _marked_now(connection: Connection) -> datetime:
+    """The database's clock, and the session's name until the transaction ends, in one question."""
+    if connection.dialect.name != "postgresql":
+        return database_now(connection)
+    ask = text("SELECT clock_timestamp() FROM set_config('application_name', :name, true)")
+    now: datetime = connection.execute(ask, {"name": DRAINING}).scalar_one()
+    return now.astimezone(UTC)
+
+
 class SQLWork:
     """One write transaction of a drain. Leaving it without `commit` rolls everything back."""
 
@@ -56,7 +69,7 @@ class SQLWork:
         self._marks = True
         self._ahead = ExitStack()
         self._is_ahead = False
-        self.now = database_now(connection)
+        self.now = _marked_now(connection)
         self.directory = SQLDirectory(connection, self.now)
         self._inbox = SQLInbox(connection, self.now)
 
