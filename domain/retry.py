@@ -101,6 +101,9 @@ def again(
         except InfrastructureError as error:
             if not error.is_passing:
                 raise
-            report("transactions_met" if error.is_conflict else "connection_lost", {"tried": tried})
+            if error.is_conflict:
+                report("transactions_met", {"tried": tried})
+            else:
+                report("connection_lost", {"tried": tried})
             sleep(random() * TRANSACTION_WAIT * 2 ** (tried - 1))
     return unit()

@@ -69,9 +69,11 @@ RINGS = Counter(
 #: Everything that is ever reported to have happened although it cannot.
 BUG_KINDS = (
     "batch_broke",
+    "connection_lost",
     "event_stuck",
     "group_broke",
     "marker_unrepairable",
+    "session_ended",
     "transactions_met",
     "worker_stalled",
 )

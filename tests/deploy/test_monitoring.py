@@ -70,7 +70,8 @@ def test_every_metric_of_alerts_and_dashboard_is_exported(rosterd: Rosterd) -> N
 def test_each_kind_of_bug_that_is_reported_is_told_before_its_first() -> None:
     reported = {
         node.args[0].value
-        for path in sorted((DEPLOY.parent / "worker").rglob("*.py"))
+        for layer in ("domain", "worker")
+        for path in sorted((DEPLOY.parent / layer).rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func).endswith(("report", "_report"))
