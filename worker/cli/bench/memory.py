@@ -25,7 +25,10 @@ _PAGE_MIB = 4096 / 2**20
 def resident(
     server: str | None, broker_url: str | None, folder: Path, events: int
 ) -> Iterator[float]:
-    """MiB of the largest pool child of `rosterd up`, after each ten thousand events applied."""
+    """MiB of the largest pool child of `rosterd up`, after each ten thousand events applied.
+
+    Ten thousand people are invited, then given another name, again and again.
+    """
     with (
         scratch_database(server, folder) as url,
         scratch_broker(broker_url, folder) as broker,
@@ -39,7 +42,8 @@ def resident(
         pools = [child.process for child in running.supervisor.children if child.name == "worker"]
         try:
             for first in range(0, events, STEP):
-                store(parts, submissions(parts, hook, range(first, first + STEP)))
+                named = submissions(parts, hook, range(STEP), given_name=f"Ana {first}")
+                store(parts, named)
                 _await_empty(parts)
                 yield max(_mib(child) for pool in pools if pool for child in _children(pool.pid))
         finally:

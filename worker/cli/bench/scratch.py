@@ -69,23 +69,24 @@ def connect(parts: Container, account: str = "bench") -> Hook:
 def signed(hook: Hook, number: int, type_: str = "user.upserted", **more: str) -> Request:
     """One request, as an identity provider would sign it now; about 1 KB with its headers."""
     now = datetime.now(UTC)
-    data = {"id": f"u{number}", **more}
+    data = {"id": f"u{number}"}
     if type_ == "user.upserted":
         data |= {"email": f"u{number}@example.com", "given_name": "Ana"}
+    data |= more
     body = json.dumps({"type": type_, "timestamp": now.isoformat(), "data": data}).encode()
     id_ = f"m{number}-{secrets.token_hex(4)}"
     return Request("POST", standard_headers(hook.secret, id_, now, body), body)
 
 
 def submissions(
-    parts: Container, hook: Hook, numbers: range, type_: str = "user.upserted"
+    parts: Container, hook: Hook, numbers: range, type_: str = "user.upserted", **more: str
 ) -> list[Submission]:
     """Verified and split, as the web process hands them to the group committer."""
     with parts.database.read() as connection:
         view = feed_view(connection, parts.vault, hook.url)
     assert view is not None
     found = (
-        receive(view, SOURCES["standard"], signed(hook, number, type_), now=datetime.now(UTC))
+        receive(view, SOURCES["standard"], signed(hook, number, type_, **more), now=datetime.now(UTC))
         for number in numbers
     )
     return [taken for taken in found if isinstance(taken, Submission)]
