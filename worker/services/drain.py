@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -180,18 +181,25 @@ class Drain:
         return done, batch
 
     def _bisect(self, events: Sequence[ClaimedEvent], error: Exception) -> list[Result]:
-        """D8: halve until only the guilty one pays, by connection first."""
-        if len(events) <= 1:
-            return [self._failed(event, error) for event in events]
+        """D8: halve until only the guilty one pays, by connection first.
+
+        Level by level: whoever shared a batch with two hundred guilty ones does not wait for them.
+        """
         results: list[Result] = []
-        for half in _halves(events):
-            ids = [event.id for event in half]
-            try:
-                results += self._attempt(lambda work, ids=ids: work.retake(ids), [])  # type: ignore[misc]
-            except Exception as narrower:
-                if self._is_from_outside(narrower):
-                    raise
-                results += self._bisect(half, narrower)
+        broken = deque([(events, error)])
+        while broken:
+            suspects, error = broken.popleft()
+            if len(suspects) <= 1:
+                results += [self._failed(event, error) for event in suspects]
+                continue
+            for half in _halves(suspects):
+                ids = [event.id for event in half]
+                try:
+                    results += self._attempt(lambda work, ids=ids: work.retake(ids), [])  # type: ignore[misc]
+                except Exception as narrower:
+                    if self._is_from_outside(narrower):
+                        raise
+                    broken.append((half, narrower))
         return results
 
     def _failed(self, event: ClaimedEvent, error: Exception) -> Result:

@@ -86,7 +86,9 @@ def submissions(
         view = feed_view(connection, parts.vault, hook.url)
     assert view is not None
     found = (
-        receive(view, SOURCES["standard"], signed(hook, number, type_, **more), now=datetime.now(UTC))
+        receive(
+            view, SOURCES["standard"], signed(hook, number, type_, **more), now=datetime.now(UTC)
+        )
         for number in numbers
     )
     return [taken for taken in found if isinstance(taken, Submission)]
