@@ -9,7 +9,7 @@ import typer
 from domain.errors import UsageError
 from domain.replays import Selection
 from worker.cli.event import moment
-from worker.cli.session import setup
+from worker.cli.session import narrowed
 
 Account = Annotated[str | None, typer.Option(help="Account by name or id.")]
 Attached = Annotated[str | None, typer.Option("--connection", help="Connection by name or id.")]
@@ -45,14 +45,14 @@ def selection_of(
     numbers = tuple(number_of(text) for text in ids or [])
     if any(number < 0 for number in numbers):
         raise UsageError("a foreign message is none of our events: it can be shown or discarded")
-    with setup() as use:
-        return Selection(
-            ids=numbers,
-            account=use.account(account)["id"] if account else None,
-            connection=use.connection(connection)["id"] if connection else None,
-            reason=reason_code,
-            fingerprint=fingerprint,
-            type=type_,
-            detail=detail,
-            since=moment(since),
-        )
+    owner, attached = narrowed(account, connection)
+    return Selection(
+        ids=numbers,
+        account=owner,
+        connection=attached,
+        reason=reason_code,
+        fingerprint=fingerprint,
+        type=type_,
+        detail=detail,
+        since=moment(since),
+    )

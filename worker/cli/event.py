@@ -16,7 +16,7 @@ from domain.errors import UsageError
 from domain.inbox import State
 from worker.adapters.db.event_queries import event_story, events_after, list_events, newest_event
 from worker.cli.output import AsJSON, as_json, out, show
-from worker.cli.session import container, reading, setup
+from worker.cli.session import container, narrowed, reading
 
 app = typer.Typer(no_args_is_help=True, help="Events: what came in, and what became of it.")
 
@@ -53,16 +53,16 @@ def list_(  # noqa: PLR0913, PLR0917 - one option per filter
     json_: AsJSON = False,
 ) -> None:
     """Newest first."""
-    with setup() as use:
-        equals = {
-            "account_id": use.account(account)["id"] if account else None,
-            "connection_id": use.connection(connection)["id"] if connection else None,
-            "state": state,
-            "outcome": outcome,
-            "reason": reason,
-            "subject": subject,
-            "type": type_,
-        }
+    owner, attached = narrowed(account, connection)
+    equals = {
+        "account_id": owner,
+        "connection_id": attached,
+        "state": state,
+        "outcome": outcome,
+        "reason": reason,
+        "subject": subject,
+        "type": type_,
+    }
     with reading() as open_:
         rows = list_events(
             open_, equals=equals, since=moment(since), until=moment(until), limit=limit
@@ -80,12 +80,8 @@ def tail(
     json_: AsJSON = False,
 ) -> None:
     """What comes from now on: a line when it comes and when it changes; Ctrl-C stops."""
-    with setup() as use:
-        equals = {
-            "account_id": use.account(account)["id"] if account else None,
-            "connection_id": use.connection(connection)["id"] if connection else None,
-            "subject": subject,
-        }
+    owner, attached = narrowed(account, connection)
+    equals = {"account_id": owner, "connection_id": attached, "subject": subject}
     with suppress(KeyboardInterrupt):
         for line in _changes(equals, until=time.monotonic() + seconds):
             print(as_json(line) if json_ else _told(line), flush=True)

@@ -26,7 +26,7 @@ from worker.cli.dead_letters import (
     selection_of,
 )
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show
-from worker.cli.session import actor, container, reading
+from worker.cli.session import actor, container, narrowed, reading
 from worker.services.replay import Prediction
 
 
@@ -49,7 +49,8 @@ def replay(  # noqa: PLR0913, PLR0917 - one option per filter
 ) -> None:
     """Try again, by the same rules as live traffic."""
     if cancel is not None:
-        gone = SQLReplays(container().database).cancel(cancel, actor=actor())
+        owner, _ = narrowed(account, None)
+        gone = SQLReplays(container().database).cancel(cancel, actor=actor(), account=owner)
         out.print(f"cancelled; {gone} events are dead again")
         return
     wanted = selection_of(ids, account, connection, reason_code, fingerprint, type_, detail, since)

@@ -39,3 +39,13 @@ def reading() -> Iterator[Connection]:
     """A connection that only reads."""
     with translated(), container().database.read() as connection:
         yield connection
+
+
+def narrowed(account: str | None, connection: str | None) -> tuple[str | None, str | None]:
+    """The ids behind `--account` and `--connection`; None for what was not given.
+
+    A connection of another account than the one named is unknown. Raises NothingFoundError.
+    """
+    with setup() as use:
+        owner = use.account(account)["id"] if account else None
+        return owner, use.connection(connection, account=owner)["id"] if connection else None

@@ -44,8 +44,11 @@ class ReplayStore(Protocol):
         """
         ...
 
-    def cancel(self, replay: str, *, actor: str) -> int:
-        """What has not been tried yet is dead again; how many."""
+    def cancel(self, replay: str, *, actor: str, account: str | None = None) -> int:
+        """What has not been tried yet is dead again; how many.
+
+        account: a replay with an event of another account is unknown. Raises NothingFoundError.
+        """
         ...
 
     def discard(self, ids: Sequence[int], *, actor: str, reason: str) -> int:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, exists, select, update
 
+from domain.errors import NothingFoundError
 from domain.inbox import Kind, Lane, State
 from domain.replays import Selection, Started
 from worker.adapters.db import bulk, rows
@@ -90,12 +91,13 @@ class SQLReplays:
 
         return self._database.change(freeze)
 
-    def cancel(self, replay: str, *, actor: str) -> int:
+    def cancel(self, replay: str, *, actor: str, account: str | None = None) -> int:
         """See the port."""
         events, letters = rows.events, rows.dead_letters
         why = select(letters.c.reason).where(letters.c.event_id == events.c.id).scalar_subquery()
 
         def undo(connection: Connection) -> int:
+            _insist_known(connection, replay, account)
             gone = connection.execute(
                 update(events)
                 .where(events.c.replay_id == replay, events.c.state == State.PENDING.value)
@@ -172,6 +174,20 @@ def _movable(
         .with_for_update(of=letters)
     )
     return [(row.id, row.event_id) for row in connection.execute(statement)]
+
+
+def _insist_known(connection: Connection, replay: str, account: str | None) -> None:
+    """Raises NothingFoundError, also for a replay that is not wholly of the account."""
+    events, replays = rows.events, rows.replays
+    known = select(replays.c.id).where(replays.c.id == replay)
+    if account is not None:
+        its = events.c.replay_id == replay
+        known = known.where(
+            exists().where(its, events.c.account_id == account),
+            ~exists().where(its, events.c.account_id != account),
+        )
+    if connection.execute(known).first() is None:
+        raise NothingFoundError("replay", replay)
 
 
 def _replayable(

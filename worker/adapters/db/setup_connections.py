@@ -131,14 +131,16 @@ class ConnectionSetup(TokenSetup):
             statement = statement.where(table.c.account_id == account)
         return [dict(row) for row in self.sql.execute(statement).mappings()]
 
-    def connection(self, name: str) -> dict[str, Any]:
-        """A connection by id, or by a name that only one has; raises NothingFoundError."""
+    def connection(self, name: str, *, account: str | None = None) -> dict[str, Any]:
+        """A connection by id, or by a name that only one has; raises NothingFoundError.
+
+        account: only its connections count; another account's is as unknown as one that is not.
+        """
         table = rows.connections
-        found = (
-            self.sql.execute(select(table).where((table.c.id == name) | (table.c.name == name)))
-            .mappings()
-            .all()
-        )
+        statement = select(table).where((table.c.id == name) | (table.c.name == name))
+        if account is not None:
+            statement = statement.where(table.c.account_id == account)
+        found = self.sql.execute(statement).mappings().all()
         if not found:
             raise NothingFoundError("connection", name)
         if len(found) > 1:

@@ -1,0 +1,169 @@
+"""Every command of the command line between two accounts: what is named for one leaves the other.
+
+Whoever may type commands sees all accounts (SECURITY.md); `--account` narrows. So an id of another
+account is unknown where `--account` is given, and an id given alone moves its own account only.
+"""
+
+from __future__ import annotations
+
+import pytest
+from typer.main import get_command
+
+from tests.harness import Rosterd
+from tests.tenants import MARK, Tenant, contents, furnished, leaves
+from worker.cli.main import build_cli
+
+NOBODY = {
+    "account": "acc_0000000000000000",
+    "connection": "con_0000000000000000",
+    "connection_name": "nobody-feed",
+    "feed": "fed_0000000000000000",
+    "event": "999999",
+    "letter": "999998",
+    "discarded": "999997",
+    "replay": "rpl_0000000000000000",
+    "email": "nobody@example.com",
+}
+
+#: With `--account beta` and something of alpha: as if it did not exist.
+NARROWED = (
+    "event list --account beta --connection {connection}",
+    "event list --account beta --connection {connection_name}",
+    "event tail --account beta --connection {connection} --seconds 0",
+    "event tail --account beta --connection {connection_name} --seconds 0",
+    "dead list --account beta --connection {connection}",
+    "dead list --account beta --connection {connection_name} --state discarded",
+    "dead replay {letter} --account beta --reason x --yes --wait 0",
+    "dead replay {letter} --account beta --dry-run",
+    "dead replay --account beta --connection {connection} --reason x --yes --wait 0",
+    "dead replay --account beta --connection {connection_name} --dry-run",
+    "dead replay --account beta --cancel {replay}",
+    "user list --account beta --email {email}",
+    "connection check beta-feed --feed {feed} --wait 0",
+)
+
+#: What takes ids alone, and what adds to an account: told of beta, it shows and moves beta only.
+#: In this order, so that each finds what it acts on; each must succeed.
+TOLD_OF_BETA = (
+    "account show {account}",
+    "connection add --account {account} --source okta --scope assignment:app --name second",
+    "connection list --account {account}",
+    "connection show {connection}",
+    "connection watch {connection} --wait 0",
+    "connection pause {connection} --reason x",
+    "connection resume {connection} --reason x",
+    "directory export --account {account}",
+    "domain list {account}",
+    "domain allow {account} beta.org",
+    "domain forbid {account} example.com",
+    "event list --account {account} --subject u1",
+    "event show {event} --body",
+    "user list --account {account}",
+    "user show {person}",
+    "user resend {person} --reason x",
+    "user accept {person} --reason x",
+    "user accept {moved} --reason x",
+    "user add --account {account} new@example.com",
+    "dead list --account {account}",
+    "dead show {letter}",
+    "dead discard {letter} --reason x --yes",
+    "dead restore {discarded} --reason x",
+    "dead replay --account {account} --reason x --yes --wait 0",
+    "dead replay --cancel {replay}",
+    "feed add {connection} --source okta",
+    "feed list {connection}",
+    "feed rotate {feed}",
+    "feed pause {feed} --reason x",
+    "feed resume {feed} --reason x",
+    "feed retire {feed} --reason x --yes",
+    "token add mine --scope directory:read --account {account}",
+    "token revoke {token} --reason x",
+)
+
+#: Not told of one account, each with why that opens nothing.
+OF_ALL_ACCOUNTS = {
+    "account add": "makes a new one; --parent only notes where it belongs",
+    "account list": "the operator's list of all",
+    "backup": "the database as a whole, to a file of its owner's",
+    "beat": "a process",
+    "dead groups": "counts and causes over all, one event's id as an example",
+    "demo": "a data directory of its own",
+    "doctor": "names accounts without domains, to the operator",
+    "keys new": "a random number",
+    "keys rotate": "seals everything anew; what is sealed stays what it was",
+    "migrate": "the schema",
+    "operator add": "operators belong to no account",
+    "operator link": "operators belong to no account",
+    "operator list": "operators belong to no account",
+    "operator role": "operators belong to no account",
+    "restore": "into an empty database",
+    "status": "counts over all, to the operator",
+    "token list": "the operator's list of all, without what lets somebody in",
+    "up": "a process",
+    "web": "a process",
+    "worker": "a process",
+}
+
+
+@pytest.fixture
+def two(rosterd: Rosterd) -> tuple[Tenant, Tenant]:
+    return furnished(rosterd, "alpha", MARK), furnished(rosterd, "beta", "betaonly")
+
+
+def test_every_command_is_walked_or_says_why_not() -> None:
+    commands = {words for words, _ in leaves(get_command(build_cli()))}
+    commands = {words for words in commands if not words.startswith("bench ")}  # scratch databases
+    walked = {" ".join(line.split()[:2]) for line in NARROWED + TOLD_OF_BETA}
+    named = {"connection check", *walked, *OF_ALL_ACCOUNTS}
+    assert commands == named
+
+
+def test_where_account_narrows_what_another_account_has_is_unknown(
+    rosterd: Rosterd, two: tuple[Tenant, Tenant]
+) -> None:
+    alpha, beta = two
+    shown = [rosterd.export(tenant.words["account"]) for tenant in (alpha, beta)]
+    keys = [{line["external_id"] for line in lines if line["kind"] == "user"} for lines in shown]
+    assert {"u1", "u2", "u4"} <= keys[0] & keys[1], "or the walk proves less than it seems to"
+    before = contents(rosterd)
+    for line in NARROWED:
+        (key,) = [name for name in NOBODY if f"{{{name}}}" in line]
+        others, nobodys = (_told(rosterd, line, key, ids[key]) for ids in (alpha.words, NOBODY))
+        assert others == nobodys, line
+        assert not [mark for mark in alpha.marks if mark in "".join(map(str, others))], line
+    assert contents(rosterd) == before
+
+
+def test_a_name_that_two_accounts_gave_is_the_named_accounts_own(rosterd: Rosterd) -> None:
+    for account in ("alpha", "beta"):
+        rosterd.account(name=account)
+    assert "use the id" in rosterd.cli("connection", "show", "standard").stderr
+    done = rosterd.cli("event", "list", "--account", "beta", "--connection", "standard")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_told_of_one_account_shows_and_moves_only_that(
+    rosterd: Rosterd, two: tuple[Tenant, Tenant]
+) -> None:
+    alpha, beta = two
+    marks = [mark for mark in (*alpha.marks, MARK) if not mark.isdigit()]
+    held = {row for row in contents(rosterd) if any(mark in row[1] for mark in marks)}
+    assert len(held) > len(marks)
+    for line in TOLD_OF_BETA:
+        words = [word.format(**beta.words) for word in line.split()]
+        done = rosterd.cli(*words)
+        assert done.returncode == 0, (line, done.stderr)
+        assert not [mark for mark in marks if mark in done.stdout + done.stderr], line
+        now = contents(rosterd)
+        assert held <= now, (line, held - now)
+        new = now - held
+        assert not [row for row in new if any(mark in row[1] for mark in marks)], line
+
+
+def _told(rosterd: Rosterd, line: str, key: str, value: str) -> tuple[int, str, str]:
+    done = rosterd.cli(*line.replace(f"{{{key}}}", value).split())
+    return (
+        done.returncode,
+        done.stdout.replace(value, "ID"),
+        done.stderr.replace(value, "ID"),
+    )

@@ -1,0 +1,157 @@
+"""Every route of the web application between two accounts, with each credential of the second."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.harness import Rosterd
+from tests.tenants import MARK, Tenant, contents, furnished
+from worker.web.app import build_web
+from worker.web.console.views import COOKIE
+from worker.web.hooks import METHODS, PREFIX
+
+#: An answer to an id that nothing has; as long as the tokens are.
+NOBODY = "nobody-" + "0" * 36
+#: Where a secret of the first account is the credential itself: whoever has it is meant.
+RIGHTFUL = {("/invitations/{token}", "invitation"), ("/email-changes/{token}", "change")}
+
+
+@pytest.fixture
+def two(rosterd: Rosterd) -> tuple[Tenant, Tenant]:
+    return furnished(rosterd, "alpha", MARK), furnished(rosterd, "beta", "betaonly")
+
+
+def routes(rosterd: Rosterd) -> Iterator[tuple[str, str]]:
+    """Every path and method that the application answers, hooks included."""
+    rest = inspect.getclosurevars(build_web(rosterd.parts)).nonlocals["rest"]
+    for route in rest.routes:
+        for method in route.methods:
+            yield route.path, method
+    for method in METHODS:
+        yield f"{PREFIX}{{feed}}", method
+
+
+def credentials(tenant: Tenant) -> dict[str, dict[str, str]]:
+    """Headers with whatever of an account could prove something."""
+    secrets = tenant.secrets
+    return {
+        "none": {},
+        **{
+            f"bearer {name}": {"Authorization": f"Bearer {secrets[name]}"}
+            for name in ("bearer", "broad_bearer", "invitation")
+        },
+        **{
+            f"session {name}": {"Cookie": f"{COOKIE}={secrets[name]}"}
+            for name in ("bearer", "invitation", "change")
+        },
+    }
+
+
+def test_the_walk_finds_the_routes(rosterd: Rosterd) -> None:
+    found = set(routes(rosterd))
+    assert {
+        ("/", "GET"),
+        ("/metrics", "GET"),
+        ("/invitations/{token}", "POST"),
+        ("/sign-in/{token}", "POST"),
+        ("/hooks/{feed}", "POST"),
+    } <= found
+
+
+def test_no_route_answers_another_accounts_ids_otherwise_than_nobodys(
+    rosterd: Rosterd, two: tuple[Tenant, Tenant]
+) -> None:
+    alpha, beta = two
+    # A slash would make it another path.
+    everything = {k: v.replace("/", "_") for k, v in {**alpha.words, **alpha.secrets}.items()}
+    marks = [mark for mark in (*alpha.marks, MARK) if not mark.isdigit()]
+    before = contents(rosterd)
+    for path, method in routes(rosterd):
+        for name, headers in credentials(beta).items():
+            expected = _answer(rosterd, method, path, NOBODY, headers)
+            for kind, value in everything.items() if "{" in path else ():
+                if (path, kind) in RIGHTFUL:
+                    continue
+                told = _answer(rosterd, method, path, value, headers)
+                assert told == expected, (method, path, kind, name)
+            assert not [mark for mark in marks if mark in str(expected)], (method, path, name)
+    assert contents(rosterd) == before
+
+
+def _answer(
+    rosterd: Rosterd, method: str, path: str, value: str, headers: dict[str, str]
+) -> tuple[int, str, list[tuple[str, str]]]:
+    named = path.replace("{token}", value).replace("{name}", value).replace("{feed}", value)
+    told = rosterd.http.request(method, named, headers=headers, follow_redirects=False)
+    text = told.text if value.isdigit() else told.text.replace(value, "ID")
+    kept = [pair for pair in told.headers.items() if pair[0] != "content-length"]
+    return told.status_code, text, sorted(kept)
+
+
+def test_a_signature_of_one_account_proves_nothing_for_anothers_feed(
+    rosterd: Rosterd, two: tuple[Tenant, Tenant]
+) -> None:
+    alpha, beta = two
+    before = contents(rosterd)
+    for method in METHODS:
+        answers = []
+        for feed in (alpha.feed.id, NOBODY):
+            sent = rosterd.request(beta.feed, "user.suspended", {"id": "u1"})
+            told = rosterd.http.request(
+                method, PREFIX + feed, content=sent.body, headers=dict(sent.headers)
+            )
+            answers.append((told.status_code, told.text))
+        assert answers[0] == answers[1], method
+        assert answers[0][0] == 401
+    assert contents(rosterd) == before
+
+
+def test_what_a_member_may_see_and_do_ends_with_their_own_account(
+    rosterd: Rosterd, two: tuple[Tenant, Tenant]
+) -> None:
+    alpha, beta = two
+    marks = [mark for mark in (*alpha.marks, MARK) if not mark.isdigit()]
+    held = {row for row in contents(rosterd) if any(mark in row[1] for mark in marks)}
+    for path, kind in sorted(RIGHTFUL):
+        for method in ("GET", "POST"):
+            told = rosterd.http.request(method, path.replace("{token}", beta.secrets[kind]))
+            assert told.status_code == 200
+            assert not [mark for mark in marks if mark in told.text], (method, path)
+    assert held <= contents(rosterd)
+    assert rosterd.http.get(f"/invitations/{alpha.secrets['invitation']}").status_code == 200
+
+
+def test_a_credential_of_one_kind_opens_nothing_of_another(
+    rosterd: Rosterd, two: tuple[Tenant, Tenant]
+) -> None:
+    _, beta = two
+    operators = rosterd.parts.operators
+    operators.add("op@example.com", "viewer")
+    session = operators.sign_in(operators.link("op@example.com"))
+    assert session is not None
+    with rosterd.setup() as use:
+        metrics = use.add_token(None, name="m", scopes=["metrics"])
+        narrow = use.add_token(None, name="n", scopes=["directory:read"])
+    held = {
+        **beta.secrets,
+        "sign_in": operators.link("op@example.com"),
+        "session": session,
+        "metrics": metrics,
+        "narrow": narrow,
+    }
+    ways: dict[str, tuple[str, Any]] = {
+        "invitation": ("/invitations/{}", {}),
+        "change": ("/email-changes/{}", {}),
+        "sign_in": ("/sign-in/{}", {}),
+        "metrics": ("/metrics", {"Authorization": "Bearer {}"}),
+        "session": ("/", {"Cookie": COOKIE + "={}"}),
+    }
+    for way, (path, headers) in ways.items():
+        for kind, secret in held.items():
+            told = {name: value.format(secret) for name, value in headers.items()}
+            status = rosterd.http.get(path.format(secret), headers=told).status_code
+            assert (status == 200) == (kind == way), (way, kind, status)

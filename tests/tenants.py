@@ -1,0 +1,153 @@
+"""Two accounts with the same external ids, and what only the first of them has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from domain.replays import Selection
+from tests.harness import Feed, Rosterd
+from worker.adapters.db import rows
+
+#: What only the first account has; it must be in nothing that the second is shown.
+MARK = "alphaonly"
+#: Counts of requests, refused ones included: the one table that a refusal may change.
+COUNTS = {rows.receipts.name}
+
+
+def lived_in(rosterd: Rosterd, name: str, mark: str) -> Feed:
+    """People, a group, a dead letter: with the same external ids in each account."""
+    with rosterd.setup() as use:
+        account = use.add_account(
+            name, owner=None, domains=["example.com"], parent=None, several=True
+        )
+    feed = rosterd.connect(name, name=f"{name}-feed")
+    for type_, data in (
+        *(("user.upserted", person(key, mark)) for key in ("u1", "u2")),
+        ("group.upserted", {"id": "g1", "name": f"{mark} crew"}),
+        ("group.member_added", {"group_id": "g1", "user_id": "u1"}),
+        ("user.upserted", {"id": f"d-{mark}", "email": f"d@{mark}.org"}),
+    ):
+        rosterd.tell(feed, type_, data, drain=False)
+    rosterd.drain()
+    rosterd.account_id = account
+    return feed
+
+
+def person(key: str, mark: str) -> dict[str, str]:
+    """What is told of somebody."""
+    return {"id": key, "email": address(key, mark), "given_name": mark}
+
+
+def address(key: str, mark: str) -> str:
+    """Where a person of an account gets mail."""
+    return f"{key}.{mark}@example.com"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An account with one of everything that has an id, a name or a secret.
+
+    words: by what it is, all that names it. `letter` is a dead event, `discarded` one that was
+    given up, `replay` the replay of a third, which is still under way.
+    """
+
+    name: str
+    feed: Feed
+    words: dict[str, str]
+    secrets: dict[str, str]
+
+    @property
+    def marks(self) -> list[str]:
+        """What no answer to another account may hold."""
+        return [*self.words.values(), *self.secrets.values()]
+
+
+def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
+    """An account with one of everything."""
+    feed = lived_in(rosterd, name, mark)
+    account = rosterd.account_id
+    rosterd.tell(feed, "user.upserted", person("u4", mark), drain=False)
+    for key in ("d2", "d3"):
+        refused = {"id": f"{key}-{mark}", "email": f"{key}@{mark}.org"}
+        rosterd.tell(feed, "user.upserted", refused, drain=False)
+    rosterd.drain()
+    rosterd.accept(address("u4", mark))
+    moved = {"id": "u4", "email": address("moved", mark)}
+    rosterd.tell(feed, "user.email_changed", moved)
+    letters = sorted(
+        row["event_id"]
+        for row in rosterd.table(rows.dead_letters, rows.dead_letters.c.account_id == account)
+    )
+    letter, discarded, replayed = map(str, letters)
+    chosen = Selection(ids=(int(replayed),))
+    replay = rosterd.parts.replay.start(chosen, actor="test", reason=mark)
+    rosterd.cli("dead", "discard", discarded, "--reason", mark, "--yes")
+    people = {row["external_id"]: row["id"] for row in _people(rosterd, account)}
+    with rosterd.setup() as use:
+        scopes = ["scim:read", "scim:write", "directory:read", "directory:write"]
+        bearer = use.add_token(account, name=mark, scopes=scopes)
+        broad = use.add_token(account, name=mark, scopes=["metrics", "operator"])
+        token = next(row["id"] for row in use.tokens() if row["prefix"] == bearer[:12])
+    return Tenant(
+        name,
+        feed,
+        words={
+            "account": account,
+            "connection": feed.connection,
+            "connection_name": f"{name}-feed",
+            "feed": feed.id,
+            "person": people["u1"],
+            "moved": people["u4"],
+            "event": str(_event(rosterd, account)),
+            "letter": letter,
+            "discarded": discarded,
+            "replay": replay.id,
+            "token": token,
+            "email": address("u1", mark),
+        },
+        secrets={
+            "bearer": bearer,
+            "broad_bearer": broad,
+            "invitation": rosterd.link(address("u1", mark)).rpartition("/")[2],
+            "change": rosterd.link(address("moved", mark)).rpartition("/")[2],
+            "signing": feed.secret,
+        },
+    )
+
+
+def _people(rosterd: Rosterd, account: str) -> list[dict[str, Any]]:
+    table = rows.people
+    return [
+        {"external_id": row["user_key"], "id": row["id"]}
+        for row in rosterd.table(table, table.c.account_id == account)
+    ]
+
+
+def _event(rosterd: Rosterd, account: str) -> int:
+    events = rows.events
+    with rosterd.parts.database.read() as connection:
+        oldest = select(events.c.id).where(events.c.account_id == account).order_by(events.c.id)
+        return int(connection.execute(oldest.limit(1)).scalar_one())
+
+
+def contents(rosterd: Rosterd) -> set[tuple[str, str]]:
+    """Every row of every table but the counts, as text."""
+    return {
+        (table.name, repr(sorted(row.items())))
+        for table in rows.metadata.sorted_tables
+        if table.name not in COUNTS
+        for row in rosterd.table(table)
+    }
+
+
+def leaves(command: Any, *path: str) -> Iterator[tuple[str, Any]]:
+    """Every command of the command line, with the words that call it."""
+    if hasattr(command, "commands"):
+        for name, below in command.commands.items():
+            yield from leaves(below, *path, name)
+    else:
+        yield " ".join(path), command
