@@ -190,6 +190,15 @@ class Container:
         """Why the broker should not be used, with the remedy; "" if fit, raises if it is away."""
         return broker_state.unfit(self.celery)
 
+    def warn_of_broker(self) -> None:
+        """An unfit broker is said at the start, not found out at 3 a.m. (F07)."""
+        try:
+            why = self.broker_unfit()
+        except Exception:  # noqa: BLE001 - it is away; that is told and healed elsewhere
+            return
+        if why:
+            self.log.error("broker_unfit", why=why)
+
     @cached_property
     def replay(self) -> Replay:
         """Replay of dead letters."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import smtplib
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 import typer
 from sqlalchemy import select
 
+from domain.notices import MailError
 from domain.ports import InfrastructureError
 from worker.adapters.db import rows
 from worker.adapters.db.engine import translated
 from worker.adapters.db.schema import is_current
 from worker.adapters.db.uow import database_now
+from worker.adapters.mail import SMTPMailer
 from worker.bootstrap import KEY_FILE, Container
 from worker.cli.output import AsJSON, as_json, out
 from worker.cli.session import container
@@ -82,10 +82,13 @@ def _database(parts: Container) -> Finding:
 
 
 def _broker(parts: Container) -> Finding:
+    away = "out of reach: workers poll the tables, slower; check ROSTERD_BROKER_URL"
     if not parts.is_broker_answering():
-        says = "out of reach: workers poll the tables, slower; check ROSTERD_BROKER_URL"
-        return Finding("broker", "warn", says)
-    unfit = parts.broker_unfit()
+        return Finding("broker", "warn", away)
+    try:
+        unfit = parts.broker_unfit()
+    except Exception:  # noqa: BLE001 - whatever the driver raises: it went away in between
+        return Finding("broker", "warn", away)
     return Finding("broker", "fail" if unfit else "ok", unfit or "answers")
 
 
@@ -101,12 +104,13 @@ def _mail(parts: Container) -> Finding:
     if parts.settings.smtp_url is None:
         folder = parts.settings.data_dir / "mail"
         return Finding("mail", "warn", f"no ROSTERD_SMTP_URL: mails are files in {folder}")
-    url = urlsplit(parts.settings.smtp_url.get_secret_value())
     try:
-        with smtplib.SMTP(url.hostname or "", url.port or 25, timeout=3):
-            return Finding("mail", "ok", "the server answers")
-    except (OSError, smtplib.SMTPException) as error:
+        SMTPMailer(
+            parts.settings.smtp_url.get_secret_value(), sender=parts.settings.mail_from
+        ).greet()
+    except MailError as error:
         return Finding("mail", "fail", f"{error}: check ROSTERD_SMTP_URL; mails wait meanwhile")
+    return Finding("mail", "ok", "the server answers, and takes us")
 
 
 def _keys(parts: Container) -> Finding:

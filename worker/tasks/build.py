@@ -76,14 +76,7 @@ def _start_in_solo(sender: Any, **_: Any) -> None:
 
 
 def _warn_of_broker(**_: Any) -> None:
-    """An unfit broker is said at the start, not found out at 3 a.m. (F07)."""
-    parts = container()
-    try:
-        why = parts.broker_unfit()
-    except Exception:  # noqa: BLE001 - it went away again; the consumer waits for it
-        return
-    if why:
-        parts.log.error("broker_unfit", why=why)
+    container().warn_of_broker()
 
 
 def _serve_metrics(**_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,6 +23,8 @@ def build_web(parts: Container) -> ASGIApp:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         intake.start()
         parts.log.info("web_started")
+        # Beside the start: a broker that does not answer must hold up no probe.
+        threading.Thread(target=parts.warn_of_broker, name="broker-check", daemon=True).start()
         yield
         intake.stop()
         parts.close()
