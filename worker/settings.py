@@ -11,6 +11,8 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from worker.adapters.vault import Vault
 
@@ -53,6 +55,18 @@ class Settings(BaseSettings):
     link_days: float = Field(14, gt=0)
     feed_cache_seconds: float = Field(2.0, ge=0)
     metrics_token: SecretStr | None = None
+
+    @field_validator("database_url")
+    @classmethod
+    def _usable_url(cls, url: SecretStr | None) -> SecretStr | None:
+        try:
+            backend = make_url(url.get_secret_value()).get_backend_name() if url else "sqlite"
+        except (ArgumentError, ValueError):
+            backend = ""
+        if backend not in ("postgresql", "postgres", "sqlite"):
+            # Not quoted: a password stands in it.
+            raise ValueError("no database's URL: postgresql://user@host:5432/name, sqlite:///file")
+        return url
 
     @field_validator("secret_keys", mode="before")
     @classmethod

@@ -37,7 +37,7 @@ def hasty_comparisons(source: Source) -> list[str]:
 
 
 def _is_hasty(sides: list[ast.expr]) -> bool:
-    columns = [side.attr for side in sides if _is_column(side)]
+    columns = [_name(side) for side in sides if _is_column(side)]
     if columns:
         is_digest = any(isinstance(s, ast.Call) and _name(s) == "token_digest" for s in sides)
         return any(map(_NAMED.search, columns)) and len(columns) == 1 and not is_digest

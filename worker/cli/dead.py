@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from domain.errors import NothingFoundError
-from domain.replays import Selection
-from worker.adapters.db.event_queries import dead_groups, dead_letters, event_story
+from worker.adapters.db.event_queries import dead_groups, dead_letters, event_story, foreign_story
 from worker.adapters.db.replaying import SQLReplays
 from worker.cli.dead_letters import (
     Account,
@@ -61,19 +60,19 @@ def groups(json_: AsJSON = False) -> None:
 
 
 @app.command("show")
-def show_(letter: str, json_: AsJSON = False) -> None:
+def show_(
+    letter: str,
+    body: Annotated[bool, typer.Option("--body", help="With what was received.")] = False,
+    json_: AsJSON = False,
+) -> None:
     """One dead letter with its event's story."""
-    number = number_of(letter)
+    number, vault = number_of(letter), container().vault
     with reading() as open_:
-        if number > 0:
-            story: dict[str, Any] = event_story(
-                open_, number, vault=container().vault, with_body=False
-            )
-        else:
-            found = dead_letters(open_, Selection(), state="open", limit=10_000)
-            story = next((row for row in found if row["id"] == letter), {})
-    if not story:
-        raise NothingFoundError("dead letter", letter)
+        story = (
+            event_story(open_, number, vault=vault, with_body=body)
+            if number > 0
+            else foreign_story(open_, -number, vault=vault, with_body=body)
+        )
     if json_:
         print(as_json(story))
         return

@@ -100,8 +100,9 @@ class Drain:
         except Exception as error:
             if not claimed or self._is_from_outside(error):
                 raise
-            # Whatever breaks a batch is narrowed down.
-            self.report("batch_broke", {"size": len(claimed), "error": repr(error)})
+            # Whatever breaks a batch is narrowed down. A database quotes the row that it refuses:
+            # what it says is kept with the attempt.
+            self.report("batch_broke", {"size": len(claimed), "error": type(error).__name__})
             results = self._bisect(claimed, error)
         tally.count(results)
         return len(results)

@@ -152,6 +152,22 @@ def dead_letters(
     ]
 
 
+def foreign_story(
+    connection: Connection, letter_id: int, *, vault: Vault, with_body: bool
+) -> dict[str, Any]:
+    """A dead letter behind which no event of ours is; raises NothingFoundError."""
+    letters = rows.dead_letters
+    mine = letters.c.id == letter_id, letters.c.event_id.is_(None)
+    row = connection.execute(select(letters).where(*mine)).mappings().first()
+    if row is None:
+        raise NothingFoundError("dead letter", f"d{letter_id}")
+    story = {**row, "id": f"d{letter_id}"}
+    payload = story.pop("payload")
+    if with_body and payload is not None:
+        story["body"] = vault.open(payload).decode("utf-8", "replace")
+    return story
+
+
 def dead_groups(connection: Connection) -> list[dict[str, Any]]:
     """Open dead letters by fingerprint, the largest group first."""
     letters = rows.dead_letters

@@ -66,11 +66,12 @@ def _keep(database: Database, vault: Vault, body: Any) -> None:
 
 
 def _why(raw: bytes) -> str:
+    """What is said of it in clear. What it holds is somebody else's: that is sealed with it."""
     try:
         told = json.loads(raw)
-        return f"{told['why']}: {str(told['raw'])[:200]}"
+        return f"{str(told['why'])[:200]}: {len(str(told['raw']))} characters"
     except (ValueError, KeyError, TypeError):
-        return f"not understood: {raw[:200]!r}"
+        return f"not understood: {len(raw)} bytes"
 
 
 def _letter(why: str, sealed: bytes, now: datetime) -> dict[str, object]:
