@@ -15,20 +15,28 @@ PRIVATE = re.compile(
     r"(^|_)(email|address|name|given_name|family_name|display_name|body|secret|token|password|"
     r"authorization|cookie)$"
 )
+#: PostgreSQL quotes there the row that it refuses.
+QUOTED_ROW = re.compile(r"DETAIL: .*")
 ADDRESS = re.compile(r"[^\s@\"'<>]+@[^\s@\"'<>]+")
 REDACTED = "[redacted]"
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Replace values of private fields, and addresses inside any other text."""
+    """Replace values of private fields, addresses and quoted rows inside any other text."""
     for key, value in event.items():
         if key == "event":
             continue
         if PRIVATE.search(key):
             event[key] = REDACTED
-        elif isinstance(value, str) and "@" in value:
-            event[key] = ADDRESS.sub(REDACTED, value)
+        elif isinstance(value, str):
+            event[key] = _redacted(value)
     return event
+
+
+def _redacted(text: str) -> str:
+    if "DETAIL:" in text:
+        text = QUOTED_ROW.sub(f"DETAIL: {REDACTED}", text)
+    return ADDRESS.sub(REDACTED, text) if "@" in text else text
 
 
 def configure_logs(*, level: str, format_: str) -> None:

@@ -24,6 +24,7 @@ from domain.ports import (
     UnparseableError,
 )
 from tests.exploring import patient
+from tests.fuzz.shapes import anything, bodies
 from tests.harness import Rosterd
 from worker.adapters.db.foreign import _why
 from worker.adapters.sources.registry import SOURCES
@@ -32,111 +33,6 @@ from worker.web.body import EncodingError, TooLargeError, read_body
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LIMIT = 4096
-
-#: A request as each source sends it; what is tried is this with something else in it.
-SHAPES: dict[str, list[dict[str, Any]]] = {
-    "standard": [
-        {
-            "type": "user.upserted",
-            "timestamp": "2026-06-01T00:00:00Z",
-            "data": {"id": "u", "email": "u@example.com", "active": True, "attributes": {"a": "b"}},
-        },
-        {
-            "events": [
-                {
-                    "id": "e",
-                    "type": "group.members_replaced",
-                    "timestamp": "2026-06-01T00:00:00Z",
-                    "data": {"group_id": "g", "user_ids": ["u"]},
-                }
-            ]
-        },
-    ],
-    "okta": [
-        {
-            "eventType": "com.okta.event_hook",
-            "eventTime": "2026-06-01T00:00:00Z",
-            "data": {
-                "events": [
-                    {
-                        "uuid": "e",
-                        "published": "2026-06-01T00:00:00Z",
-                        "eventType": "group.user_membership.add",
-                        "target": [
-                            {"id": "u", "type": "User", "alternateId": "u@example.com"},
-                            {"id": "g", "type": "UserGroup", "displayName": "Crew"},
-                        ],
-                    }
-                ]
-            },
-        }
-    ],
-    "workos": [
-        {
-            "id": "event_1",
-            "event": "dsync.user.created",
-            "created_at": "2026-06-01T00:00:00.000Z",
-            "data": {
-                "id": "directory_user_1",
-                "state": "active",
-                "emails": [{"primary": True, "value": "u@example.com"}],
-                "updated_at": "2026-06-01T00:00:00.000Z",
-            },
-        }
-    ],
-}
-
-odd_texts = st.one_of(
-    st.text(max_size=20),
-    st.sampled_from(
-        ["", "\x00", "\ud800", "9" * 400, "-1", "NaN", "0000-00-00T00:00:00Z", "a@b", "🦀" * 9]
-    ),
-)
-scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), odd_texts, st.just(10**400)
-)
-anything = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(odd_texts, inner, max_size=4),
-    max_leaves=8,
-)
-
-
-def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a document."""
-    below = document.items() if isinstance(document, dict) else enumerate(document)
-    found = [path]
-    for key, value in below:
-        here = (*path, key)
-        found += places(value, here) if isinstance(value, dict | list) else [here]
-    return found
-
-
-@st.composite
-def bent(draw: st.DrawFn, source: str) -> bytes:
-    """A request of the source in which one to three places hold something else, or are gone."""
-    document = json.loads(json.dumps(draw(st.sampled_from(SHAPES[source]))))
-    for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from(places(document)))
-        if not path:
-            continue
-        with suppress(KeyError, IndexError, TypeError):
-            parent = document
-            for key in path[:-1]:
-                parent = parent[key]
-            if draw(st.booleans()):
-                parent[path[-1]] = draw(anything)
-            else:
-                del parent[path[-1]]
-    body = json.dumps(document).encode()
-    if draw(st.integers(0, 9)) == 0:
-        body = body[: draw(st.integers(0, len(body)))]
-    return body
-
-
-def bodies(source: str) -> st.SearchStrategy[bytes]:
-    return bent(source) | st.binary(max_size=200) | anything.map(lambda v: json.dumps(v).encode())
-
 
 headers = st.dictionaries(
     st.sampled_from(

@@ -16,12 +16,14 @@ from urllib.error import HTTPError
 import pytest
 from sqlalchemy import text
 
+from tests.asgi import Asked, asking
 from tests.command import _logs_given_back, run_command
 from tests.harness import Rosterd
 from tests.marked import Hunt, processes
 from tests.servers import await_true, free_port
 from worker.adapters.vault import new_key
 from worker.logs import configure_logs
+from worker.web.app import build_web
 from worker.web.console.views import COOKIE
 
 #: Nobody listens there.
@@ -193,4 +195,21 @@ def test_the_log_of_a_delivery_that_is_refused_holds_nothing_of_it(rosterd: Rost
     with everything_logged() as said, refusing(rosterd, "deliveries", "feed_id"):
         assert rosterd.tell(feed, "user.upserted", person, drain=False) == 500
     assert "hook_failed" in said.getvalue()
+    assert hunt.found_in({"log": said.getvalue().encode()}) == []
+
+
+def test_the_log_of_a_members_yes_that_is_refused_holds_nothing_of_them(rosterd: Rosterd) -> None:
+    hunt = Hunt()
+    feed = rosterd.account()
+    address = f"{hunt.secret('address')}@example.com"
+    rosterd.hire(feed, "u1", address, given_name=hunt.secret("name", f"Zoe{os.urandom(2).hex()}"))
+    link = rosterd.link(address)
+    hunt.secret("link", link.rpartition("/")[2])
+    with (
+        everything_logged() as said,
+        refusing(rosterd, "people", "email"),
+        asking(build_web(rosterd.parts)) as ask,
+    ):
+        assert ask(Asked("POST", link.encode()))[0] == 500
+    assert "request_failed" in said.getvalue()
     assert hunt.found_in({"log": said.getvalue().encode()}) == []

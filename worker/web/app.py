@@ -37,10 +37,16 @@ def build_web(parts: Container) -> ASGIApp:
         ],
         lifespan=lifespan,
     )
+    # It would answer by the request's own Host, and fail on a query that is no UTF-8.
+    rest.router.redirect_slashes = False
     hooks = Hooks(parts, intake)
 
     async def web(scope: Scope, receive: Receive, send: Send) -> None:
         is_hook = scope["type"] == "http" and scope["path"].startswith(PREFIX)
-        await (hooks if is_hook else rest)(scope, receive, send)
+        try:
+            await (hooks if is_hook else rest)(scope, receive, send)
+        except Exception:
+            # Answered already. Said here, because a server would print what nobody has redacted.
+            parts.log.exception("request_failed")
 
     return web

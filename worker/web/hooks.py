@@ -7,6 +7,7 @@ A plain ASGI application in front of all routing: a framework's layers cost as m
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from datetime import UTC, datetime
 
@@ -28,6 +29,7 @@ NOT_AUTHENTIC = {"error": "not authentic"}
 TRY_LATER = {"Retry-After": "5"}
 PREFIX = "/hooks/"
 METHODS = ("GET", "POST", "OPTIONS")
+_ID = re.compile(r"[0-9a-z_]{1,40}")
 
 
 class Hooks:
@@ -59,7 +61,8 @@ class Hooks:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         feed = self._intake.remembered(feed_id)
-        if feed is None:
+        # Whatever a path holds: not every text can be asked for in SQL, or is worth remembering.
+        if feed is None and _ID.fullmatch(feed_id):
             feed = await self._look_up(feed_id)
         source = self._parts.source_named(feed.source) if feed is not None else None
         limit = self._parts.settings.max_body_bytes

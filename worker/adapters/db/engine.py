@@ -253,6 +253,8 @@ def _postgres_engine(url: URL, statement_ms: int, pool_size: int) -> Engine:
         poolclass=QueuePool,
         pool_size=pool_size,
         max_overflow=5,
+        # An error tells of the statement, not of the people in it.
+        hide_parameters=True,
         # Well within the patience of an identity provider that waits for its answer (F25).
         pool_timeout=2,
         pool_pre_ping=True,
@@ -266,7 +268,9 @@ def _postgres_engine(url: URL, statement_ms: int, pool_size: int) -> Engine:
 
 
 def _sqlite_engine(url: URL, *, begin: str) -> Engine:
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": 30})
+    engine = create_engine(
+        url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 30}
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(raw: Any, _record: Any) -> None:
