@@ -14,6 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CHAOS = "test_g2_g3_g4_injured_at_random_it_ends_as_the_idps_said"
 POISONED = "test_t03_t04_an_event_that_kills_its_worker_is_dead_after_three_lone_crashes"
+UNFIT = "test_t07_t12_an_unfit_broker_fails_the_doctor_and_is_said_by_every_process"
 CONVERGES = "test_g4_d1_s1_any_order_duplication_and_batching_gives_the_same_directory"
 
 
@@ -60,7 +61,7 @@ MODES = {
         "the broker restarts empty",
         (CHAOS, "test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said"),
     ),
-    "F07": Mode("flush, eviction", ("test_t07_a_redis_that_evicts_is_unfit", CHAOS)),
+    "F07": Mode("flush, eviction", ("test_t07_a_redis_that_evicts_is_unfit", UNFIT, CHAOS)),
     "F08": Mode(
         "a worker that no longer consumes after a reconnect",
         (
@@ -89,6 +90,7 @@ MODES = {
         (
             "test_retries_and_delays_are_rows_not_messages",
             "test_t12_a_queue_of_another_kind_is_unfit_and_says_how_to_mend_it",
+            UNFIT,
         ),
         "RabbitMQ 3.10 is tried; 4.x is not, for want of a package to test with.",
     ),
@@ -139,6 +141,7 @@ MODES = {
             "test_t23_database_away_is_503_with_retry_after_never_a_false_2xx",
             "test_t23_a_read_only_database_is_503_and_costs_no_attempt",
             "test_t23_a_full_disk_is_503_costs_no_attempt_and_ends_without_a_restart",
+            "test_t23_a_full_disk_of_postgresql_is_503_costs_no_attempt_and_ends_without_a_restart",
             CHAOS,
         ),
     ),
@@ -161,6 +164,7 @@ MODES = {
             "test_f25_a_statement_that_takes_too_long_is_narrowed_down_in_a_drain",
             "test_what_changes_all_the_time_is_vacuumed_early",
             "test_t25_too_many_connections_are_503",
+            "test_t25_too_many_connections_postpone_a_workers_tasks_until_there_is_one",
             "test_t25_a_pool_without_a_free_connection_is_503_until_there_is_one",
             "test_d7_no_statement_of_a_drain_scans_a_table_that_grows",
         ),
