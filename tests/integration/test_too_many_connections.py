@@ -18,6 +18,17 @@ from tests.marked import processes
 from tests.servers import RedisServer, await_true
 
 
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of the test's own; it ends with the test, whatever becomes of that."""
+    if shutil.which("redis-server") is None:
+        missing("redis", "there is no redis-server to start")
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.stop()
+
+
 @contextmanager
 def role_of_its_own(url: str) -> Iterator[tuple[str, psycopg.Connection]]:
     """The URL of a role that may do everything, and a session beside it that sets its limit."""
@@ -37,12 +48,8 @@ def role_of_its_own(url: str) -> Iterator[tuple[str, psycopg.Connection]]:
 
 @pytest.mark.timeout(240)
 def test_t25_too_many_connections_postpone_a_workers_tasks_until_there_is_one(
-    postgres_url: str, tmp_path: Path
+    postgres_url: str, broker: RedisServer, tmp_path: Path
 ) -> None:
-    if shutil.which("redis-server") is None:
-        missing("redis", "there is no redis-server to start")
-    broker = RedisServer(tmp_path / "redis")
-    broker.start()
     rosterd = Rosterd(postgres_url, tmp_path, broker_url=broker.url)
     with (
         role_of_its_own(postgres_url) as (url, connection),
@@ -72,4 +79,3 @@ def test_t25_too_many_connections_postpone_a_workers_tasks_until_there_is_one(
         assert len(rosterd.users()) == 3
         assert rosterd.dead() == []
     rosterd.close()
-    broker.stop()
