@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from domain.decision import Made, Refused, Waits
 from domain.inbox import Reason
-from domain.model import Person
+from domain.model import Person, Role
 from domain.policy import Policy, Rehire
 from domain.values import Stamp, normalise_address
 
@@ -68,6 +68,12 @@ def contest(
         return Refused(
             Reason.PROTECTED_USER,
             f"{address} belongs to {holder.id}, the last owner or break-glass",
+        )
+    if holder.role is Role.GUEST and not holder.is_managed:
+        return Refused(
+            Reason.GUEST,
+            f"{address} belongs to {holder.id}, a guest, and guests are never provisioned (S2): "
+            "give them another role, then replay",
         )
     was_ours = holder.governed_by == connection
     if was_ours and holder.is_suspended and claim > holder.claim:

@@ -17,4 +17,11 @@ class NothingFoundError(Exception):
 
 
 class RefusedError(Exception):
-    """A rule of the directory says no; the message names the rule and the way out."""
+    """A rule of the directory says no; the message names the rule and the way out.
+
+    code: the rule's word where programs are told one (`managed_by_idp`, `managed_group`).
+    """
+
+    def __init__(self, message: str, *, code: str = "refused") -> None:
+        super().__init__(message)
+        self.code = code

@@ -270,8 +270,12 @@ class DirectoryStore(Protocol):
         """People by id."""
         ...
 
-    def protected(self, accounts: Collection[str]) -> frozenset[str]:
-        """Ids of break-glass people and of an account's only owner (U6)."""
+    def protected(self, accounts: Collection[str], touched: Collection[str] = ()) -> frozenset[str]:
+        """Ids of break-glass people and of an account's last owner (U6).
+
+        touched: people whom the batch may change; an account whose owner is among them is
+        serialised with every other change of its owners.
+        """
         ...
 
     def edges(self, ids: Collection[str]) -> dict[str, Edge]:

@@ -29,6 +29,7 @@ from worker import telemetry
 from worker.adapters.broker import state as broker_state
 from worker.adapters.broker.app import make_celery
 from worker.adapters.broker.ringer import CeleryRinger
+from worker.adapters.db.by_hand import SQLHandStore
 from worker.adapters.db.engine import Database
 from worker.adapters.db.foreign import collect_foreign
 from worker.adapters.db.gauges import Gauges
@@ -44,6 +45,7 @@ from worker.adapters.prometheus import state_gauges, unreadable
 from worker.adapters.sources.registry import source_named
 from worker.adapters.vault import Vault, new_id, new_key
 from worker.logs import configure_logs
+from worker.services.admit import PeopleByHand
 from worker.services.drain import Drain
 from worker.services.notify import Notify
 from worker.services.replay import Replay
@@ -145,6 +147,16 @@ class Container:
         """Members' links and answers."""
         seconds = self.settings.link_life.total_seconds()
         return SQLMembers(self.database, self.vault, link_seconds=seconds)
+
+    @cached_property
+    def people(self) -> PeopleByHand:
+        """What operators do to people."""
+        seconds = self.settings.link_life.total_seconds()
+        return PeopleByHand(
+            store=SQLHandStore(self.database, self.vault, link_seconds=seconds),
+            new_id=lambda: new_id("usr"),
+            ring=self.ring_notices,
+        )
 
     @cached_property
     def sweep(self) -> Sweep:

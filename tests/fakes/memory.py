@@ -14,9 +14,10 @@ from domain.changes import Change
 from domain.groups import is_current
 from domain.inbox import Kind, State
 from domain.keys import edge_id
-from domain.model import Edge, Group, Person, PersonState, Role, User
+from domain.model import Edge, Group, Person, PersonState, User
 from domain.policy import Policy
 from domain.ports import ClaimedEvent, Parsed, Result, Writes, stamp_key
+from domain.protection import Keeper, protected_ids
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -217,16 +218,12 @@ class MemoryWork:
     def people(self, ids: Collection[str]) -> dict[str, Person]:
         return {key: self._state.people[key] for key in ids if key in self._state.people}
 
-    def protected(self, accounts: Collection[str]) -> frozenset[str]:
-        del accounts
-        here = [
-            p
+    def protected(self, accounts: Collection[str], touched: Collection[str] = ()) -> frozenset[str]:
+        del accounts, touched
+        return protected_ids(
+            Keeper(p.id, p.account, p.role, p.state, p.is_break_glass)
             for p in self._state.people.values()
-            if p.state in (PersonState.ACTIVE, PersonState.INVITED)
-        ]
-        owners = [p.id for p in here if p.role is Role.OWNER]
-        glass = [p.id for p in here if p.is_break_glass]
-        return frozenset(glass + (owners if len(owners) == 1 else []))
+        )
 
     def edges(self, ids: Collection[str]) -> dict[str, Edge]:
         return {key: self._state.edges[key] for key in ids if key in self._state.edges}

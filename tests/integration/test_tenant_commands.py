@@ -23,6 +23,7 @@ NOBODY = {
     "discarded": "999997",
     "replay": "rpl_0000000000000000",
     "email": "nobody@example.com",
+    "person": "usr_0000000000000000",
 }
 
 #: With `--account beta` and something of alpha: as if it did not exist.
@@ -39,6 +40,12 @@ NARROWED = (
     "dead replay --account beta --connection {connection_name} --dry-run",
     "dead replay --account beta --cancel {replay}",
     "user list --account beta --email {email}",
+    "user role {person} owner --account beta --reason x",
+    "user break-glass {person} on --account beta --reason x",
+    "user suspend {person} --account beta --reason x",
+    "user reactivate {person} --account beta --reason x",
+    "user change-email {person} x@example.com --account beta --reason x",
+    "user role {email} owner --account beta --reason x",
     "connection check beta-feed --feed {feed} --wait 0",
 )
 
@@ -64,6 +71,11 @@ TOLD_OF_BETA = (
     "user accept {person} --reason x",
     "user accept {moved} --reason x",
     "user add --account {account} new@example.com",
+    "user role {person} administrator --reason x",
+    "user break-glass {person} on --reason x",
+    "user change-email new@example.com newer@example.com --account {account} --reason x",
+    "user suspend newer@example.com --account {account} --reason x",
+    "user reactivate newer@example.com --account {account} --reason x",
     "dead list --account {account}",
     "dead show {letter}",
     "dead discard {letter} --reason x --yes",

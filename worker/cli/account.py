@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from domain.connecting import check_address, check_domain, check_name
+from domain.errors import UsageError
+from domain.model import PersonState
 from worker.cli.output import AsJSON, as_json, out, show
-from worker.cli.session import setup
+from worker.cli.session import post, setup
 
 app = typer.Typer(no_args_is_help=True, help="Accounts: the tenants whose directory is kept.")
 
@@ -20,15 +22,27 @@ def add(
     domain: Annotated[list[str] | None, typer.Option(help="Allowed e-mail domain.")] = None,
     parent: Annotated[str | None, typer.Option(help="Parent account.")] = None,
     several: Annotated[bool, typer.Option(help="Allow several connections (C1).")] = False,
+    active: Annotated[bool, typer.Option("--active", help="You vouch for the owner.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for the audit; with --active.")] = "",
     json_: AsJSON = False,
 ) -> None:
-    """Add an account with its five built-in groups."""
+    """Add an account with its built-in groups; its owner is invited by mail."""
+    if active and not reason.strip():
+        raise UsageError("--active needs a --reason: nobody asked the owner")
     domains = [check_domain(text) for text in domain or []]
     owner = check_address(owner) if owner is not None else None
     with setup() as use:
         account = use.add_account(
-            check_name(name), owner=owner, domains=domains, parent=parent, several=several
+            check_name(name),
+            owner=owner,
+            domains=domains,
+            parent=parent,
+            several=several,
+            owner_state=PersonState.ACTIVE if active else PersonState.INVITED,
+            reason=reason,
         )
+    if owner is not None and not active:
+        post()
     if json_:
         print(as_json({"id": account, "name": name, "domains": domains}))
         return

@@ -9,6 +9,7 @@ from functools import cache
 
 from sqlalchemy import Connection
 
+from domain.errors import UsageError
 from worker.adapters.db.engine import translated
 from worker.adapters.db.setup import SQLSetup, setting_up
 from worker.bootstrap import Container, build
@@ -31,7 +32,12 @@ def actor() -> str:
 def setup() -> AbstractContextManager[SQLSetup]:
     """Set-up in one transaction, committed at the end unless something was raised."""
     parts = container()
-    return setting_up(parts.database, parts.vault, actor=actor())
+    return setting_up(
+        parts.database,
+        parts.vault,
+        actor=actor(),
+        link_seconds=parts.settings.link_life.total_seconds(),
+    )
 
 
 @contextmanager
@@ -39,6 +45,26 @@ def reading() -> Iterator[Connection]:
     """A connection that only reads."""
     with translated(), container().database.read() as connection:
         yield connection
+
+
+def post() -> None:
+    """Ask workers for the mails that are due now, best effort; the sweep finds them anyway."""
+    container().ring_notices()
+    container().ringer.stop()
+
+
+def person_named(name: str, account: str | None) -> tuple[str, str | None]:
+    """The id of a person told by id, or by the address in an account; and the account's id.
+
+    Raises NothingFoundError, and UsageError for an address without --account.
+    """
+    with setup() as use:
+        owner = use.account(account)["id"] if account else None
+        if "@" not in name:
+            return name, owner
+        if owner is None:
+            raise UsageError(f"{name!r} is an address: say of which --account, or give the id")
+        return use.person_at(owner, name), owner
 
 
 def narrowed(account: str | None, connection: str | None) -> tuple[str | None, str | None]:

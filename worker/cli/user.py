@@ -6,17 +6,18 @@ from typing import Annotated
 
 import typer
 
-from domain.connecting import check_address
 from domain.errors import UsageError
 from domain.inbox import Lane
-from domain.model import PersonState, Role
+from domain.model import PersonState
 from worker.adapters.db.people_queries import find_people, person_story
+from worker.cli import by_hand
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import actor, container, reading, setup
 
 app = typer.Typer(no_args_is_help=True, help="People, whoever made them.")
+by_hand.register(app)
 
-COLUMNS = ["id", "email", "requested_email", "state", "managed", "external_id", "display_name"]
+COLUMNS = ["id", "email", "requested_email", "state", "role", "managed", "external_id"]
 
 
 @app.command("list")
@@ -49,30 +50,6 @@ def show_(person: str, json_: AsJSON = False) -> None:
         out.print(
             f"{key:16} {as_json(value) if isinstance(value, dict | list) else value}", markup=False
         )
-
-
-@app.command("add")
-def add(
-    account: Annotated[str, typer.Option()],
-    email: str,
-    role: Annotated[str, typer.Option()] = "member",
-    name: Annotated[str | None, typer.Option(help="Display name.")] = None,
-    json_: AsJSON = False,
-) -> None:
-    """A person whom no identity provider made; active at once."""
-    if role not in list(Role):
-        raise UsageError(f"--role {role!r}: one of {', '.join(Role)}")
-    address = check_address(email)
-    profile = {"display_name": name} if name else {}
-    with setup() as use:
-        found = use.account(account)
-        person = use.add_person(
-            found["id"], address, role=Role(role), state=PersonState.ACTIVE, profile=profile
-        )
-    if json_:
-        print(as_json({"id": person, "email": address}))
-        return
-    out.print(f"added: {person}")
 
 
 @app.command("accept")

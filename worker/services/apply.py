@@ -31,6 +31,7 @@ from domain.groups import (
     decide_put,
     decide_replace,
 )
+from domain.holding import freed
 from domain.inbox import Outcome, Reason, State
 from domain.keys import (
     address_id,
@@ -54,7 +55,6 @@ from worker.services.world import (
     Work,
     World,
     counts_for_scope,
-    freed,
     load,
     members_of,
 )

@@ -21,8 +21,9 @@ from domain.changes import (
     ReplaceMembers,
 )
 from domain.groups import is_current
-from domain.keys import address_id, edge_id, group_id, user_id, when_free
-from domain.model import Edge, Group, Person, PersonState, User
+from domain.holding import addresses_of
+from domain.keys import address_id, edge_id, group_id, user_id
+from domain.model import Edge, Group, Person, User
 from domain.policy import Policy, ScopeRule
 from domain.ports import ClaimedEvent, DirectoryStore, Writes
 from domain.values import normalise_address
@@ -129,16 +130,6 @@ class _Trial:
         self.has_failed = True
 
 
-def addresses_of(person: Person) -> set[str]:
-    """Ids of the addresses that a person occupies: in force and pending (E8)."""
-    if not person.has_address or person.state is PersonState.WITHDRAWN:
-        return set()
-    taken = {address_id(person.account, person.email)}
-    if person.pending is not None:
-        taken.add(address_id(person.account, person.pending))
-    return taken
-
-
 def load(store: DirectoryStore, batch: Collection[Work]) -> World:
     """Lock and read all that the batch can touch, in the order of D5."""
     world = World(store=store)
@@ -147,7 +138,7 @@ def load(store: DirectoryStore, batch: Collection[Work]) -> World:
     _load_groups(world, batch, accounts)
     _load_users(world, batch, accounts)
     _load_addresses(world, batch, accounts)
-    world.protected = store.protected(set(accounts.values()))
+    world.protected = store.protected(set(accounts.values()), world.people.keys())
     _load_edges(world, batch)
     return world
 
@@ -267,16 +258,6 @@ def _load_edges(world: World, batch: Iterable[Work]) -> None:
     }
     if ids:
         world.edges = world.store.edges(ids)
-
-
-def freed(before: Person | None, after: Person) -> set[str]:
-    """Wait keys of addresses that may be claimed now: given up, or their holder is out."""
-    if before is None:
-        return set()
-    keys = addresses_of(before) - addresses_of(after)
-    if after.is_suspended and not before.is_suspended:
-        keys |= addresses_of(after)
-    return {when_free(key) for key in keys}
 
 
 def members_of(world: World, group: Group) -> list[Edge]:

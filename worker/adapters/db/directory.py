@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, sel
 from domain.keys import user_id
 from domain.model import Edge, Group, Person, PersonState, Role, User
 from domain.ports import Writes
+from domain.protection import Keeper, protected_ids
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.mapping import (
     edge_from_row,
@@ -33,6 +34,7 @@ class SQLDirectory:
         self._connection = connection
         self._now = now
         self._accounts: dict[str, str] = {}
+        self._serialised: set[str] = set()
 
     def lock_owners(self, accounts: Collection[str]) -> None:
         """See the port."""
@@ -46,6 +48,7 @@ class SQLDirectory:
         touched = sorted(row["account_id"] for row in managed)
         if touched:
             self._locked(rows.accounts, touched)
+            self._serialised |= set(touched)
 
     def lock_groups(
         self,
@@ -89,6 +92,11 @@ class SQLDirectory:
         found = self._locked(rows.users, [key])
         return user_from_row(found[0])
 
+    def lock_subject(self, key: str) -> User | None:
+        """One subject, waited for; None if it is gone by then."""
+        found = self._locked(rows.users, [key])
+        return user_from_row(found[0]) if found else None
+
     def lock_addresses(self, ids: Collection[str]) -> dict[str, str | None]:
         """See the port."""
         wanted = sorted(ids)
@@ -105,22 +113,20 @@ class SQLDirectory:
         )
         return {row["id"]: person_from_row(row) for row in found}
 
-    def protected(self, accounts: Collection[str]) -> frozenset[str]:
+    def protected(self, accounts: Collection[str], touched: Collection[str] = ()) -> frozenset[str]:
         """See the port."""
-        people = rows.people
-        lives = people.c.state.in_([PersonState.ACTIVE.value, PersonState.INVITED.value])
-        found = self._all(
-            select(people.c.id, people.c.account_id, people.c.role, people.c.is_break_glass)
-            .where(bulk.among(people.c.account_id, sorted(accounts), self._connection))
-            .where((people.c.role == Role.OWNER.value) | people.c.is_break_glass)
-            .where(lives)
-        )
-        owners: dict[str, list[str]] = {}
-        for row in found:
-            if row["role"] == Role.OWNER.value:
-                owners.setdefault(row["account_id"], []).append(row["id"])
-        last = {ids[0] for ids in owners.values() if len(ids) == 1}
-        return frozenset(last | {row["id"] for row in found if row["is_break_glass"]})
+        keepers = keepers_of(self._connection, accounts)
+        unlocked = {
+            one.account
+            for one in keepers
+            if one.role is Role.OWNER and one.id in touched and one.account not in self._serialised
+        }
+        if unlocked:
+            # An owner is about to be adopted: nobody may change another one meanwhile.
+            self._locked(rows.accounts, sorted(unlocked))
+            self._serialised |= unlocked
+            keepers = keepers_of(self._connection, accounts)
+        return protected_ids(keepers)
 
     def edges(self, ids: Collection[str]) -> dict[str, Edge]:
         """See the port."""
@@ -214,6 +220,26 @@ class SQLDirectory:
 
     def _all(self, statement: Any) -> list[RowMapping]:
         return list(self._connection.execute(statement).mappings().all())
+
+
+def keepers_of(connection: Connection, accounts: Collection[str]) -> list[Keeper]:
+    """Owners and break-glass people of these accounts, whatever their state (U6)."""
+    people = rows.people
+    found = connection.execute(
+        select(
+            people.c.id,
+            people.c.account_id,
+            people.c.role,
+            people.c.state,
+            people.c.is_break_glass,
+        )
+        .where(bulk.among(people.c.account_id, sorted(accounts), connection))
+        .where(rows.KEEPS_OPEN)
+    )
+    return [
+        Keeper(row.id, row.account_id, Role(row.role), PersonState(row.state), row.is_break_glass)
+        for row in found
+    ]
 
 
 def subject_of(person: Person) -> str | None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
 from sqlalchemy import Connection, select, update
 
 from domain.acceptance import accept_address, accept_invitation
+from domain.by_hand import accepted
 from domain.consequences import Consequence, LinkKind, audit_view, link_of
 from domain.errors import NothingFoundError, RefusedError
 from domain.keys import address_id, user_id, when_free, when_settled
-from domain.model import Person, PersonState, User
+from domain.model import Person, User
 from domain.policy import Policy
 from domain.settle import UserState
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.by_hand import locked_person
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.mapping import person_to_row, user_to_row
@@ -129,7 +131,9 @@ class SQLMembers:
         directory = SQLDirectory(connection, now)
         before = _person(connection, link.person)
         if before.connection is None or before.user is None:
-            after = _vouched(before)
+            before = locked_person(connection, link.person)
+            _insist_open(connection, link)
+            after = accepted(before, link.kind, link.address)
         else:
             key = user_id(before.connection, before.user)
             user = directory.try_or_lock(key)
@@ -173,13 +177,6 @@ def _insist_open(connection: Connection, link: OpenLink) -> None:
     state = connection.execute(select(table.c.state).where(table.c.id == link.id)).scalar()
     if state != "open":
         raise RefusedError(f"this link is {state}; ask for a new one")
-
-
-def _vouched(person: Person) -> Person:
-    """A person of no identity provider accepts an invitation."""
-    if person.state is not PersonState.INVITED:
-        raise RefusedError("this invitation is no longer valid")
-    return replace(person, state=PersonState.ACTIVE, is_accepted=True)
 
 
 def _state(directory: SQLDirectory, user: User, person: Person) -> UserState:

@@ -55,6 +55,7 @@ def summary(person: Person) -> dict[str, Any]:
         "connection": person.connection,
         "external_id": person.user,
         "role": person.role.value,
+        "break_glass": person.is_break_glass,
         "display_name": person.profile.get("display_name"),
         "profile": dict(person.profile),
     }

@@ -280,6 +280,15 @@ Index(
     sqlite_where=text("role = 'owner'"),
 )
 
+#: Whom provisioning asks for in every batch (U6): few, whatever the account's size.
+KEEPS_OPEN = text("(role = 'owner' OR is_break_glass)")
+Index(
+    "ix_people_keepers",
+    people.c.account_id,
+    postgresql_where=KEEPS_OPEN,
+    sqlite_where=KEEPS_OPEN,
+)
+
 addresses = Table(
     "addresses",
     metadata,

@@ -13,6 +13,7 @@ from worker.adapters.db import rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.setup_accounts import AccountSetup
 from worker.adapters.db.setup_connections import ConnectionSetup
+from worker.adapters.db.setup_part import LINK_SECONDS
 from worker.adapters.db.setup_tokens import TokenSetup
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
@@ -23,10 +24,12 @@ class SQLSetup(AccountSetup, ConnectionSetup, TokenSetup):
 
 
 @contextmanager
-def setting_up(database: Database, vault: Vault, *, actor: str) -> Iterator[SQLSetup]:
+def setting_up(
+    database: Database, vault: Vault, *, actor: str, link_seconds: float = LINK_SECONDS
+) -> Iterator[SQLSetup]:
     """Set-up in one transaction, committed at the end unless something was raised."""
     with translated(), database.begin() as connection:
-        yield SQLSetup(connection, vault, actor=actor)
+        yield SQLSetup(connection, vault, actor=actor, link_seconds=link_seconds)
         connection.commit()
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import delete, func, select
 
-from domain.errors import NothingFoundError, RefusedError, UsageError
+from domain.by_hand import new_person
+from domain.errors import NothingFoundError, UsageError
 from domain.keys import address_id
-from domain.model import Person, PersonState, Role
+from domain.model import PersonState, Role
 from domain.policy import BUILT_IN_GROUPS
 from worker.adapters.db import bulk, rows
-from worker.adapters.db.mapping import person_to_row
+from worker.adapters.db.by_hand import SQLHandWork
 from worker.adapters.db.setup_part import SetupPart
 from worker.adapters.vault import new_id
 
@@ -28,6 +29,8 @@ class AccountSetup(SetupPart):
         domains: Sequence[str],
         parent: str | None,
         several: bool,
+        owner_state: PersonState = PersonState.ACTIVE,
+        reason: str = "",
     ) -> str:
         """An account with the five built-in groups and at most one owner; returns its id."""
         table = rows.accounts
@@ -56,7 +59,7 @@ class AccountSetup(SetupPart):
         for domain in domains:
             self._insert_domain(account, domain)
         if owner is not None:
-            self.add_person(account, owner, role=Role.OWNER, state=PersonState.ACTIVE)
+            self.add_person(account, owner, role=Role.OWNER, state=owner_state, reason=reason)
         self.audit(account, "account.add", account, after={"name": name, "domains": list(domains)})
         return account
 
@@ -85,27 +88,32 @@ class AccountSetup(SetupPart):
         role: Role,
         state: PersonState,
         profile: dict[str, str] | None = None,
+        reason: str = "",
     ) -> str:
-        """A person whom no identity provider made; raises RefusedError if the address is taken."""
-        person = Person(
-            id=new_id("usr"),
-            account=account,
-            email=email,
-            requested=email,
-            state=state,
-            is_accepted=state is PersonState.ACTIVE,
+        """A person whom no identity provider made; raises RefusedError if the address is taken.
+
+        state: `active`, or `invited` by a mail that is due at once.
+        """
+        person = new_person(
+            new_id("usr"),
+            account,
+            email,
             role=role,
             profile=profile or {},
+            is_active=state is PersonState.ACTIVE,
         )
-        key = address_id(account, email)
-        table = rows.addresses
-        held = self.sql.execute(select(table.c.person_id).where(table.c.id == key)).scalar()
-        if held is not None:
-            raise RefusedError(f"{email} belongs to person {held} of this account already (E8)")
-        bulk.upsert(self.sql, table, [{"id": key, "person_id": person.id}])
-        bulk.insert(self.sql, rows.people, [person_to_row(person)])
-        self.audit(account, "user.add", person.id, after={"email": email, "role": role.value})
+        work = SQLHandWork(self.sql, self.vault, actor=self.actor, link_seconds=self.link_seconds)
+        work.save(None, person, action="user.add", reason=reason)
         return person.id
+
+    def person_at(self, account: str, email: str) -> str:
+        """Id of the person who holds an address; raises NothingFoundError."""
+        table = rows.addresses
+        key = address_id(account, email)
+        held = self.sql.execute(select(table.c.person_id).where(table.c.id == key)).scalar()
+        if held is None:
+            raise NothingFoundError("person", email)
+        return str(held)
 
     # -- domains -----------------------------------------------------------------------
 

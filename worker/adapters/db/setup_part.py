@@ -9,14 +9,25 @@ from worker.adapters.db import bulk, rows
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
 
+#: How long an invitation is good for where nothing else is set (E6): 14 days.
+LINK_SECONDS = 14 * 86_400.0
+
 
 class SetupPart:
     """One transaction of an operator; every change in it leaves an audit row."""
 
-    def __init__(self, connection: Connection, vault: Vault, *, actor: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        vault: Vault,
+        *,
+        actor: str,
+        link_seconds: float = LINK_SECONDS,
+    ) -> None:
         self.sql = connection
         self.vault = vault
         self.actor = actor
+        self.link_seconds = link_seconds
         self.now = database_now(connection)
 
     def audit(
