@@ -158,7 +158,7 @@ class _Broker:
         raise NotImplementedError
 
     def stop(self) -> None:
-        if self.process is not None:
+        if self.process is not None and self.process.poll() is None:
             self._signal(signal.SIGKILL)
             self.process.wait()
 

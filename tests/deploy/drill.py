@@ -122,7 +122,8 @@ class Drill:
         port = free_port()
         with self.process("worker", *words, "--metrics-port", str(port), **more):
             scrape = scraped(port)
-            await_true(lambda: "rosterd_state_readable 1.0" in (scrape() or ""), name="the state")
+            readable = "rosterd_state_readable 1.0"
+            await_true(lambda: readable in (scrape() or ""), seconds=120, name="the state")
             yield scrape
 
     # -- what happens --------------------------------------------------------------------

@@ -117,8 +117,9 @@ def test_t03_t04_an_event_that_kills_its_worker_is_dead_after_three_lone_crashes
         await_true(lambda: whole.ended(*keys), seconds=30, name="the others")
         assert whole.events()[poison]["reason"] == "worker_lost"
         assert whole.events()[poison]["crashes"] - ALONE_FROM == 3
-        # Alone three times, and before that once in a batch of each size at most.
-        assert 3 <= len(whole.seen(poison)) <= 3 + ALONE_FROM
+        # Alone three times, and before that in a batch of each size. Until the sweep has counted
+        # a crash, another child may claim the same batch and die of it as well.
+        assert 3 <= len(whole.seen(poison)) <= 2 * (3 + ALONE_FROM)
         assert [letter["reason"] for letter in whole.stage.dead("acme")] == ["worker_lost"]
         assert {e["state"] for e in whole.rows(rows.events) if e["subject"] != poison} == {"ended"}
         assert whole.told_twice() == []

@@ -18,6 +18,7 @@ from tests.harness import Rosterd
 from tests.servers import RedisServer, await_true
 from worker.adapters.broker import state
 from worker.adapters.broker.app import make_celery
+from worker.adapters.broker.redis_transport import Transport
 from worker.adapters.broker.ringer import CeleryRinger
 from worker.adapters.broker.topology import DEAD_QUEUE, declare_dead_queue
 from worker.adapters.db.foreign import collect_foreign
@@ -71,6 +72,23 @@ def test_our_connections_have_a_name_and_acks_are_late(redis_server: RedisServer
     task = app.task(nothing, name="nothing", lazy=False)
     found = (task.acks_late, task.acks_on_failure, task.acks_on_timeout)
     assert (*found, task.reject_on_worker_lost) == (True, True, True, False)
+
+
+def test_t40_a_connection_that_is_given_up_with_messages_in_hand_ends_nobody(
+    redis_server: RedisServer,
+) -> None:
+    """What Celery's consumer does where the broker went away in the middle of a read."""
+    broker = Connection(hostname="127.0.0.1", port=redis_server.port, transport=Transport)
+    channel = broker.default_channel
+    queue = Queue("urgent")(channel)
+    queue.declare()
+    broker.Producer().publish({}, routing_key="urgent")
+    assert queue.get(no_ack=False) is not None
+    redis_server.away()
+    channel.connection.client = None
+    with pytest.raises(broker.connection_errors):
+        channel.close()
+    broker.close()
 
 
 def test_t12_a_queue_of_another_kind_is_unfit_and_says_how_to_mend_it(rabbitmq_url: str) -> None:

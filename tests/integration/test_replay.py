@@ -25,7 +25,9 @@ def refused(rosterd: Rosterd) -> Selection:
 
 
 def everything(rosterd: Rosterd) -> dict[str, Any]:
-    return {t.name: sorted(map(repr, rosterd.table(t))) for t in rows.metadata.sorted_tables}
+    """All tables; how many requests came, the web process writes down when it gets to it."""
+    tables = [t for t in rows.metadata.sorted_tables if t is not rows.receipts]
+    return {t.name: sorted(map(repr, rosterd.table(t))) for t in tables}
 
 
 def test_g8_dry_run_decides_for_real_and_changes_nothing(rosterd: Rosterd) -> None:

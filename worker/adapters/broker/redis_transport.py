@@ -11,6 +11,7 @@ from typing import Any
 
 from kombu.transport import redis as kombu_redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError  # noqa: A004 - the one that Celery recovers from
 from redis.retry import Retry
 
 from worker.adapters.broker.topology import DEAD_QUEUE
@@ -24,7 +25,14 @@ class Channel(kombu_redis.Channel):
     """
 
     def _connparams(self, *args: Any, **options: Any) -> dict[str, Any]:
-        """kombu's, without redis-py's own retries."""
+        """kombu's, without redis-py's own retries.
+
+        Raises redis' ConnectionError where the connection was given up before its channel: what
+        it has unacknowledged cannot be put back then, and the broker does so by itself. kombu
+        reads the address of a connection that is None there, which ended the worker.
+        """
+        if self.connection is None or self.connection.client is None:
+            raise ConnectionError("the connection of this channel is given up")
         found: dict[str, Any] = super()._connparams(*args, **options)
         return {**found, "retry": Retry(NoBackoff(), 0)}
 
