@@ -124,12 +124,15 @@ class GroupCommitter:
     def _store(self, group: Sequence[Submission]) -> list[Stored]:
         """One transaction, tried once more where its connection turns out to be gone.
 
-        Also where it went at the commit: what was stored then is found by its event ids.
+        Also where it went at the commit: what was stored then is found by its event ids. A
+        statement that took too long is not said again: the provider waits.
         """
         try:
             with translated(), self._kept.begin() as connection:
                 return self._stored_by(connection, group)
-        except InfrastructureError:
+        except InfrastructureError as error:
+            if error.is_slow:
+                raise
             with translated(), self._kept.begin() as connection:
                 return self._stored_by(connection, group)
 
