@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.domains import listed_by
 from domain.values import domain_of
 
 #: Groups of every account that no identity provider manages (G5).
@@ -66,7 +67,8 @@ class Rehire(StrEnum):
 class Policy:
     """Everything a decision needs to know beside the facts.
 
-    domains: allowed domains, lower case; empty allows none (E4).
+    domains: allowed domains, lower case, A-labels; `*.` before one allows what is below it; empty
+    allows none (E4).
     let_in: False where this feed has only a static secret and must be read back (U8).
     """
 
@@ -81,7 +83,7 @@ class Policy:
 
     def allows(self, address: str) -> bool:
         """E4: whether the address's domain is on the account's list."""
-        return domain_of(address) in self.domains
+        return listed_by(domain_of(address), self.domains) is not None
 
     def keeps_group(self, key: str, name: str | None) -> bool:
         """S1: whether the group with this external id and name is kept."""

@@ -11,7 +11,10 @@ from domain.inbox import Kind
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters: by event ids, or by a filter; an empty one selects nothing (G8)."""
+    """Which dead letters: by event ids, or by a filter; an empty one selects nothing (G8).
+
+    domain: an entry of a list of domains; those that were refused for want of it (E4).
+    """
 
     ids: tuple[int, ...] = ()
     account: str | None = None
@@ -20,6 +23,7 @@ class Selection:
     fingerprint: str | None = None
     type: str | None = None
     detail: str | None = None
+    domain: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 

@@ -19,7 +19,7 @@ from domain.ordering import (
     standing,
 )
 from domain.policy import OnReturn, Policy
-from domain.values import Stamp, normalise_address
+from domain.values import Stamp, domain_of, normalise_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +381,7 @@ def withdrawn(person: Person) -> Person:
 
 def domain_refusal(address: str, policy: Policy) -> Refused:
     """E4: says which domain, and what the list holds."""
-    domain = address.rpartition("@")[2].lower()
+    domain = domain_of(address)
     if not policy.domains:
         detail = f"domain {domain} is not allowed: the account allows no domain yet"
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -58,10 +59,28 @@ def believable(occurred_at: datetime | None, received_at: datetime) -> tuple[dat
 
 
 def normalise_address(address: str) -> str:
-    """The form in which two addresses are the same: trimmed, case folded (U7)."""
-    return address.strip().casefold()
+    """The form in which two addresses are the same: trimmed, lower case, host in A-labels (U7).
+
+    Lower case and not case folded: `weiß@` and `weiss@` are two mailboxes.
+    """
+    text = address.strip().rstrip(".").lower()
+    if text.isascii():
+        return text
+    local, at, _ = text.rpartition("@")
+    return f"{unicodedata.normalize('NFC', local)}{at}{domain_of(text)}"
 
 
 def domain_of(address: str) -> str:
-    """The part after the last @, lower case, without a final dot."""
-    return address.rpartition("@")[2].strip().rstrip(".").lower()
+    """The host after the last @: lower case, without a final dot, in A-labels (RFC 5890)."""
+    host = address.rpartition("@")[2].strip().rstrip(".").lower()
+    return host if host.isascii() else ".".join(map(_a_label, host.split(".")))
+
+
+def _a_label(label: str) -> str:
+    """What a proper U-label is in ASCII (RFC 3492).
+
+    Nothing is mapped here: a label that IDNA 2008 would refuse or change fits no listed domain.
+    """
+    if label.isascii():
+        return label
+    return "xn--" + unicodedata.normalize("NFC", label).encode("punycode").decode()

@@ -61,6 +61,7 @@ TOLD_OF_BETA = (
     "connection resume {connection} --reason x",
     "directory export --account {account}",
     "domain list {account}",
+    "domain check {account} a@example.com",
     "domain allow {account} beta.org",
     "domain forbid {account} example.com",
     "event list --account {account} --subject u1",

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from domain.connecting import check_address, check_domain, check_name
+from domain.connecting import check_address, check_name
 from domain.errors import UsageError
 from domain.model import PersonState
+from worker.adapters.idn import to_entry
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import post, setup
 
@@ -29,7 +30,7 @@ def add(
     """Add an account with its built-in groups; its owner is invited by mail."""
     if active and not reason.strip():
         raise UsageError("--active needs a --reason: nobody asked the owner")
-    domains = [check_domain(text) for text in domain or []]
+    domains = [to_entry(text) for text in domain or []]
     owner = check_address(owner) if owner is not None else None
     with setup() as use:
         account = use.add_account(

@@ -13,6 +13,7 @@ from worker.cli.dead_letters import (
     Account,
     Attached,
     Detail,
+    Domain,
     Fingerprint,
     Ids,
     ReasonCode,
@@ -38,13 +39,16 @@ def list_(  # noqa: PLR0913, PLR0917 - one option per filter
     fingerprint: Fingerprint = None,
     type_: Type = None,
     detail: Detail = None,
+    domain: Domain = None,
     since: Since = None,
     state: Annotated[str, typer.Option(help="open, replayed or discarded")] = "open",
     limit: Annotated[int, typer.Option()] = 100,
     json_: AsJSON = False,
 ) -> None:
     """Oldest first."""
-    wanted = selection_of(None, account, connection, reason_code, fingerprint, type_, detail, since)
+    wanted = selection_of(
+        None, account, connection, reason_code, fingerprint, type_, detail, since, domain
+    )
     with reading() as open_:
         rows = dead_letters(open_, wanted, state=state, limit=limit)
     columns = ["id", "last_at", "reason", "type", "subject", "attempts", "last_error"]

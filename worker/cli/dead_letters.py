@@ -8,6 +8,7 @@ import typer
 
 from domain.errors import UsageError
 from domain.replays import Selection
+from worker.adapters.idn import to_entry
 from worker.cli.event import moment
 from worker.cli.session import narrowed
 
@@ -17,6 +18,9 @@ ReasonCode = Annotated[str | None, typer.Option(help="Why they died, such as dom
 Fingerprint = Annotated[str | None, typer.Option()]
 Type = Annotated[str | None, typer.Option("--type")]
 Detail = Annotated[str | None, typer.Option(help="Text in the last error.")]
+Domain = Annotated[
+    str | None, typer.Option(help="Refused for want of this domain: example.com, *.example.com.")
+]
 Since = Annotated[str | None, typer.Option(help="Time, or 10m, 2h, 3d ago.")]
 Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 Ids = Annotated[list[str] | None, typer.Argument(help="Event ids, or d<ID> of a foreign message.")]
@@ -31,7 +35,7 @@ def number_of(text: str) -> int:
     return -int(digits) if is_foreign else int(digits)
 
 
-def selection_of(
+def selection_of(  # noqa: PLR0913, PLR0917 - one argument per option
     ids: list[str] | None,
     account: str | None,
     connection: str | None,
@@ -40,6 +44,7 @@ def selection_of(
     type_: str | None,
     detail: str | None,
     since: str | None,
+    domain: str | None = None,
 ) -> Selection:
     """The filter's options as a value; raises UsageError for an id that is none."""
     numbers = tuple(number_of(text) for text in ids or [])
@@ -54,5 +59,6 @@ def selection_of(
         fingerprint=fingerprint,
         type=type_,
         detail=detail,
+        domain=to_entry(domain) if domain is not None else None,
         since=moment(since),
     )

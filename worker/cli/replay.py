@@ -10,13 +10,14 @@ import typer
 from rich.progress import Progress
 
 from domain.errors import UsageError
-from domain.replays import Started
+from domain.replays import Selection, Started
 from worker.adapters.db.event_queries import list_events
 from worker.adapters.db.replaying import SQLReplays
 from worker.cli.dead_letters import (
     Account,
     Attached,
     Detail,
+    Domain,
     Fingerprint,
     Ids,
     ReasonCode,
@@ -38,6 +39,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one option per filter
     fingerprint: Fingerprint = None,
     type_: Type = None,
     detail: Detail = None,
+    domain: Domain = None,
     since: Since = None,
     reason: Why = "",
     rate: Annotated[str | None, typer.Option(help="20/s, 600/m; default: at once.")] = None,
@@ -53,7 +55,9 @@ def replay(  # noqa: PLR0913, PLR0917 - one option per filter
         gone = SQLReplays(container().database).cancel(cancel, actor=actor(), account=owner)
         out.print(f"cancelled; {gone} events are dead again")
         return
-    wanted = selection_of(ids, account, connection, reason_code, fingerprint, type_, detail, since)
+    wanted = selection_of(
+        ids, account, connection, reason_code, fingerprint, type_, detail, since, domain
+    )
     use = container().replay
     if dry_run:
         _show_plan(use.predict(wanted), as_json_=json_)
@@ -63,13 +67,25 @@ def replay(  # noqa: PLR0913, PLR0917 - one option per filter
     count = len(use.choose(wanted))
     if not json_:
         ask(f"replay {count} dead letters?", yes=yes or not out.is_terminal)
-    started = use.start(wanted, actor=actor(), reason=reason, rate=rate)
-    container().ringer.stop()
-    outcomes = _watch(started, wait, is_quiet=json_)
+    started, outcomes = run(wanted, reason=reason, rate=rate, wait=wait, is_quiet=json_)
     if json_:
         done = {"replay": started.id, "count": len(started.ids), "ids": started.ids, **outcomes}
         print(as_json(done))
         return
+    tell(started, outcomes)
+
+
+def run(
+    wanted: Selection, *, reason: str, rate: str | None, wait: float, is_quiet: bool = False
+) -> tuple[Started, dict[str, int]]:
+    """Start a replay and watch it; what has become of its events so far, counted."""
+    started = container().replay.start(wanted, actor=actor(), reason=reason, rate=rate)
+    container().ringer.stop()
+    return started, _watch(started, wait, is_quiet=is_quiet)
+
+
+def tell(started: Started, outcomes: dict[str, int]) -> None:
+    """One line on a replay."""
     told = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
     out.print(f"replay {started.id}: {len(started.ids)} events; {told or 'under way'}")
 

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Select, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, select, update
 
+from domain.domains import BELOW
 from domain.errors import NothingFoundError
-from domain.inbox import Kind, Lane, State
+from domain.inbox import Kind, Lane, Reason, State
 from domain.replays import Selection, Started
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
@@ -43,11 +44,25 @@ def chosen(selection: Selection, *, state: str = "open") -> Select[Any]:
         statement = statement.where(
             letters.c.last_error.contains(selection.detail, autoescape=True)
         )
+    if selection.domain is not None:
+        statement = statement.where(_refused_for(selection.domain))
     if selection.since is not None:
         statement = statement.where(letters.c.last_at >= selection.since)
     if selection.until is not None:
         statement = statement.where(letters.c.last_at <= selection.until)
     return statement
+
+
+def _refused_for(entry: str) -> ColumnElement[bool]:
+    """Letters that died for want of this entry on the account's list of domains (E4).
+
+    Their error says "domain HOST is not ..", and a host has no blanks.
+    """
+    letters = rows.dead_letters
+    host = entry.removeprefix(BELOW).replace("/", "//").replace("_", "/_").replace("%", "/%")
+    below = "%." if entry.startswith(BELOW) else ""
+    says = letters.c.last_error.like(f"domain {below}{host} is not %", escape="/")
+    return (letters.c.reason == Reason.DOMAIN_NOT_ALLOWED.value) & says
 
 
 class SQLReplays:

@@ -1,11 +1,11 @@
-"""Accounts, their own people and their domains in SQL."""
+"""Accounts and their own people in SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import select
 
 from domain.by_hand import new_person
 from domain.errors import NothingFoundError, UsageError
@@ -14,11 +14,11 @@ from domain.model import PersonState, Role
 from domain.policy import BUILT_IN_GROUPS
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.by_hand import SQLHandWork
-from worker.adapters.db.setup_part import SetupPart
+from worker.adapters.db.setup_domains import DomainSetup
 from worker.adapters.vault import new_id
 
 
-class AccountSetup(SetupPart):
+class AccountSetup(DomainSetup):
     """Accounts, owners, domains."""
 
     def add_account(
@@ -57,7 +57,7 @@ class AccountSetup(SetupPart):
         ]
         bulk.insert(self.sql, rows.account_groups, built_in)
         for domain in domains:
-            self._insert_domain(account, domain)
+            self.insert_domain(account, domain)
         if owner is not None:
             self.add_person(account, owner, role=Role.OWNER, state=owner_state, reason=reason)
         self.audit(account, "account.add", account, after={"name": name, "domains": list(domains)})
@@ -114,46 +114,3 @@ class AccountSetup(SetupPart):
         if held is None:
             raise NothingFoundError("person", email)
         return str(held)
-
-    # -- domains -----------------------------------------------------------------------
-
-    def allow_domain(self, account: str, domain: str) -> bool:
-        """E4: put a domain on the account's list; whether it was not on it."""
-        if domain in self.domains(account):
-            return False
-        self._insert_domain(account, domain)
-        self.audit(account, "domain.allow", domain)
-        return True
-
-    def _insert_domain(self, account: str, domain: str) -> None:
-        new = [{"account_id": account, "domain": domain, "created_at": self.now}]
-        bulk.insert(self.sql, rows.domains, new, conflict="ON CONFLICT DO NOTHING")
-
-    def forbid_domain(self, account: str, domain: str) -> bool:
-        """Take a domain off the list; whether it was on it. Nobody is changed by that."""
-        table = rows.domains
-        gone = self.sql.execute(
-            delete(table).where(table.c.account_id == account, table.c.domain == domain)
-        )
-        self.audit(account, "domain.forbid", domain)
-        return gone.rowcount > 0
-
-    def domains(self, account: str) -> list[str]:
-        """Allowed domains, sorted."""
-        table = rows.domains
-        found = self.sql.execute(
-            select(table.c.domain).where(table.c.account_id == account).order_by(table.c.domain)
-        )
-        return [row.domain for row in found]
-
-    def refused_for_domain(self, account: str, domain: str) -> int:
-        """Open dead letters of an account that were refused because of this domain (E4)."""
-        table = rows.dead_letters
-        found = self.sql.execute(
-            select(func.count())
-            .select_from(table)
-            .where(table.c.account_id == account, table.c.state == "open")
-            .where(table.c.reason == "domain_not_allowed")
-            .where(table.c.last_error.startswith(f"domain {domain} ", autoescape=True))
-        )
-        return int(found.scalar_one())
