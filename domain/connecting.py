@@ -93,11 +93,19 @@ def _is_group_rule(value: str) -> bool:
     return rule == GroupRule.ALL if not keys else rule in (GroupRule.LISTED, GroupRule.PREFIX)
 
 
+#: States in which a connection governs people and groups. One that observes governs nobody yet.
+GOVERNING = frozenset({"active", "paused"})
+
+
 def check_sole_connection(states: Collection[str], *, allows_several: bool, account: str) -> None:
-    """C1: one connection governs an account, unless the account allows several."""
-    if allows_several or all(state == "retired" for state in states):
+    """C1: one connection governs an account, unless the account allows several.
+
+    states: of the account's other connections. Raises UsageError.
+    """
+    if allows_several or GOVERNING.isdisjoint(states):
         return
     raise UsageError(
-        f"account {account} already has a connection; retire it first, or let the account have "
-        "several (account add --several)"
+        f"account {account} already has a connection, and one governs it (C1): add another with "
+        "--observe and take the people over with `rosterd connection replace`, retire the first, "
+        f"or let the account have several: `rosterd account set {account} --several on`"
     )

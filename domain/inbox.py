@@ -83,6 +83,7 @@ class Reason(StrEnum):
     GUEST = "guest"
     UNKNOWN_TYPE = "unknown_type"
     NO_DIRECTORY_CHANGE = "no_directory_change"
+    RETIRED = "retired"
     # waiting
     NOT_SEEN = "not_seen"
     ADDRESS_TAKEN = "address_taken"

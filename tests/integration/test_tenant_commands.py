@@ -53,12 +53,14 @@ NARROWED = (
 #: In this order, so that each finds what it acts on; each must succeed.
 TOLD_OF_BETA = (
     "account show {account}",
+    "account set {account} --several on",
     "connection add --account {account} --source okta --scope assignment:app --name second",
     "connection list --account {account}",
     "connection show {connection}",
     "connection watch {connection} --wait 0",
     "connection pause {connection} --reason x",
     "connection resume {connection} --reason x",
+    "connection retire {connection} --reason x --dry-run",
     "directory export --account {account}",
     "domain list {account}",
     "domain check {account} a@example.com",

@@ -48,6 +48,7 @@ def state_gauges(snapshot: Snapshot, queues: dict[str, int]) -> list[Metric]:
     return [
         *_events(snapshot),
         _suspensions(snapshot),
+        _paused(snapshot),
         _dead(snapshot),
         _last_heard(snapshot),
         notices,
@@ -93,6 +94,15 @@ def _suspensions(snapshot: Snapshot) -> GaugeMetricFamily:
     for one in snapshot.connections:
         age = snapshot.suspensions.get(one.connection_id, 0.0)
         family.add_metric([one.account, one.connection], age)
+    return family
+
+
+def _paused(snapshot: Snapshot) -> GaugeMetricFamily:
+    says = "1 while an operator has paused the connection: what comes is held (C2)."
+    family = _family("rosterd_connection_paused", says, "account", "connection")
+    for one in snapshot.connections:
+        is_paused = snapshot.states.get(one.connection_id) == "paused"
+        family.add_metric([one.account, one.connection], float(is_paused))
     return family
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from domain.connecting import check_address, check_name
 from domain.errors import UsageError
 from domain.model import PersonState
+from worker.adapters.db.family import as_tree, counts, family_of
 from worker.adapters.idn import to_entry
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import post, setup
@@ -55,20 +57,60 @@ def add(
 
 @app.command("list")
 def list_(json_: AsJSON = False) -> None:
-    """All accounts."""
+    """All accounts, children below their parents (C4)."""
     with setup() as use:
-        rows = use.accounts()
-    show(rows, ["id", "name", "parent_id", "created_at"], as_json_=json_)
+        told = counts(use.sql)
+        rows = [
+            {**row, **_counts(told, row["id"]), "depth": depth}
+            for depth, row in as_tree(use.accounts())
+        ]
+    if not json_:
+        rows = [{**row, "name": "  " * row["depth"] + str(row["name"])} for row in rows]
+    columns = ["id", "name", "people", "connections", "dead", "created_at"]
+    show(rows, columns, as_json_=json_)
+
+
+def _counts(told: Mapping[str, Mapping[str, int]], account: str) -> dict[str, int]:
+    return {name: told.get(account, {}).get(name, 0) for name in ("people", "connections", "dead")}
 
 
 @app.command("show")
 def show_(name: str, json_: AsJSON = False) -> None:
-    """One account with its domains and connections."""
+    """One account with its domains, connections and children."""
     with setup() as use:
         account = use.account(name)
+        told = counts(use.sql)
+        below = family_of(use.sql, account["id"]) - {account["id"]}
         found = {
             **account,
+            **_counts(told, account["id"]),
             "domains": use.domains(account["id"]),
-            "connections": [row["name"] for row in use.connections(account["id"])],
+            "governed_by": [
+                f"{row['name']} ({row['state']})" for row in use.connections(account["id"])
+            ],
+            "children": [
+                {"id": row["id"], "name": row["name"], **_counts(told, row["id"])}
+                for row in use.accounts()
+                if row["id"] in below
+            ],
         }
-    show([found], list(found), as_json_=json_)
+    if json_:
+        print(as_json(found))
+        return
+    for key, value in found.items():
+        text = as_json(value) if isinstance(value, dict | list) else value
+        out.print(f"{key:16} {text}", markup=False)
+
+
+@app.command("set")
+def set_(
+    name: str,
+    several: Annotated[str, typer.Option(help="on or off: may several connections govern it?")],
+    reason: Annotated[str, typer.Option(help="For the audit.")] = "",
+) -> None:
+    """C1: let several connections govern one account, or only one."""
+    if several not in ("on", "off"):
+        raise UsageError(f"--several {several!r}: on or off")
+    with setup() as use:
+        use.set_several(use.account(name), allows=several == "on", reason=reason)
+    out.print(f"{name}: several connections {'allowed' if several == 'on' else 'not allowed'}")

@@ -9,6 +9,7 @@ import typer
 from domain.connecting import check_name, check_settings, parse_scope
 from domain.errors import UsageError
 from worker.adapters.sources.registry import SOURCES
+from worker.cli.connection_states import pause, resume, retire
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.reach import check, watch
 from worker.cli.session import container, setup
@@ -16,6 +17,8 @@ from worker.cli.session import container, setup
 app = typer.Typer(no_args_is_help=True, help="Connections: one identity provider each.")
 app.command("check")(check)
 app.command("watch")(watch)
+for _command in (pause, resume, retire):
+    app.command(_command.__name__)(_command)
 
 
 def _source(name: str) -> str:
@@ -92,21 +95,3 @@ def show_(connection: str, json_: AsJSON = False) -> None:
             for row in use.feeds(found["id"])
         ]
     show([found], list(found), as_json_=json_)
-
-
-@app.command("pause")
-def pause(connection: str, reason: Annotated[str, typer.Option(help="For the audit.")]) -> None:
-    """Hold everything that comes, until resumed (C2)."""
-    with setup() as use:
-        held = use.set_connection_state(use.connection(connection), "paused", reason=reason)
-    out.print(f"paused; {held} open events are held")
-
-
-@app.command("resume")
-def resume(
-    connection: str, reason: Annotated[str, typer.Option(help="For the audit.")] = ""
-) -> None:
-    """Apply what was held, and everything from now on (C2)."""
-    with setup() as use:
-        released = use.set_connection_state(use.connection(connection), "active", reason=reason)
-    out.print(f"active; {released} held events go on")

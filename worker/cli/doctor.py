@@ -124,6 +124,13 @@ def _keys(parts: Container) -> Finding:
     return Finding("keys", "ok", f"{path}; back it up with the database")
 
 
+def _paused(account: str, connection: str, held: int) -> str:
+    return (
+        f"{account}/{connection} is paused, {held} events are not applied: "
+        "`rosterd connection resume` applies them"
+    )
+
+
 def _accounts(parts: Container) -> Iterator[Finding]:
     accounts, domains = rows.accounts, rows.domains
     with translated(), parts.database.read() as connection:
@@ -137,6 +144,13 @@ def _accounts(parts: Container) -> Iterator[Finding]:
     for name in empty:
         says = f"{name} allows no domain, so nobody can be provisioned: rosterd domain allow"
         yield Finding("account", "warn", says)
-    for heard in parts.gauges.snapshot().heard:
+    snapshot = parts.gauges.snapshot()
+    for one in snapshot.connections:
+        if snapshot.states.get(one.connection_id) == "paused":
+            held = sum(b.count for b in snapshot.backlog if b.connection_id == one.connection_id)
+            yield Finding("connection", "warn", _paused(one.account, one.connection, held))
+    for heard in snapshot.heard:
+        if snapshot.states.get(heard.connection_id) == "retired":
+            continue
         if heard.at is None:
             yield Finding("feed", "warn", f"{heard.feed} ({heard.source}) was never heard")

@@ -62,6 +62,11 @@ def _view(snapshot: Snapshot) -> Group:
         counts,
         suspension if snapshot.suspensions else "no suspension waits",
     ]
+    lines += [
+        f"{one.account}/{one.connection} is {state}: what comes is held"
+        for one in snapshot.connections
+        if (state := snapshot.states.get(one.connection_id)) in ("paused", "observing")
+    ]
     heard = [
         f"{h.account}/{h.connection} ({h.source}) last heard {h.at:%Y-%m-%d %H:%M:%S} UTC"
         if h.at

@@ -116,6 +116,9 @@ class Hooks:
             raise
         finally:
             telemetry.ack_latency(source.name).observe(time.perf_counter() - began)
+        if stored.is_closed:
+            self._intake.count(feed.id, source.name, "unknown_feed")
+            return JSONResponse(NOT_AUTHENTIC, 401)
         for result, times in (
             ("stored", len(stored.events)),
             ("duplicate", stored.duplicates),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -57,16 +57,14 @@ class MembershipLine(Line):
 
 def export_lines(connection: Connection, account: str) -> Iterator[Line]:
     """Users, groups, memberships of an account, each sorted."""
-    names = {
-        row.id: row.name
-        for row in connection.execute(
-            select(rows.connections.c.id, rows.connections.c.name).where(
-                rows.connections.c.account_id == account
-            )
-        )
-    }
+    table = rows.connections
+    known = connection.execute(
+        select(table.c.id, table.c.name, table.c.state).where(table.c.account_id == account)
+    ).all()
+    names = {row.id: row.name for row in known}
+    retired = {row.id for row in known if row.state == "retired"}
     yield from _users(connection, account, names)
-    yield from _groups(connection, account, names)
+    yield from _groups(connection, account, names, retired)
     yield from _memberships(connection, account, names)
 
 
@@ -97,13 +95,21 @@ def _user_order(line: UserLine) -> tuple[str, ...]:
     return (line.connection or "", line.external_id or "", line.email, line.state)
 
 
-def _groups(connection: Connection, account: str, names: dict[str, str]) -> list[GroupLine]:
+def _groups(
+    connection: Connection, account: str, names: dict[str, str], retired: Collection[str]
+) -> list[GroupLine]:
+    """C7: the groups of a retired connection are there, and nobody's."""
     table = rows.groups
     found = connection.execute(
         select(table).where(table.c.account_id == account, table.c.is_seen)
     ).mappings()
     lines = [
-        GroupLine(connection=names[row["connection_id"]], external_id=row["key"], name=row["name"])
+        GroupLine(
+            connection=names[row["connection_id"]],
+            external_id=row["key"],
+            name=row["name"],
+            managed=row["connection_id"] not in retired,
+        )
         for row in found
     ]
     return sorted(lines, key=lambda line: (line.connection, line.external_id))

@@ -64,11 +64,13 @@ class Heard(Named):
 class Snapshot:
     """Everything at one moment. suspensions: connection's id -> age of the oldest unapplied one.
 
+    states: connection's id -> active, paused, observing or retired (C2).
     skew: seconds by which this process's clock is ahead of the database's.
     """
 
     at: datetime
     skew: float = 0.0
+    states: dict[str, str] = field(default_factory=dict)
     connections: tuple[Named, ...] = ()
     backlog: tuple[Backlog, ...] = ()
     suspensions: dict[str, float] = field(default_factory=dict)
@@ -112,6 +114,7 @@ def take(connection: Connection) -> Snapshot:
     known = _connections(connection)
     return Snapshot(
         at=now,
+        states=_states(connection),
         connections=tuple(sorted(known.values(), key=lambda one: (one.account, one.connection))),
         backlog=_backlog(connection, known, now),
         suspensions=_suspensions(connection, now),
@@ -134,6 +137,11 @@ def _connections(connection: Connection) -> dict[str, Named]:
         )
     )
     return {row[0]: Named(*row) for row in found}
+
+
+def _states(connection: Connection) -> dict[str, str]:
+    table = rows.connections
+    return {row.id: row.state for row in connection.execute(select(table.c.id, table.c.state))}
 
 
 def _named(known: dict[str, Named], id_: str | None) -> tuple[str, str, str]:

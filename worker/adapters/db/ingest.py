@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, bindparam, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.inbox import Outcome, Reason, State, lane_of
@@ -30,8 +30,9 @@ HEARD_SECONDS = 2.0
 
 @dataclass(slots=True)
 class Stored:
-    """What a committed submission came to."""
+    """What a committed submission came to. is_closed: its feed was retired, nothing is stored."""
 
+    is_closed: bool = False
     events: list[StoredEvent] = field(default_factory=list)
     duplicates: int = 0
     conflicts: int = 0
@@ -157,8 +158,15 @@ class GroupCommitter:
         bulk.update(connection, rows.feeds, due)
 
 
+#: What the process remembers of a feed may be two seconds old; whoever retires or pauses it means
+#: the next request. One question with the time and the numbers, so that it costs no wait.
+_STATES = (
+    "SELECT f.id || ' ' || f.state || ' ' || c.state FROM feeds f "
+    "JOIN connections c ON c.id = f.connection_id WHERE f.id"
+)
 _MOMENT_AND_NUMBERS = text(
-    "SELECT clock_timestamp(), nextval('deliveries_id_seq') FROM generate_series(1, :n)"
+    "SELECT clock_timestamp(), nextval('deliveries_id_seq'), "
+    f"ARRAY({_STATES} = ANY(CAST(:feeds AS text[]))) FROM generate_series(1, :n)"
 )
 
 
@@ -169,8 +177,9 @@ class _Storing:
         self._connection = connection
         self._vault = vault
         self._group = group
-        self.now, self._numbers = self._moment_and_numbers()
-        self._stored = [Stored() for _ in group]
+        self.now, self._numbers, states = self._moment_and_numbers()
+        self._states = {feed: states_ for feed, *states_ in (line.split() for line in states)}
+        self._stored = [Stored(is_closed=self._is_closed(s.feed.id)) for s in group]
         self._wanted: dict[tuple[str, bytes], tuple[int, int]] = {}
 
     def run(self) -> list[Stored]:
@@ -185,7 +194,9 @@ class _Storing:
             submission = self._group[index]
             kind = submission.events[ordinal].kind
             self._stored[index].events.append(
-                StoredEvent(event_id, submission.feed.connection, kind, submission.feed.is_held)
+                StoredEvent(
+                    event_id, submission.feed.connection, kind, self._is_held(submission.feed.id)
+                )
             )
         return self._stored
 
@@ -193,7 +204,8 @@ class _Storing:
         """The same event twice in one group: the second is a duplicate, or a conflict."""
         self._contradicting: list[tuple[int, int]] = []
         for index, submission in enumerate(self._group):
-            for ordinal, event in enumerate(submission.events):
+            events = () if self._stored[index].is_closed else submission.events
+            for ordinal, event in enumerate(events):
                 key = (submission.feed.connection, event.digest)
                 first = self._wanted.setdefault(key, (index, ordinal))
                 if first == (index, ordinal):
@@ -206,20 +218,30 @@ class _Storing:
     def _event(self, place: tuple[int, int]) -> NewEvent:
         return self._group[place[0]].events[place[1]]
 
-    def _moment_and_numbers(self) -> tuple[datetime, list[int]]:
-        """The database's time, and an id for each delivery."""
+    def _is_closed(self, feed: str) -> bool:
+        return "retired" in self._states.get(feed, ["retired"])
+
+    def _is_held(self, feed: str) -> bool:
+        return self._states[feed] != ["active", "active"]
+
+    def _moment_and_numbers(self) -> tuple[datetime, list[int], list[str]]:
+        """The database's time, an id for each delivery, and the states of feeds as they are now."""
         count = len(self._group)
+        feeds = sorted({submission.feed.id for submission in self._group})
         if self._connection.dialect.name == "postgresql":
-            found = self._connection.execute(_MOMENT_AND_NUMBERS, {"n": count}).all()
-            return found[0][0].astimezone(UTC), [row[1] for row in found]
+            found = self._connection.execute(_MOMENT_AND_NUMBERS, {"n": count, "feeds": feeds})
+            lines = found.all()
+            return lines[0][0].astimezone(UTC), [row[1] for row in lines], lines[0][2]
+        named = text(f"{_STATES} IN :feeds").bindparams(bindparam("feeds", expanding=True))
+        states = list(self._connection.execute(named, {"feeds": feeds}).scalars())
         top = self._connection.execute(text("SELECT coalesce(max(id), 0) FROM deliveries"))
         first = int(top.scalar_one()) + 1
-        return database_now(self._connection), list(range(first, first + count))
+        return database_now(self._connection), list(range(first, first + count)), states
 
     def _row(self, place: tuple[int, int]) -> dict[str, Any]:
         submission, event = self._group[place[0]], self._event(place)
         occurred_at, is_clamped = believable(event.occurred_at, self.now)
-        is_held = submission.feed.is_held
+        is_held = self._is_held(submission.feed.id)
         return {
             "account_id": submission.feed.account,
             "connection_id": submission.feed.connection,
@@ -333,7 +355,7 @@ class _Storing:
             for number, submission, stored in zip(
                 self._numbers, self._group, self._stored, strict=True
             )
-            if stored.events or stored.conflicts or not submission.events
+            if not stored.is_closed and (stored.events or stored.conflicts or not submission.events)
         ]
         bulk.insert(self._connection, rows.deliveries, kept)
 

@@ -11,15 +11,15 @@ from domain.intake import FeedView
 from domain.ports import SigningSecret
 from worker.adapters.db import rows
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.retiring import RetireSetup
 from worker.adapters.db.setup_accounts import AccountSetup
-from worker.adapters.db.setup_connections import ConnectionSetup
 from worker.adapters.db.setup_part import LINK_SECONDS
 from worker.adapters.db.setup_tokens import TokenSetup
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
 
 
-class SQLSetup(AccountSetup, ConnectionSetup, TokenSetup):
+class SQLSetup(AccountSetup, RetireSetup, TokenSetup):
     """Accounts, connections and tokens, each change with its audit row."""
 
 

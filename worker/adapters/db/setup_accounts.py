@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import select
 
 from domain.by_hand import new_person
-from domain.errors import NothingFoundError, UsageError
+from domain.connecting import GOVERNING
+from domain.errors import NothingFoundError, RefusedError, UsageError
 from domain.keys import address_id
 from domain.model import PersonState, Role
 from domain.policy import BUILT_IN_GROUPS
@@ -79,6 +80,37 @@ class AccountSetup(DomainSetup):
         """All accounts, by name."""
         table = rows.accounts
         return [dict(r) for r in self.sql.execute(select(table).order_by(table.c.name)).mappings()]
+
+    def set_several(self, account: dict[str, Any], *, allows: bool, reason: str) -> None:
+        """C1: whether several connections may govern the account's people and groups.
+
+        Raises RefusedError where more than one does already.
+        """
+        table, connections = rows.accounts, rows.connections
+        mine = table.c.id == account["id"]
+        self.sql.execute(select(table.c.id).where(mine).with_for_update(key_share=True))
+        governs = connections.c.state.in_(sorted(GOVERNING))
+        found = self.sql.execute(
+            select(connections.c.name)
+            .where(connections.c.account_id == account["id"], governs)
+            .order_by(connections.c.name)
+        )
+        names = list(found.scalars())
+        if not allows and len(names) > 1:
+            raise RefusedError(
+                f"account {account['name']} has {len(names)} connections that govern it "
+                f"({', '.join(names)}): retire or replace all but one first"
+            )
+        self.sql.execute(table.update().where(mine).values(allows_several=allows))
+        told = {"several": account["allows_several"]}, {"several": allows}
+        self.audit(
+            account["id"],
+            "account.set",
+            account["id"],
+            reason=reason,
+            before=told[0],
+            after=told[1],
+        )
 
     def add_person(
         self,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from domain.connecting import check_sole_connection
 from domain.errors import NothingFoundError, RefusedError, UsageError
@@ -15,6 +16,9 @@ from domain.policy import Scope
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.setup_tokens import TokenSetup
 from worker.adapters.vault import new_id
+
+#: Rows that one statement moves: far below the ten seconds that a statement may take.
+AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +46,12 @@ class ConnectionSetup(TokenSetup):
         observe: bool,
     ) -> NewConnection:
         """A connection with its first feed, secret and bearer token (C1)."""
+        self._lock_account(account["id"])
         mine = self.connections(account["id"])
         if any(row["name"] == name for row in mine):
             raise UsageError(f"account {account['name']} has a connection named {name!r} already")
-        check_sole_connection(
-            [row["state"] for row in mine],
-            allows_several=account["allows_several"],
-            account=account["name"],
-        )
+        if not observe:
+            self._insist_sole(account["id"], [row["state"] for row in mine])
         connection = new_id("con")
         bulk.insert(
             self.sql,
@@ -175,17 +177,57 @@ class ConnectionSetup(TokenSetup):
             raise NothingFoundError("feed", name)
         return dict(found)
 
+    def _lock_account(self, account: str) -> dict[str, Any]:
+        """Two commands that would each attach or activate a connection take turns (C1)."""
+        table = rows.accounts
+        found = self.sql.execute(
+            select(table).where(table.c.id == account).with_for_update(key_share=True)
+        )
+        return dict(found.mappings().one())
+
+    def _insist_sole(self, account: str, others: Sequence[str]) -> None:
+        known = self._lock_account(account)
+        check_sole_connection(others, allows_several=known["allows_several"], account=known["name"])
+
     def set_connection_state(self, connection: dict[str, Any], state: str, *, reason: str) -> int:
-        """C2: pause or resume; how many events were held or released."""
+        """C2: pause or resume; how many events were held or released.
+
+        Raises RefusedError for a retired connection, UsageError where another one governs (C1).
+        """
         table = rows.connections
+        if state == "active":
+            others = [
+                row["state"]
+                for row in self.connections(connection["account_id"])
+                if row["id"] != connection["id"]
+            ]
+            self._insist_sole(connection["account_id"], others)
+        before = self._lock_connection(connection["id"])
+        if before == "retired":
+            raise RefusedError(
+                f"connection {connection['name']} is retired, for good: add a new one, and take "
+                "the people over with `rosterd connection replace`"
+            )
         self.sql.execute(update(table).where(table.c.id == connection["id"]).values(state=state))
         mine = rows.events.c.connection_id == connection["id"]
-        # What a feed of its own accord holds stays held.
-        paused = select(rows.feeds.c.id).where(rows.feeds.c.state == "paused")
-        ready = mine & rows.events.c.feed_id.not_in(paused)
-        moved = self._release(ready) if state == "active" else self._hold(mine)
-        self.audit(connection["account_id"], f"connection.{state}", connection["id"], reason=reason)
+        moved = self._release(mine) if state == "active" else self._hold(mine)
+        self.audit(
+            connection["account_id"],
+            f"connection.{state}",
+            connection["id"],
+            reason=reason,
+            before={"state": before},
+            after={"state": state, "events": moved},
+        )
         return moved
+
+    def _lock_connection(self, connection: str) -> str:
+        """Its state, which nobody else changes before this transaction ends."""
+        table = rows.connections
+        found = self.sql.execute(
+            select(table.c.state).where(table.c.id == connection).with_for_update()
+        )
+        return str(found.scalar_one())
 
     def set_feed_state(self, feed: dict[str, Any], state: str, *, reason: str) -> int:
         """Pause, resume or retire one feed; how many events were held or released.
@@ -206,16 +248,29 @@ class ConnectionSetup(TokenSetup):
 
     def _hold(self, mine: ColumnElement[bool]) -> int:
         events = rows.events
-        return self.sql.execute(
-            update(events)
-            .where(mine, events.c.state.in_(["pending", "retrying", "waiting"]))
-            .values(state="held", due_at=None)
-        ).rowcount
+        wanted = mine & events.c.state.in_(["pending", "retrying", "waiting"])
+        return self._move(wanted, {"state": "held", "due_at": None})
 
     def _release(self, mine: ColumnElement[bool]) -> int:
-        events = rows.events
-        return self.sql.execute(
-            update(events)
-            .where(mine, events.c.state == "held")
-            .values(state="pending", due_at=self.now)
-        ).rowcount
+        """Whatever nothing else holds goes on."""
+        wanted = mine & (rows.events.c.state == "held") & ~is_held_back()
+        return self._move(wanted, {"state": "pending", "due_at": self.now})
+
+    def _move(self, wanted: ColumnElement[bool], values: dict[str, Any]) -> int:
+        """Part by part, in this transaction: a million at once takes longer than one may."""
+        events, moved = rows.events, 0
+        while True:
+            chosen = select(events.c.id).where(wanted).limit(AT_ONCE)
+            ids = self.sql.execute(chosen.with_for_update(key_share=True)).scalars().all()
+            if not ids:
+                return moved
+            mine = bulk.among(events.c.id, ids, self.sql)
+            self.sql.execute(update(events).where(mine).values(**values))
+            moved += len(ids)
+
+
+def is_held_back() -> ColumnElement[bool]:
+    """Held for a reason of its own, whatever its connection's state: a breaker, a paused feed."""
+    events, feeds = rows.events, rows.feeds
+    paused = select(feeds.c.id).where(feeds.c.state == "paused")
+    return (func.coalesce(events.c.reason, "") == "breaker") | events.c.feed_id.in_(paused)

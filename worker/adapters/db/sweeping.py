@@ -30,6 +30,7 @@ from domain.inbox import Kind, Lane, State
 from domain.retry import CRASH_CAP, SUSPECT_BATCHES
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.mending import mend_states
 from worker.adapters.db.uow import DRAINING, database_now
 
 Report = Callable[[str, Mapping[str, object]], None]
@@ -77,6 +78,7 @@ class SQLSweep:
             now = database_now(connection)
             self._end_frozen(connection)
             self._repair(connection, now)
+            mend_states(connection, now)
             _forget_workers(connection, now)
             mark = {"name": "swept", "at": now}
             bulk.upsert(connection, rows.marks, [mark])

@@ -1,0 +1,77 @@
+"""`rosterd connection pause|resume|retire`: for a while, again, for good (C2, C7)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from domain.errors import RefusedError
+from worker.adapters.db.retiring import Farewell
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
+from worker.cli.session import setup
+
+Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
+
+
+def pause(connection: str, reason: Why) -> None:
+    """Hold everything that comes, until resumed (C2)."""
+    with setup() as use:
+        held = use.set_connection_state(use.connection(connection), "paused", reason=reason)
+    out.print(f"paused; {held} open events are held, and whatever comes until you resume")
+
+
+def resume(connection: str, reason: Why = "") -> None:
+    """Apply what was held, and everything from now on (C2)."""
+    with setup() as use:
+        found = use.connection(connection)
+        if found["state"] == "observing":
+            raise RefusedError(
+                f"connection {found['name']} is observing: `rosterd connection plan` shows what it "
+                "would do, `rosterd connection go-live` does it"
+            )
+        released = use.set_connection_state(found, "active", reason=reason)
+    out.print(f"active; {released} held events go on")
+
+
+def retire(
+    connection: str,
+    reason: Why,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json_: AsJSON = False,
+) -> None:
+    """Turn provisioning off for good: nobody is suspended, nobody is mailed (C7)."""
+    with setup() as use:
+        found = use.connection(connection)
+        told = use.farewell(found)
+    if not json_:
+        _tell(found["name"], told, dry_run=dry_run or found["state"] == "retired")
+    if dry_run:
+        if json_:
+            print(as_json({"connection": found["id"], "dry_run": True, **asdict(told)}))
+        return
+    ask(f"retire connection {found['name']} for good?", yes=yes or not out.is_terminal)
+    with setup() as use:
+        told = use.retire_connection(use.connection(found["id"]), reason=reason)
+    if json_:
+        print(as_json({"connection": found["id"], "dry_run": False, **asdict(told)}))
+        return
+    out.print(f"retired: {found['id']}")
+
+
+def _tell(name: str, told: Farewell, *, dry_run: bool) -> None:
+    out.print(
+        f"retiring {name}{', a dry run: nothing is changed' if dry_run else ''}", markup=False
+    )
+    for text in (
+        f"{told.people} people leave management as they are: nobody is suspended, nobody is mailed",
+        f"{told.invitations} open invitations stay valid",
+        f"{told.pending} addresses that wait for confirmation lapse",
+        f"{told.groups} groups become unmanaged, their memberships stay",
+        f"{told.events} events that are not applied yet end as ignored (retired)",
+        f"{told.letters} open dead letters stay, to be read or discarded",
+        f"{told.credentials} credentials die at once; who was whom is kept: `rosterd links export`",
+    ):
+        out.print(f"  {text}", markup=False)
