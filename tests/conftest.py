@@ -16,8 +16,8 @@ from sqlalchemy.exc import OperationalError
 from tests.harness import Rosterd
 from tests.servers import RabbitServer
 from worker.adapters.db.engine import Database
+from worker.adapters.db.migrate import migrate
 from worker.adapters.db.rows import metadata
-from worker.adapters.db.schema import migrate
 
 ADMIN_URL = os.environ.get(
     "ROSTERD_TEST_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"

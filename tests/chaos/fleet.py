@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.servers import await_true, free_port
-from worker.adapters.db.schema import migrate
+from worker.adapters.db.migrate import migrate
 from worker.bootstrap import Container
 from worker.cli import up
 from worker.cli.processes import beat_command, web_command, worker_command

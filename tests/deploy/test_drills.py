@@ -27,7 +27,7 @@ from tests.harness import Feed
 from tests.servers import PostgresServer, RedisServer, await_true, free_port
 from worker.adapters.db import rows
 from worker.adapters.db.engine import Database
-from worker.adapters.db.schema import migrate
+from worker.adapters.db.migrate import migrate
 from worker.cli.sender import Sent, send
 
 POINTS = Path(__file__).with_name("points")

@@ -6,8 +6,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from worker.adapters.db.engine import Database
+from worker.adapters.db.migrate import migrate
 from worker.adapters.db.rows import metadata
-from worker.adapters.db.schema import current, is_current, migrate, newest
+from worker.adapters.db.schema import current, is_current, newest
 
 
 def test_the_migrated_schema_equals_the_models(database_url: str) -> None:

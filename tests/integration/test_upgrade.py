@@ -17,6 +17,7 @@ from tests.harness import Feed, Rosterd
 from tests.integration.test_database_faults import beside
 from worker.adapters.db import schema
 from worker.adapters.db.engine import Database
+from worker.adapters.db.migrate import config, migrate
 from worker.adapters.db.scratch import scratch_database
 
 NEXT = '''
@@ -25,7 +26,7 @@ NEXT = '''
 from alembic import op
 import sqlalchemy as sa
 
-revision = "next"
+revision = "9999"
 down_revision = "{newest}"
 
 
@@ -43,7 +44,7 @@ def old(database_url: str, tmp_path: Path) -> Iterator[Rosterd]:
     server = None if database_url.startswith("sqlite") else database_url
     with scratch_database(server, tmp_path) as url:
         database = Database(url)
-        schema.migrate(database)
+        migrate(database)
         database.dispose()
         rosterd = Rosterd(url, tmp_path)
         with rosterd.serving():
@@ -56,7 +57,7 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     """The program as it will be: one migration more."""
     folder = tmp_path / "migrations"
     shutil.copytree(schema.MIGRATIONS, folder)
-    (folder / "versions" / "next.py").write_text(NEXT.format(newest=schema.newest()))
+    (folder / "versions" / "v9999_next.py").write_text(NEXT.format(newest=schema.newest()))
     with monkeypatch.context() as patched:
         patched.setattr(schema, "MIGRATIONS", folder)
         yield
@@ -102,7 +103,7 @@ def test_old_code_goes_on_while_and_after_a_later_release_migrates(
         while len(load.statuses) < 20:
             load.enough.wait(0.01)
         with next_release(tmp_path, monkeypatch):
-            assert schema.migrate(old.parts.database)[1] == "next"
+            assert migrate(old.parts.database)[1] == "9999"
     assert set(load.statuses) == {200}
     old.drain()
     assert {event["state"] for event in old.events()} == {"ended"}
@@ -121,13 +122,13 @@ def test_the_step_to_this_release_is_taken_under_load(database_url: str, tmp_pat
             with Load(rosterd, feed) as load:
                 while len(load.statuses) < 20:
                     load.enough.wait(0.01)
-                assert schema.migrate(rosterd.parts.database) == ("0001", schema.newest())
+                assert migrate(rosterd.parts.database) == ("0001", schema.newest())
             assert set(load.statuses) == {200}
             rosterd.drain()
             assert {event["state"] for event in rosterd.events()} == {"ended"}
             assert len(rosterd.users()) == len(load.statuses)
         at_version(rosterd.parts.database, "0001", down=True)
-        assert schema.migrate(rosterd.parts.database) == ("0001", schema.newest())
+        assert migrate(rosterd.parts.database) == ("0001", schema.newest())
         rosterd.close()
 
 
@@ -149,7 +150,7 @@ def at_version(database: Database, version: str, *, down: bool = False) -> None:
     """The schema as an earlier release left it."""
     with database.begin() as connection:
         move = command.downgrade if down else command.upgrade
-        move(schema._config(connection), version)
+        move(config(connection), version)
         connection.commit()
 
 
@@ -157,10 +158,10 @@ def test_one_release_back_everything_starts_on_the_newer_schema(
     old: Rosterd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with next_release(tmp_path, monkeypatch):
-        schema.migrate(old.parts.database)
+        migrate(old.parts.database)
     done = old.cli("migrate")
     assert done.returncode == 0, done.stderr
-    assert "schema is at next, newer than this version's: it is left as it is" in done.stdout
+    assert "schema is at 9999, newer than this version's: it is left as it is" in done.stdout
     assert old.cli("migrate", "--check").returncode == 0
     assert old.http.get("/readyz").status_code == 200
     feed = old.account()
@@ -174,7 +175,7 @@ def test_a_migration_that_gets_no_lock_gives_up_and_comes_again(
 ) -> None:
     with scratch_database(postgres_url, tmp_path) as url:
         database = Database(url)
-        schema.migrate(database)
+        migrate(database)
         database.dispose()
         rosterd = Rosterd(url, tmp_path)
         with next_release(tmp_path, monkeypatch), rosterd.serving():
@@ -182,9 +183,9 @@ def test_a_migration_that_gets_no_lock_gives_up_and_comes_again(
             with beside(rosterd) as other:
                 other.execute("SELECT * FROM events")
                 with pytest.raises(InfrastructureError, match="55P03"):
-                    schema.migrate(rosterd.parts.database)
+                    migrate(rosterd.parts.database)
                 other.rollback()
             rosterd.hire(feed, "u1")
             assert rosterd.user("u1"), "nothing is left behind"
-            assert schema.migrate(rosterd.parts.database)[1] == "next"
+            assert migrate(rosterd.parts.database)[1] == "9999"
         rosterd.close()

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from worker.adapters.db.schema import is_current, is_newer, migrate, newest
+from worker.adapters.db.migrate import migrate
+from worker.adapters.db.schema import is_current, is_newer, newest
 from worker.cli.output import out
 from worker.cli.session import container
 

@@ -22,7 +22,7 @@ from typing import Annotated
 import typer
 
 from domain.errors import RefusedError
-from worker.adapters.db.schema import migrate
+from worker.adapters.db.migrate import migrate
 from worker.adapters.embedded import end_with_parent, start_broker
 from worker.bootstrap import build
 from worker.cli.output import out

@@ -14,7 +14,7 @@ from domain.intake import Submission
 from domain.policy import Scope
 from domain.ports import Request
 from worker.adapters.db.ingest import GroupCommitter, Stored
-from worker.adapters.db.schema import migrate
+from worker.adapters.db.migrate import migrate
 from worker.adapters.db.setup import feed_view, setting_up
 from worker.adapters.embedded import start_broker
 from worker.adapters.sources.registry import SOURCES

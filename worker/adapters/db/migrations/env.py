@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that `worker.adapters.db.schema` hands over."""
+"""Alembic's entry: runs on the connection that `worker.adapters.db.migrate` hands over."""
 
 from __future__ import annotations
 
