@@ -33,6 +33,16 @@ def missing(service: str, why: str) -> None:
     pytest.skip(f"{service} is not reachable: {why}")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Pass by what is marked `long`, unless it is required or something was asked for by name."""
+    if "long" in REQUIRED or [Path(asked).name for asked in config.args] != ["tests"]:
+        return
+    passed_by = pytest.mark.skip(reason="takes long: ROSTERD_TEST_REQUIRE=long, or name its file")
+    for item in items:
+        if item.get_closest_marker("long") is not None:
+            item.add_marker(passed_by)
+
+
 def _admin(statement: str) -> None:
     engine = create_engine(
         ADMIN_URL, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 2}

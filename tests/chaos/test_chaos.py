@@ -10,6 +10,8 @@ from tests.chaos.play import FAULTS, play, points_of
 from tests.conftest import missing
 from tests.servers import pg_bin
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"])

@@ -26,6 +26,8 @@ from tests.servers import RedisServer, await_true, free_port
 from worker.adapters.broker.app import REDIS_OPTIONS
 from worker.cli.sender import Sent, send
 
+pytestmark = pytest.mark.long
+
 AUTH = "ops:secret"
 
 

@@ -90,6 +90,7 @@ def test_units_share_one_machine_and_no_port() -> None:
     assert len(set(ports)) == len(ports) == 3
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("what", WAYS)
 def test_started_so_they_work_on_postgres_and_redis_and_end_when_told(

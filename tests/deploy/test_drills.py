@@ -30,6 +30,8 @@ from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import migrate
 from worker.cli.sender import Sent, send
 
+pytestmark = pytest.mark.long
+
 POINTS = Path(__file__).with_name("points")
 
 

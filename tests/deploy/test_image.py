@@ -146,6 +146,7 @@ def inside(root: Path, *words: str, **environment: str) -> subprocess.CompletedP
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_rosterd_runs_on_what_is_copied_into_the_image_and_nothing_else_is_there(
     image: tuple[Path, Path],
@@ -163,6 +164,7 @@ def test_rosterd_runs_on_what_is_copied_into_the_image_and_nothing_else_is_there
     assert "python" in programs
 
 
+@pytest.mark.long
 def test_the_image_is_proved_by_its_own_build_and_runs_as_nobody() -> None:
     stages = [place for place, line in enumerate(DOCKERFILE) if line.startswith("FROM ")]
     last = DOCKERFILE[stages[-1] :]

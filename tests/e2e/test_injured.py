@@ -23,6 +23,8 @@ from worker.adapters.db.sweeping import ALONE_FROM
 from worker.cli.sender import Sender
 from worker.cli.stage import Stage
 
+pytestmark = pytest.mark.long
+
 
 class Fleeting:
     """A fleet with one account, and what became of its events."""

@@ -19,6 +19,8 @@ from tests.marked import processes
 from tests.servers import PostgresServer, await_true, pg_bin
 from worker.cli.sender import Sent
 
+pytestmark = pytest.mark.long
+
 SIZE = "24m"
 PEOPLE = 200
 REFUSED = 30
