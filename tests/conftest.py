@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from tests.harness import Rosterd
-from tests.servers import RabbitServer
+from tests.servers import RabbitServer, RedisServer
 from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import migrate
 from worker.adapters.db.rows import metadata
@@ -140,4 +140,15 @@ def rabbitmq_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"))
     server.start()
     yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of the test's own, to be killed and frozen."""
+    if shutil.which("redis-server") is None:
+        missing("redis", "there is no redis-server to start")
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
     server.stop()

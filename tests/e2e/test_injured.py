@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 import urllib.request
@@ -16,7 +15,6 @@ import pytest
 
 from domain.policy import Scope
 from tests.chaos.fleet import Fleet
-from tests.conftest import missing
 from tests.servers import RedisServer, await_true
 from worker.adapters.db import rows
 from worker.adapters.db.sweeping import ALONE_FROM
@@ -76,16 +74,6 @@ def fleet(
         yield Fleeting(whole)
     finally:
         whole.stop()
-
-
-@pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    if shutil.which("redis-server") is None:
-        missing("redis", "there is no redis-server to start")
-    server = RedisServer(tmp_path / "redis")
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

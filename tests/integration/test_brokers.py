@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -13,7 +10,6 @@ from celery.app.defaults import NAMESPACES, flatten
 from kombu import Connection, Exchange, Queue
 
 from domain.inbox import Kind, Lane
-from tests.conftest import missing
 from tests.harness import Rosterd
 from tests.servers import RedisServer, await_true
 from worker.adapters.broker import state
@@ -22,16 +18,6 @@ from worker.adapters.broker.redis_transport import Transport
 from worker.adapters.broker.ringer import CeleryRinger
 from worker.adapters.broker.topology import DEAD_QUEUE, declare_dead_queue
 from worker.adapters.db.foreign import collect_foreign
-
-
-@pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    if shutil.which("redis-server") is None:
-        missing("redis", "there is no redis-server to start")
-    server = RedisServer(tmp_path / "redis")
-    server.start()
-    yield server
-    server.stop()
 
 
 def emptied(url: str) -> None:

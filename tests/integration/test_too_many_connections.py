@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,21 +12,9 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import missing
 from tests.harness import Rosterd
 from tests.marked import processes
 from tests.servers import RedisServer, await_true
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis of the test's own; it ends with the test, whatever becomes of that."""
-    if shutil.which("redis-server") is None:
-        missing("redis", "there is no redis-server to start")
-    server = RedisServer(tmp_path / "redis")
-    server.start()
-    yield server
-    server.stop()
 
 
 @contextmanager
@@ -49,9 +36,9 @@ def role_of_its_own(url: str) -> Iterator[tuple[str, psycopg.Connection]]:
 
 @pytest.mark.timeout(240)
 def test_t25_too_many_connections_postpone_a_workers_tasks_until_there_is_one(
-    postgres_url: str, broker: RedisServer, tmp_path: Path
+    postgres_url: str, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    rosterd = Rosterd(postgres_url, tmp_path, broker_url=broker.url)
+    rosterd = Rosterd(postgres_url, tmp_path, broker_url=redis_server.url)
     with (
         role_of_its_own(postgres_url) as (url, connection),
         processes(tmp_path / "logs") as start,
