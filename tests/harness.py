@@ -54,7 +54,7 @@ class Rosterd:
             database_url=database_url,
             broker_url=broker_url or f"redis+socket://{folder}/no-broker.sock",
             feed_cache_seconds=0.0,
-            **more,
+            **{"api_rate": 1e6, **more},
         )
         self.parts = Container(self.settings)
         self.account_id = ""

@@ -8,14 +8,18 @@ from typing import Any
 
 from sqlalchemy import select
 
+from domain.keys import group_id
 from domain.replays import Selection
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
+from worker.web.api.texts import group_ref
 
 #: What only the first account has; it must be in nothing that the second is shown.
 MARK = "alphaonly"
 #: Counts of requests, refused ones included: the one table that a refusal may change.
 COUNTS = {rows.receipts.name}
+#: That a token is in use is written of the token itself.
+USE = "last_used_at"
 
 
 def lived_in(rosterd: Rosterd, name: str, mark: str) -> Feed:
@@ -101,6 +105,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "connection_name": f"{name}-feed",
             "feed": feed.id,
             "person": people["u1"],
+            "group": group_ref(group_id(feed.connection, "g1")),
             "moved": people["u4"],
             "event": str(_event(rosterd, account)),
             "letter": letter,
@@ -137,7 +142,7 @@ def _event(rosterd: Rosterd, account: str) -> int:
 def contents(rosterd: Rosterd) -> set[tuple[str, str]]:
     """Every row of every table but the counts, as text."""
     return {
-        (table.name, repr(sorted(row.items())))
+        (table.name, repr(sorted(item for item in row.items() if item[0] != USE)))
         for table in rows.metadata.sorted_tables
         if table.name not in COUNTS
         for row in rosterd.table(table)

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     link_days: float = Field(14, gt=0)
     feed_cache_seconds: float = Field(2.0, ge=0)
     metrics_token: SecretStr | None = None
+    api_rate: float = Field(50, gt=0)
 
     @field_validator("database_url")
     @classmethod

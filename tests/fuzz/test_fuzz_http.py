@@ -57,6 +57,12 @@ PLACES = (
     "/metrics",
     "/health",
     "/member.css",
+    "/api/",
+    "/api/openapi.json",
+    "/api/problems/",
+    "/api/v1/users",
+    "/api/v1/users/",
+    "/api/v1/groups/",
 )
 NAMES = (
     b"accept",
@@ -79,6 +85,7 @@ NAMES = (
     b"workos-signature",
     b"x-forwarded-for",
     b"x-okta-verification-challenge",
+    b"x-request-id",
 )
 header_lists = st.lists(st.tuples(st.sampled_from(NAMES), values), max_size=6)
 methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"])

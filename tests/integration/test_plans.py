@@ -94,6 +94,32 @@ def asked(rosterd: Rosterd) -> None:
     rosterd.parts.replay.store.choose(Selection(account=rosterd.account_id))
 
 
+def listed(rosterd: Rosterd) -> None:
+    """What applications ask the API for."""
+    with rosterd.setup() as use:
+        token = use.add_token(rosterd.account_id, name="app", scopes=["directory:read"])
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def ask(path: str, **params: str) -> Any:
+        told = rosterd.http.get(f"/api/v1{path}", params=params, headers=headers)
+        assert told.status_code == 200, told.text
+        return told.json()["items"] if "items" in told.json() else told.json()
+
+    user, group = ask("/users")[0]["id"], ask("/groups")[0]["id"]
+    for params in (
+        {"email": "u1@example.com"},
+        {"external_id": "u1"},
+        {"group": group},
+        *({"state": state} for state in ("invited", "active", "suspended")),
+        *({"role": role} for role in ("owner", "member")),
+        *({"managed": managed, "limit": "1"} for managed in ("true", "false")),
+    ):
+        ask("/users", **params)
+    for path in (f"/users/{user}", f"/users/{user}/groups", f"/groups/{group}"):
+        ask(path)
+    ask(f"/groups/{group}/members")
+
+
 def plan(connection: Connection, statement: str, parameters: Any) -> str:
     """What the database would do; "" for what it cannot explain."""
     if not re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", statement):
@@ -150,6 +176,23 @@ def test_t30_lists_and_gauges_find_what_is_open_by_an_index(
             asked(rosterd)
         assert sum("dead_letters" in statement for statement in said) >= 4
         assert without_index(rosterd.parts.database, said) == []
+    rosterd.close()
+
+
+@pytest.mark.timeout(600)
+def test_d7_no_list_of_the_api_scans_a_table_that_grows(postgres_url: str, tmp_path: Path) -> None:
+    rosterd = Rosterd(postgres_url, tmp_path)
+    with rosterd.serving():
+        feed = rosterd.account()
+        for key in ("u1", "u2"):
+            rosterd.hire(feed, key)
+        rosterd.tell(feed, "group.upserted", {"id": "g1", "name": "Crew"})
+        rosterd.tell(feed, "group.member_added", {"group_id": "g1", "user_id": "u1"})
+        with overheard(rosterd) as said:
+            listed(rosterd)
+        assert len(said) > 15
+        scans = without_index(rosterd.parts.database, said)
+        assert not scans, "\n\n".join(scans)
     rosterd.close()
 
 

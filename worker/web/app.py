@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.bootstrap import Container
-from worker.web import console, health, member
+from worker.web import api, console, health, member
 from worker.web.hooks import PREFIX, Hooks
 from worker.web.intake import Intake
 
@@ -40,11 +40,17 @@ def build_web(parts: Container) -> ASGIApp:
     # It would answer by the request's own Host, and fail on a query that is no UTF-8.
     rest.router.redirect_slashes = False
     hooks = Hooks(parts, intake)
+    interface = api.build_api(parts)
 
     async def web(scope: Scope, receive: Receive, send: Send) -> None:
-        is_hook = scope["type"] == "http" and scope["path"].startswith(PREFIX)
+        path = scope["path"] if scope["type"] == "http" else ""
         try:
-            await (hooks if is_hook else rest)(scope, receive, send)
+            if path.startswith(PREFIX):
+                await hooks(scope, receive, send)
+            elif path.startswith(f"{api.PREFIX}/"):
+                await interface(scope, receive, send)
+            else:
+                await rest(scope, receive, send)
         except Exception:
             # Answered already. Said here, because a server would print what nobody has redacted.
             parts.log.exception("request_failed")

@@ -279,7 +279,6 @@ Index(
     postgresql_where=text("role = 'owner'"),
     sqlite_where=text("role = 'owner'"),
 )
-
 #: Whom provisioning asks for in every batch (U6): few, whatever the account's size.
 KEEPS_OPEN = text("(role = 'owner' OR is_break_glass)")
 Index(
@@ -288,6 +287,19 @@ Index(
     postgresql_where=KEEPS_OPEN,
     sqlite_where=KEEPS_OPEN,
 )
+
+#: What is asked for and rare: lists by state, by role and of people by hand (the API's).
+for _name, _columns, _rare in (
+    ("ix_people_state", ("account_id", "state", "id"), "state <> 'active'"),
+    ("ix_people_role", ("account_id", "role", "id"), "role <> 'member'"),
+    ("ix_people_by_hand", ("account_id", "id"), "connection_id IS NULL"),
+):
+    Index(
+        _name,
+        *(people.c[_column] for _column in _columns),
+        postgresql_where=text(_rare),
+        sqlite_where=text(_rare),
+    )
 
 addresses = Table(
     "addresses",
@@ -317,7 +329,7 @@ memberships = Table(
     Column("user_key", Text, nullable=False),
     Column("stamp", LargeBinary, nullable=False),
     Column("is_member", Boolean, nullable=False),
-    Index("ix_memberships_group", "connection_id", "group_key"),
+    Index("ix_memberships_group_user", "connection_id", "group_key", "user_key"),
     Index("ix_memberships_user", "connection_id", "user_key"),
 )
 

@@ -1,0 +1,105 @@
+"""What answers tell of people and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, select
+
+from domain.model import Person, PersonState, Role
+from domain.policy import OnReturn
+from domain.returning import returns_as_new
+from worker.adapters.db import rows
+from worker.adapters.db.group_pages import GroupSeen
+from worker.adapters.db.uow import policy_from_row
+from worker.web.api.texts import group_ref
+
+
+class User(BaseModel):
+    """Somebody in the directory, with their full state (U10)."""
+
+    id: str
+    account: str
+    email: str = Field(description="The address in force.")
+    requested_email: str = Field(description="What the identity provider last asked for.")
+    pending_email: str | None = Field(description="Waits for the member's yes (E2).")
+    state: PersonState
+    managed: bool = Field(description="Whether a connection governs the person now.")
+    connection: str | None
+    external_id: str | None
+    role: Role
+    break_glass: bool
+    given_name: str | None
+    family_name: str | None
+    display_name: str | None
+    returns_as_new: bool = Field(
+        description="Suspended, and another address was asked for since: a return would make a "
+        "new person (E5)."
+    )
+
+
+class Group(BaseModel):
+    """A group of the directory."""
+
+    id: str
+    account: str
+    name: str | None
+    managed: bool = Field(description="Whether a connection governs the group now.")
+    connection: str | None
+    external_id: str | None
+
+
+class Member(BaseModel):
+    """A membership. user: null while nobody was seen under that external id (G7)."""
+
+    effective: bool
+    external_id: str | None
+    user: User | None
+
+
+def users_of(connection: Connection, people: Sequence[Person]) -> list[User]:
+    """People as answers show them."""
+    on_return = _on_return(connection, {p.connection for p in people if p.connection is not None})
+    return [_user(person, on_return) for person in people]
+
+
+def _user(person: Person, on_return: Mapping[str, OnReturn]) -> User:
+    setting = on_return.get(person.connection or "", OnReturn.SAME_USER)
+    return User(
+        id=person.id,
+        account=person.account,
+        email=person.email,
+        requested_email=person.requested,
+        pending_email=person.pending,
+        state=person.state,
+        managed=person.is_managed,
+        connection=person.connection,
+        external_id=person.user,
+        role=person.role,
+        break_glass=person.is_break_glass,
+        given_name=person.profile.get("given_name"),
+        family_name=person.profile.get("family_name"),
+        display_name=person.profile.get("display_name"),
+        returns_as_new=returns_as_new(person, setting),
+    )
+
+
+def _on_return(connection: Connection, ids: set[str]) -> dict[str, OnReturn]:
+    if not ids:
+        return {}
+    table = rows.connections
+    found = connection.execute(select(table).where(table.c.id.in_(sorted(ids)))).mappings()
+    return {row["id"]: policy_from_row(row, frozenset()).on_return for row in found}
+
+
+def group_of(seen: GroupSeen) -> Group:
+    """A group as answers show it."""
+    return Group(
+        id=group_ref(seen.id),
+        account=seen.account,
+        name=seen.group.name[1],
+        managed=seen.is_managed,
+        connection=seen.group.connection,
+        external_id=seen.group.key,
+    )
