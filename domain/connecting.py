@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from domain.domains import BELOW
 from domain.errors import UsageError
@@ -83,9 +83,19 @@ def check_settings(given: Mapping[str, str]) -> dict[str, str]:
             problems.append(f"{name}={value!r}: one of {', '.join(setting.choices)}")
         elif name == "groups" and not _is_group_rule(value):
             problems.append(f"groups={value!r}: all, listed:ID,.. or prefix:TEXT,..")
+        elif setting.parse is not None:
+            problems += _problem(name, value, setting.parse)
     if problems:
         raise UsageError("\n".join(problems))
     return dict(given)
+
+
+def _problem(name: str, value: str, parse: Callable[[str], object]) -> list[str]:
+    try:
+        parse(value)
+    except UsageError as error:
+        return [f"{name}: {error}"]
+    return []
 
 
 def _is_group_rule(value: str) -> bool:

@@ -84,6 +84,10 @@ class Reason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     NO_DIRECTORY_CHANGE = "no_directory_change"
     RETIRED = "retired"
+    # held
+    BREAKER = "breaker"
+    OBSERVING = "observing"
+    PAUSED = "paused"
     # waiting
     NOT_SEEN = "not_seen"
     ADDRESS_TAKEN = "address_taken"

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.breaker import (
+    OFF,
+    BreakerRule,
+    parse_count,
+    parse_duration,
+    parse_patience,
+    parse_percent,
+)
 from domain.domains import listed_by
 from domain.values import domain_of
 
@@ -80,6 +88,7 @@ class Policy:
     on_return: OnReturn = OnReturn.NEW_USER
     rehire: Rehire = Rehire.LINK
     let_in: bool = True
+    breaker: BreakerRule = field(default_factory=BreakerRule)
 
     def allows(self, address: str) -> bool:
         """E4: whether the address's domain is on the account's list."""
@@ -96,13 +105,17 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table of connection settings (D18)."""
+    """One row of the table of connection settings (D18).
+
+    parse: raises UsageError for a value that is none, where there are no choices.
+    """
 
     name: str
     default: str
     choices: tuple[str, ...]
     rule: str
     says: str
+    parse: Callable[[str], object] | None = None
 
 
 CONNECTION_SETTINGS: Mapping[str, Setting] = {
@@ -135,6 +148,31 @@ CONNECTION_SETTINGS: Mapping[str, Setting] = {
             ("off", "required"),
             "U8",
             "required: a feed with only a static secret may suspend, never let in",
+        ),
+        Setting(
+            "breaker_min",
+            str(BreakerRule().least),
+            (),
+            "C6",
+            "so many people and groups may always lose something in a window",
+            parse_count,
+        ),
+        Setting(
+            "breaker_percent",
+            str(BreakerRule().percent),
+            (),
+            "C6",
+            "of the connection's people, where that is more than breaker_min; 100: all of them",
+            parse_percent,
+        ),
+        Setting("breaker_window", "1h", (), "C6", "length of the sliding window", parse_duration),
+        Setting(
+            "breaker_auto_approve",
+            OFF,
+            (),
+            "C6",
+            "after so long a hold is let go without anybody: off, or a duration such as 4h",
+            parse_patience,
         ),
     )
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from domain.breaker import BreakerStore, BreakerWrites
 from domain.changes import Change
 from domain.decision import Made
 from domain.inbox import Kind, Outcome, Reason, State
@@ -230,6 +231,7 @@ class Writes:
     addresses: dict[str, str | None] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
     decisions: list[tuple[ClaimedEvent, str, Made]] = field(default_factory=list)
+    breaker: BreakerWrites = field(default_factory=BreakerWrites)
 
 
 class DirectoryStore(Protocol):
@@ -300,6 +302,7 @@ class DrainWork(Protocol):
 
     now: datetime
     directory: DirectoryStore
+    breaker: BreakerStore
 
     def claim(self, *, lane: str, kind: Kind, limit: int, troubled: bool) -> list[ClaimedEvent]:
         """Lock up to `limit` due events, connections in fair turns (D7).

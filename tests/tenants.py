@@ -12,6 +12,7 @@ from domain.keys import group_id
 from domain.replays import Selection
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
+from worker.adapters.db.breaker_rows import holds
 from worker.web.api.texts import group_ref
 
 #: What only the first account has; it must be in nothing that the second is shown.
@@ -28,7 +29,7 @@ def lived_in(rosterd: Rosterd, name: str, mark: str) -> Feed:
         account = use.add_account(
             name, owner=None, domains=["example.com"], parent=None, several=True
         )
-    feed = rosterd.connect(name, name=f"{name}-feed")
+    feed = rosterd.connect(name, name=f"{name}-feed", breaker_min="1", breaker_percent="0")
     for type_, data in (
         *(("user.upserted", person(key, mark)) for key in ("u1", "u2")),
         ("group.upserted", {"id": "g1", "name": f"{mark} crew"}),
@@ -82,6 +83,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
     rosterd.accept(address("u4", mark))
     moved = {"id": "u4", "email": address("moved", mark)}
     rosterd.tell(feed, "user.email_changed", moved)
+    rosterd.tell(feed, "user.suspended", {"id": "u2"})
     letters = sorted(
         row["event_id"]
         for row in rosterd.table(rows.dead_letters, rows.dead_letters.c.account_id == account)
@@ -111,6 +113,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "letter": letter,
             "discarded": discarded,
             "replay": replay.id,
+            "hold": next(row["id"] for row in rosterd.table(holds, holds.c.account_id == account)),
             "token": token,
             "email": address("u1", mark),
         },

@@ -119,6 +119,7 @@ class Container:
             sleep=time.sleep,
             report=self.report,
             after=self.measured,
+            new_hold_id=lambda: new_id("hld"),
             batch_size=self.settings.effective_batch_size,
             interrupts=(SoftTimeLimitExceeded,),
         )

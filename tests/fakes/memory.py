@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from domain.breaker import BreakerRule, BreakerWrites, Window
 from domain.changes import Change
 from domain.groups import is_current
 from domain.inbox import Kind, State
@@ -38,6 +39,9 @@ class Stored:
     waits: dict[int, tuple[str, ...]] = field(default_factory=dict)
     mails: list[tuple[str, str]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    marks: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    holds: dict[str, str] = field(default_factory=dict)
+    held: dict[int, str] = field(default_factory=dict)
 
 
 class Memory:
@@ -94,6 +98,19 @@ class Memory:
         """A unit of work."""
         yield MemoryWork(self)
 
+    def answer_holds(self, *, approve: bool) -> list[str]:
+        """As an operator answers what the breaker holds; the names of its events."""
+        state = self.state
+        held, state.held = state.held, {}
+        state.holds.clear()
+        for number in held:
+            if approve:
+                state.events[number] = replace(state.events[number], is_replayed=True)
+                state.due[number] = self.now
+        if approve:
+            state.marks.clear()
+        return [state.events[number].type for number in held]
+
     def export(self) -> list[tuple[object, ...]]:
         """The directory as sorted tuples, by the rules of `directory export`.
 
@@ -138,6 +155,7 @@ class MemoryWork:
             setattr(self._state, name, copy.copy(getattr(memory.state, name)))
         self.now = memory.now
         self.directory = self
+        self.breaker = MemoryBreakers(self._state, memory.now)
 
     # -- events ------------------------------------------------------------------------
 
@@ -247,12 +265,51 @@ class MemoryWork:
                 self._state.addresses.pop(key, None)
             else:
                 self._state.addresses[key] = person
+        self.breaker.save(writes.breaker)
 
     def wake(self, keys: Collection[str]) -> None:
         stirred = set(keys)
         for number, waits in self._state.waits.items():
             if stirred.intersection(waits) and self._state.results[number].state is State.WAITING:
                 self._state.due[number] = self.now
+
+
+class MemoryBreakers:
+    """`BreakerStore` over the same state."""
+
+    def __init__(self, state: Stored, now: datetime) -> None:
+        self._state = state
+        self._now = now
+
+    def lock(
+        self, rules: Mapping[str, BreakerRule], keys: Mapping[str, Collection[str]]
+    ) -> dict[str, Window]:
+        return {
+            connection: self._window(connection, rule, keys.get(connection, ()))
+            for connection, rule in rules.items()
+        }
+
+    def _window(self, connection: str, rule: BreakerRule, keys: Collection[str]) -> Window:
+        since = self._now - rule.window
+        count = sum(1 for (c, _), at in self._state.marks.items() if c == connection and at > since)
+        people = self._state.people.values()
+        here = sum(1 for p in people if p.connection == connection and not p.is_suspended)
+        counted = frozenset(self.counted(connection, keys, rule.window))
+        hold = self._state.holds.get(connection)
+        return Window(count, here + count, rule.limit(here + count), counted, hold)
+
+    def counted(self, connection: str, keys: Collection[str], since: timedelta) -> set[str]:
+        known = {
+            k
+            for (c, k), at in self._state.marks.items()
+            if c == connection and at > self._now - since
+        }
+        return known & set(keys)
+
+    def save(self, writes: BreakerWrites) -> None:
+        self._state.marks.update(dict.fromkeys(writes.marks, self._now))
+        self._state.holds.update({hold.connection: hold.id for hold in writes.opened})
+        self._state.held.update(dict(writes.held))
 
 
 class MemorySource:

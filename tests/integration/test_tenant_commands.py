@@ -47,6 +47,8 @@ NARROWED = (
     "user change-email {person} x@example.com --account beta --reason x",
     "user role {email} owner --account beta --reason x",
     "connection check beta-feed --feed {feed} --wait 0",
+    "hold list --account beta --connection {connection}",
+    "hold list --account beta --connection {connection_name} --all",
 )
 
 #: What takes ids alone, and what adds to an account: told of beta, it shows and moves beta only.
@@ -85,6 +87,11 @@ TOLD_OF_BETA = (
     "dead restore {discarded} --reason x",
     "dead replay --account {account} --reason x --yes --wait 0",
     "dead replay --cancel {replay}",
+    "hold list --account {account}",
+    "hold show {hold}",
+    "hold raise-once {hold} --to 50 --reason x --dry-run",
+    "hold reject {hold} --reason x --yes",
+    "hold approve {hold} --reason x --yes",
     "feed add {connection} --source okta",
     "feed list {connection}",
     "feed rotate {feed}",

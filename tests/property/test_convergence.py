@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+from domain.breaker import BreakerRule
 from domain.changes import ChangeEmail, ProvisionUser, SuspendUser
 from domain.consequences import link_of
 from domain.inbox import State
@@ -94,6 +95,43 @@ def test_d1_d3_with_the_same_decisions_every_order_gives_the_same_directory(
     _feed(told, rest)
     _feed(other, data.draw(st.permutations(rest)))
     assert told.export() == other.export()
+
+
+@patient(600)
+@given(data=st.data(), length=st.integers(4, 16))
+def test_c6_g4_what_was_approved_is_as_if_there_had_been_no_breaker(
+    data: st.DataObject, length: int
+) -> None:
+    log, batches = _breaker_history(data, length)
+    held = _run(log, batches, breaker=STRICT)
+    held.answer_holds(approve=True)
+    drain(held)
+    assert not held.state.held
+    assert held.export() == _run(log, [1] * len(log)).export()
+
+
+@patient(600)
+@given(data=st.data(), length=st.integers(4, 16))
+def test_c6_d1_what_was_rejected_is_as_if_it_had_never_been_said(
+    data: st.DataObject, length: int
+) -> None:
+    """The verdicts are decisions: with the same ones, any order of the rest ends the same."""
+    log, batches = _breaker_history(data, length)
+    held = _run(log, batches, breaker=STRICT)
+    gone = set(held.answer_holds(approve=False))
+    rest = data.draw(st.permutations([entry for entry in log if entry[0] not in gone]))
+    assert held.export() == _run(rest, [1] * len(rest)).export()
+
+
+STRICT = BreakerRule(least=1, percent=0)
+
+
+def _breaker_history(data: st.DataObject, length: int) -> tuple[list, list[int]]:  # type: ignore[type-arg]
+    idp = IdP(data, may_rehire=False)
+    for _ in range(length):
+        idp.step()
+    log = data.draw(st.permutations(idp.log))
+    return log, data.draw(st.lists(st.integers(1, 6), max_size=10))
 
 
 def _feed(memory: Memory, log: list) -> None:  # type: ignore[type-arg]

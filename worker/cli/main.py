@@ -24,6 +24,7 @@ NOUNS = (
     "domain",
     "event",
     "feed",
+    "hold",
     "keys",
     "operator",
     "token",

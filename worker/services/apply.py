@@ -50,6 +50,7 @@ from domain.ports import Effect, Result
 from domain.record import has_word, say_scope
 from domain.settle import UserState, settle
 from domain.values import HORIZON, Stamp
+from worker.services.breaking import Gate, HeldError, losses
 from worker.services.world import (
     BusyHolderError,
     Work,
@@ -68,10 +69,18 @@ NewId = Callable[[], str]
 
 
 def apply_batch(
-    world: World, batch: Sequence[Work], *, now: datetime, new_id: NewId
+    world: World,
+    batch: Sequence[Work],
+    *,
+    now: datetime,
+    new_id: NewId,
+    gate: Gate | None = None,
 ) -> list[Result]:
-    """Decide every event of the batch in order; the world's writes are then to be saved."""
-    applying = _Applying(world, now, new_id)
+    """Decide every event of the batch in order; the world's writes are then to be saved.
+
+    gate: the breaker (C6); without one nothing is held.
+    """
+    applying = _Applying(world, now, new_id, gate)
     results = [applying.one(index, work) for index, work in enumerate(batch)]
     return [applying.rung(index, result) for index, result in enumerate(results)]
 
@@ -79,7 +88,8 @@ def apply_batch(
 class _Applying:
     """The events of one batch, one after the other, over one world."""
 
-    def __init__(self, world: World, now: datetime, new_id: NewId) -> None:
+    def __init__(self, world: World, now: datetime, new_id: NewId, gate: Gate | None) -> None:
+        self._gate = gate
         self._world = world
         self._now = now
         self._new_id = new_id
@@ -103,6 +113,8 @@ class _Applying:
             return Result(
                 event, State.WAITING, None, Reason.ADDRESS_TAKEN, due_at=self._now + BUSY_WAIT
             )
+        except HeldError as held:
+            return Result(event, State.HELD, None, Reason.BREAKER, str(held))
         return self._result(work, decided)
 
     def rung(self, index: int, result: Result) -> Result:
@@ -112,17 +124,27 @@ class _Applying:
 
     def _all_of(self, work: Work) -> Decision:
         with self._world.trial() as trial:
+            begun = len(self._world.writes.effects)
             try:
                 decisions = [self._change(work, change) for change in work.changes]
-            except BusyHolderError:
+                refused = next((d for d in decisions if d.outcome is Outcome.DEAD), None)
+                is_undone = refused is not None and len(decisions) > 1
+                if not is_undone:
+                    self._pass_gate(work, work.changes, begun)
+            except (BusyHolderError, HeldError):
                 trial.fail()
                 raise
-            refused = next((d for d in decisions if d.outcome is Outcome.DEAD), None)
-            if refused is not None and len(decisions) > 1:
+            if is_undone:
                 trial.fail()
         if refused is None or len(decisions) == 1:
             return _strongest(decisions)
         return replace(refused, applied_part=self._destructive_part(work))
+
+    def _pass_gate(self, work: Work, changes: Sequence[Change], begun: int) -> None:
+        """C6: count whom this took something from; raises HeldError beyond the limit."""
+        if self._gate is not None:
+            effects = self._world.writes.effects[begun:]
+            self._gate.insist(work, losses(self._world, changes, effects))
 
     def _destructive_part(self, work: Work) -> str | None:
         """D10: a suspension or removal is applied even if the rest of its event is refused."""
@@ -136,11 +158,17 @@ class _Applying:
                 else change
             )
             with self._world.trial() as trial:
+                begun = len(self._world.writes.effects)
                 decided = self._change(work, part)
                 if decided.outcome is Outcome.DEAD:
                     trial.fail()
-                else:
-                    applied = "removal" if isinstance(change, RemoveMember) else "suspension"
+                    continue
+                try:
+                    self._pass_gate(work, (part,), begun)
+                except HeldError:
+                    trial.fail()
+                    raise
+                applied = "removal" if isinstance(change, RemoveMember) else "suspension"
         return applied
 
     def _change(self, work: Work, change: Change) -> Decision:
@@ -226,6 +254,8 @@ class _Applying:
                 decision = decide_delete(group, stamp=stamp)
             case ReplaceMembers():
                 known = _all_edges(world, group)
+                # Whoever asks what this took away has to find what was.
+                world.edges.update({edge_id(e.connection, e.group, e.user): e for e in known})
                 decision = decide_replace(group, known, change.users, stamp=stamp)
         waits_for = None
         if counts_for_scope(work.policy, change.group) and not isinstance(change, PutGroup):

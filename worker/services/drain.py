@@ -24,6 +24,7 @@ from domain.ports import (
 )
 from domain.retry import TROUBLED_BATCH, Done, GiveUp, RetryPolicy, again, decide_retry
 from worker.services.apply import apply_batch
+from worker.services.breaking import Gate
 from worker.services.world import Work, load
 
 Report = Callable[[str, Mapping[str, object]], None]
@@ -40,6 +41,7 @@ class Tally:
     ignored: int = 0
     waiting: int = 0
     retrying: int = 0
+    held: int = 0
     dead: int = 0
 
     def count(self, results: Sequence[Result]) -> None:
@@ -72,6 +74,7 @@ class Drain:
     report: Report
     after: Callable[[DrainWork, Sequence[Result]], None]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    new_hold_id: Callable[[], str] = lambda: "hld"
     batch_size: int = 500
     interrupts: tuple[type[Exception], ...] = ()
 
@@ -134,7 +137,8 @@ class Drain:
             return []
         results, batch = self._parse(work, events)
         world = load(work.directory, batch)
-        results += apply_batch(world, batch, now=work.now, new_id=self.new_id)
+        gate = Gate(work.breaker, batch, self.new_hold_id, world.writes.breaker)
+        results += apply_batch(world, batch, now=work.now, new_id=self.new_id, gate=gate)
         work.directory.wake(world.touched.keys())
         work.save(world.writes)
         work.finish(results)

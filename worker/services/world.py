@@ -69,6 +69,14 @@ class World:
         values[key] = value
         written[key] = value
 
+    def changed(self, values: dict[str, Any]) -> list[tuple[Any, Any]]:
+        """What was put since the trial began: as it was before (None if absent), as it is."""
+        first: dict[str, Any] = {}
+        for where, key, was in self._journal:
+            if where is values:
+                first.setdefault(key, None if was is _ABSENT else was)
+        return [(was, values[key]) for key, was in first.items()]
+
     @contextmanager
     def trial(self) -> Iterator[_Trial]:
         """Everything put inside is undone if the trial is told to fail."""

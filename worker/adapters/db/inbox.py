@@ -266,5 +266,5 @@ def _is_notable(result: Result) -> bool:
     return (
         not result.event.is_first_try
         or result.event.attempts > 0
-        or result.state in (State.DEAD, State.RETRYING)
+        or result.state in (State.DEAD, State.RETRYING, State.HELD)
     )

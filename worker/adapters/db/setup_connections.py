@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, func, select, update
 
 from domain.connecting import check_sole_connection
 from domain.errors import NothingFoundError, RefusedError, UsageError
+from domain.inbox import Reason
 from domain.policy import Scope
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.setup_tokens import TokenSetup
@@ -273,4 +274,6 @@ def is_held_back() -> ColumnElement[bool]:
     """Held for a reason of its own, whatever its connection's state: a breaker, a paused feed."""
     events, feeds = rows.events, rows.feeds
     paused = select(feeds.c.id).where(feeds.c.state == "paused")
-    return (func.coalesce(events.c.reason, "") == "breaker") | events.c.feed_id.in_(paused)
+    return (func.coalesce(events.c.reason, "") == Reason.BREAKER.value) | events.c.feed_id.in_(
+        paused
+    )

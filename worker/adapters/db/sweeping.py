@@ -30,6 +30,7 @@ from domain.inbox import Kind, Lane, State
 from domain.retry import CRASH_CAP, SUSPECT_BATCHES
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.holding import approve_overdue
 from worker.adapters.db.mending import mend_states
 from worker.adapters.db.uow import DRAINING, database_now
 
@@ -80,6 +81,7 @@ class SQLSweep:
             self._repair(connection, now)
             mend_states(connection, now)
             _forget_workers(connection, now)
+            approve_overdue(connection, now)
             mark = {"name": "swept", "at": now}
             bulk.upsert(connection, rows.marks, [mark])
             due = _due(connection, now)

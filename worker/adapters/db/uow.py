@@ -15,12 +15,14 @@ import psycopg
 from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from domain.breaker import rule_of
 from domain.consequences import Consequence, NoticeKind, audit_view, consequences
 from domain.inbox import Kind
 from domain.policy import GroupRule, OnReturn, Policy, Rehire, Scope, ScopeRule
 from domain.ports import ClaimedEvent, InfrastructureError, Result, Writes
 from domain.retry import companions
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.breaking import SQLBreakers
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.engine import Database, sent_ahead, translated
 from worker.adapters.db.inbox import SQLInbox
@@ -71,6 +73,7 @@ class SQLWork:
         self._is_ahead = False
         self.now = _marked_now(connection)
         self.directory = SQLDirectory(connection, self.now)
+        self.breaker = SQLBreakers(connection, self.now)
         self._inbox = SQLInbox(connection, self.now)
 
     def claim(self, *, lane: str, kind: Kind, limit: int, troubled: bool) -> list[ClaimedEvent]:
@@ -152,6 +155,7 @@ class SQLWork:
         )
         self._write_audit(writes)
         self._write_decisions(writes)
+        self.breaker.save(writes.breaker)
 
     def _write_audit(self, writes: Writes) -> None:
         entries = [
@@ -284,6 +288,7 @@ def policy_from_row(row: object, domains: frozenset[str]) -> Policy:
         on_return=OnReturn(settings.get("on_return", OnReturn.NEW_USER)),
         rehire=Rehire(settings.get("rehire", Rehire.LINK)),
         let_in=settings.get("read_back", "off") != "required",
+        breaker=rule_of(settings),
     )
 
 

@@ -1,0 +1,362 @@
+"""Trips of the breaker as operators answer them: approve, reject, raise once (C6, D17)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal, select, update
+
+from domain.breaker import HoldState, Weight, explain
+from domain.errors import NothingFoundError, RefusedError
+from domain.inbox import Kind, Lane, Outcome, Reason, State
+from domain.keys import user_id
+from worker.adapters.db import bulk, rows
+from worker.adapters.db.breaker_rows import breaker_marks, breakers, holds
+from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.uow import database_now
+
+#: So many of whom a hold is about are named in its explanation.
+NAMED = 5
+#: Who answers where the time of `breaker_auto_approve` is over.
+CLOCK = "rosterd"
+
+Released = list[tuple[Kind, Lane]]
+
+
+class SQLHolds:
+    """Holds of the database. Every answer is one transaction with its decision and audit row."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list(
+        self, *, account: str | None, connection: str | None, is_open: bool
+    ) -> list[dict[str, Any]]:
+        """Newest first, each with what it would do."""
+        wanted = select(holds).order_by(holds.c.opened_at.desc(), holds.c.id)
+        if is_open:
+            wanted = wanted.where(holds.c.state == HoldState.OPEN.value)
+        if account is not None:
+            wanted = wanted.where(holds.c.account_id == account)
+        if connection is not None:
+            wanted = wanted.where(holds.c.connection_id == connection)
+        with translated(), self._database.read() as sql:
+            now = database_now(sql)
+            found = sql.execute(wanted).mappings().all()
+            return [_told(sql, dict(row), now) for row in found]
+
+    def show(self, hold: str, *, limit: int = 100) -> dict[str, Any]:
+        """One hold with the events that it keeps; raises NothingFoundError."""
+        with translated(), self._database.read() as sql:
+            row = _known(sql, hold)
+            told = _told(sql, row, database_now(sql))
+            told["held"] = _held_events(sql, row["connection_id"], limit)
+            return told
+
+    def approve(self, hold: str, *, actor: str, reason: str) -> tuple[int, Released]:
+        """What is held goes on, uncounted; the window begins anew. How many, of which kinds.
+
+        A rejected one may be approved after all. Raises NothingFoundError, RefusedError.
+        """
+
+        def answer(sql: Connection) -> tuple[int, Released]:
+            row = _locked(sql, hold, HoldState.OPEN, HoldState.REJECTED)
+            return approved(sql, row, actor=actor, reason=reason, now=database_now(sql))
+
+        return self._database.change(answer)
+
+    def reject(self, hold: str, *, actor: str, reason: str) -> int:
+        """What is held ends discarded; its facts stay out of the directory. How many."""
+
+        def answer(sql: Connection) -> int:
+            row = _locked(sql, hold, HoldState.OPEN)
+            now = database_now(sql)
+            mine = _held(row["connection_id"])
+            _note(sql, mine, f"hold {hold} was rejected: {reason}", actor, now)
+            count = sql.execute(
+                update(rows.events)
+                .where(mine)
+                .values(
+                    state=State.ENDED.value,
+                    outcome=Outcome.DISCARDED.value,
+                    ended_at=now,
+                    due_at=None,
+                )
+            ).rowcount
+            _close(sql, row, HoldState.REJECTED, count, actor=actor, reason=reason, now=now)
+            return count
+
+        return self._database.change(answer)
+
+    def raise_once(self, hold: str, *, to: int, actor: str, reason: str) -> tuple[int, Released]:
+        """Until one window from now the limit is `to`; what is held is tried again under it."""
+
+        def answer(sql: Connection) -> tuple[int, Released]:
+            row = _locked(sql, hold, HoldState.OPEN)
+            if to <= row["most"]:
+                raise RefusedError(
+                    f"the limit is {row['most']:,} already: --to takes more than that"
+                )
+            now = database_now(sql)
+            released = _kinds(sql, row["connection_id"])
+            count = _release(sql, row["connection_id"], now, bears=None)
+            until = now + timedelta(seconds=row["window_seconds"])
+            sql.execute(
+                update(breakers)
+                .where(breakers.c.connection_id == row["connection_id"])
+                .values(raised_to=to, raised_until=until)
+            )
+            _close(sql, row, HoldState.RAISED, count, actor=actor, reason=reason, now=now, to=to)
+            return count, released
+
+        return self._database.change(answer)
+
+
+def approve_overdue(sql: Connection, now: datetime) -> int:
+    """Holds whose `breaker_auto_approve` is over are approved; how many."""
+    overdue = (
+        select(holds)
+        .where(holds.c.state == HoldState.OPEN.value, holds.c.auto_at <= now)
+        .order_by(holds.c.connection_id)
+    )
+    count = 0
+    for found in sql.execute(overdue).mappings().all():
+        _lock_breaker(sql, found["connection_id"])
+        row = _known(sql, found["id"])
+        if row["state"] == HoldState.OPEN.value:
+            why = "nobody answered in the time of breaker_auto_approve"
+            approved(sql, row, actor=CLOCK, reason=why, now=now)
+            count += 1
+    return count
+
+
+def approved(
+    sql: Connection, row: dict[str, Any], *, actor: str, reason: str, now: datetime
+) -> tuple[int, Released]:
+    """Let go what a locked hold keeps, or kept: how many events, of which kinds."""
+    connection = row["connection_id"]
+    if row["state"] == HoldState.REJECTED.value:
+        _take_back(sql, row)
+    released = _kinds(sql, connection)
+    count = _release(sql, connection, now, bears=row["id"])
+    sql.execute(delete(breaker_marks).where(breaker_marks.c.connection_id == connection))
+    _close(sql, row, HoldState.APPROVED, count, actor=actor, reason=reason, now=now)
+    return count, released
+
+
+def _take_back(sql: Connection, row: dict[str, Any]) -> None:
+    """The events of a rejected hold rest as they did before."""
+    events = rows.events
+    sql.execute(
+        update(events)
+        .where(events.c.connection_id == row["connection_id"], events.c.replay_id == row["id"])
+        .where(events.c.outcome == Outcome.DISCARDED.value)
+        .values(state=State.HELD.value, outcome=None, ended_at=None)
+    )
+
+
+def _held(connection: str) -> ColumnElement[bool]:
+    """Events that the breaker of a connection holds; found by the index of what has not ended."""
+    events = rows.events
+    return (
+        (events.c.connection_id == connection)
+        & (events.c.state != State.ENDED.value)
+        & (events.c.state == State.HELD.value)
+        & (events.c.reason == Reason.BREAKER.value)
+    )
+
+
+def _release(sql: Connection, connection: str, now: datetime, *, bears: str | None) -> int:
+    """Due at once; or held by what else keeps this connection or feed. bears: passes uncounted."""
+    events, feeds, connections = rows.events, rows.feeds, rows.connections
+    active = select(connections.c.id).where(
+        connections.c.id == connection, connections.c.state == "active"
+    )
+    paused = select(feeds.c.id).where(feeds.c.state == "paused")
+    ready = events.c.connection_id.in_(active) & events.c.feed_id.not_in(paused)
+    go = update(events).where(_held(connection)).values(replay_id=bears)
+    count = sql.execute(
+        go.where(ready).values(state=State.PENDING.value, reason=None, due_at=now)
+    ).rowcount
+    return count + sql.execute(go.values(reason=Reason.PAUSED.value)).rowcount
+
+
+def _kinds(sql: Connection, connection: str) -> Released:
+    events = rows.events
+    found = sql.execute(select(events.c.kind, events.c.lane).where(_held(connection)).distinct())
+    return [(Kind(row.kind), Lane(row.lane)) for row in found]
+
+
+def _lock_breaker(sql: Connection, connection: str) -> None:
+    """Nobody counts meanwhile; a drain that is about to hold more is waited for."""
+    sql.execute(
+        select(breakers.c.connection_id)
+        .where(breakers.c.connection_id == connection)
+        .with_for_update(key_share=True)
+    )
+
+
+def _known(sql: Connection, hold: str) -> dict[str, Any]:
+    row = sql.execute(select(holds).where(holds.c.id == hold)).mappings().first()
+    if row is None:
+        raise NothingFoundError("hold", hold)
+    return dict(row)
+
+
+def _locked(sql: Connection, hold: str, *may_be: HoldState) -> dict[str, Any]:
+    """The hold under its connection's lock; raises RefusedError where it was answered already."""
+    _lock_breaker(sql, _known(sql, hold)["connection_id"])
+    row = _known(sql, hold)
+    if row["state"] not in may_be:
+        raise RefusedError(
+            f"hold {hold} was {row['state']} by {row['closed_by']} at "
+            f"{row['closed_at']:%Y-%m-%d %H:%M} UTC: {row['reason']}"
+        )
+    return row
+
+
+def _close(
+    sql: Connection,
+    row: dict[str, Any],
+    state: HoldState,
+    count: int,
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+    **more: object,
+) -> None:
+    """The answer is a decision (D1): stored with what it was made of, and in the audit."""
+    sql.execute(
+        update(holds)
+        .where(holds.c.id == row["id"])
+        .values(state=state.value, closed_at=now, closed_by=actor, reason=reason, events=count)
+    )
+    sql.execute(update(breakers).where(breakers.c.hold_id == row["id"]).values(hold_id=None))
+    inputs = {
+        "hold": row["id"],
+        "events": str(count),
+        **{name: str(row[name]) for name in ("counted", "most", "people", "window_seconds")},
+        **{name: str(value) for name, value in more.items()},
+    }
+    decision = {
+        "account_id": row["account_id"],
+        "connection_id": row["connection_id"],
+        "user_key": None,
+        "person_id": None,
+        "kind": f"breaker_{state.value}",
+        "inputs": orjson.dumps(inputs),
+        "event_id": None,
+        "made_at": now,
+        "made_by": actor,
+    }
+    bulk.insert(sql, rows.decisions, [decision])
+    entry = {
+        "account_id": row["account_id"],
+        "at": now,
+        "actor": actor,
+        "action": f"hold.{state.value}",
+        "subject": row["id"],
+        "event_id": None,
+        "before": orjson.dumps({"state": row["state"]}),
+        "after": orjson.dumps({"state": state.value, "connection": row["connection_id"], **inputs}),
+        "reason": reason,
+    }
+    bulk.insert(sql, rows.audit, [entry])
+
+
+def _note(
+    sql: Connection, mine: ColumnElement[bool], detail: str, actor: str, now: datetime
+) -> None:
+    """In the history of each event."""
+    table, events = rows.attempts, rows.events
+    moment = literal(now, type_=table.c.at.type)
+    said = select(
+        events.c.id,
+        moment,
+        literal(Outcome.DISCARDED.value),
+        literal(Reason.BREAKER.value),
+        literal(detail),
+        literal(actor),
+    ).where(mine)
+    names = ["event_id", "at", "outcome", "reason", "detail", "worker"]
+    sql.execute(insert(table).from_select(names, said))
+
+
+# -- looking ---------------------------------------------------------------------------
+
+
+def _told(sql: Connection, row: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """A hold with its names and numbers; once answered, the number that it was answered for."""
+    names = _names(sql, row)
+    told = {**row, "account": names[0], "connection": names[1]}
+    if row["state"] != HoldState.OPEN.value:
+        return {**told, "explanation": f"{row['state']}: {row['events']:,} events"}
+    weights = _weights(sql, row["connection_id"])
+    told["events"] = sum(weight.events for weight in weights)
+    told["by_kind"] = [
+        {"kind": w.kind, "subjects": w.subjects, "events": w.events} for w in weights
+    ]
+    told["explanation"] = explain(
+        weights,
+        _first(sql, row["connection_id"]),
+        people=row["people"],
+        opened_at=row["opened_at"],
+        now=now,
+    )
+    return told
+
+
+def _names(sql: Connection, row: dict[str, Any]) -> tuple[str, str]:
+    accounts, connections = rows.accounts, rows.connections
+    found = sql.execute(
+        select(accounts.c.name, connections.c.name)
+        .join(accounts, accounts.c.id == connections.c.account_id)
+        .where(connections.c.id == row["connection_id"])
+    ).first()
+    return (found[0], found[1]) if found is not None else ("", "")
+
+
+def _weights(sql: Connection, connection: str) -> list[Weight]:
+    events = rows.events
+    found = sql.execute(
+        select(events.c.kind, func.count(events.c.subject.distinct()), func.count())
+        .where(_held(connection))
+        .group_by(events.c.kind)
+        .order_by(func.count().desc())
+    )
+    return [Weight(*row) for row in found]
+
+
+def _first(sql: Connection, connection: str) -> list[str]:
+    """The addresses of the first who are kept waiting, or their ids where nobody is known."""
+    return [
+        str(event["email"] or event["subject"]) for event in _held_events(sql, connection, NAMED)
+    ]
+
+
+def _held_events(sql: Connection, connection: str, limit: int) -> list[dict[str, Any]]:
+    events, people = rows.events, rows.people
+    shown = ("id", "received_at", "type", "kind", "subject", "external_id")
+    found = (
+        sql.execute(
+            select(*(events.c[name] for name in shown))
+            .where(_held(connection))
+            .order_by(events.c.id)
+            .limit(limit)
+        )
+        .mappings()
+        .all()
+    )
+    ids = {user_id(connection, row["subject"]) for row in found}
+    known = {
+        row.id: row.email
+        for row in sql.execute(
+            select(rows.users.c.id, people.c.email)
+            .join(people, people.c.id == rows.users.c.person_id)
+            .where(bulk.among(rows.users.c.id, sorted(ids), sql))
+        )
+    }
+    return [{**row, "email": known.get(user_id(connection, row["subject"]))} for row in found]
