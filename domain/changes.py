@@ -43,16 +43,21 @@ class ChangeEmail:
 
 @dataclass(frozen=True, slots=True)
 class SuspendUser:
-    """The person is out: deactivated, suspended or deleted at the IdP (U3)."""
+    """The person is out: deactivated, suspended or deleted at the IdP (U3).
+
+    by: whose register the word belongs to; None: the feed's own (U8, `domain.listing`).
+    """
 
     user: str
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReactivateUser:
-    """The feed's last word on the person is active again (U4, U8)."""
+    """The feed's last word on the person is active again (U4, U8). by: as in SuspendUser."""
 
     user: str
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from domain.values import BEGINNING, HORIZON, MICROSECOND, Stamp
 #: Words kept of one history whatever their age; beyond it, what nothing can reach goes (D3).
 KEPT_WORDS = 64
 GUEST = "guest"
+#: Whose register it is that somebody was missing in a full list, or is in one again (S3).
+LISTING = "listing"
 HORIZON_MICROS = HORIZON // MICROSECOND
 
 
@@ -100,11 +102,19 @@ class _Status:
 
     def hear(self, word: Word, *, about_scope: bool) -> None:
         if not about_scope:
-            (self._out_by.discard if word.value else self._out_by.add)(word.by)
+            self._hear_active(word)
         elif word.by == GUEST:
             self.is_guest = bool(word.value)
         else:
             (self._in_by.add if word.value else self._in_by.discard)(word.by)
+
+    def _hear_active(self, word: Word) -> None:
+        """Nobody said that a missing person is out: any feed's later "active" outranks a list."""
+        if word.value:
+            self._out_by.discard(word.by)
+            self._out_by.discard(LISTING)
+        else:
+            self._out_by.add(word.by)
 
     @property
     def in_scope(self) -> bool:
@@ -164,10 +174,16 @@ def standing(facts: UserFacts, scope: Scope) -> Standing:
 def _moments(facts: UserFacts) -> Iterator[tuple[Stamp, list[tuple[Word, bool]]]]:
     """All words by event, so that several words of one event count as one moment.
 
-    Addresses count as moments too: being described while in scope is what provisions.
+    Addresses count as moments too: being described while in scope is what provisions. A list that
+    is older than the first of them says nothing of somebody who came after it.
     """
+    first = facts.emails[0].stamp if facts.emails else None
     words: list[tuple[Stamp, Word | None, bool]] = [
-        *((w.stamp, w, False) for w in facts.actives),
+        *(
+            (w.stamp, w, False)
+            for w in facts.actives
+            if w.by != LISTING or (first is not None and first < w.stamp)
+        ),
         *((w.stamp, w, True) for w in facts.scopes),
         *((w.stamp, None, False) for w in facts.emails),
     ]

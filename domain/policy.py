@@ -143,6 +143,13 @@ CONNECTION_SETTINGS: Mapping[str, Setting] = {
             "which groups are kept: all, listed:ID,NAME,.. or prefix:TEXT,..",
         ),
         Setting(
+            "suspend_unlisted",
+            "off",
+            ("off", "on"),
+            "S3",
+            "on: who is missing in a full list (connection list-is) is suspended, else left alone",
+        ),
+        Setting(
             "read_back",
             "off",
             ("off", "required"),

@@ -33,9 +33,9 @@ def record(
         case ChangeEmail():
             return replace(facts, emails=remember(facts.emails, Word(stamp, feed, change.email)))
         case SuspendUser():
-            return _say_active(facts, stamp, feed, is_active=False)
+            return _say_active(facts, stamp, change.by or feed, is_active=False)
         case ReactivateUser():
-            return _say_active(facts, stamp, feed, is_active=True)
+            return _say_active(facts, stamp, change.by or feed, is_active=True)
         case AssignUser():
             return _assign(facts, change, stamp, feed, scope)
         case UnassignUser():

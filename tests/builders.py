@@ -23,6 +23,7 @@ from domain.changes import (
 from domain.consequences import link_of
 from domain.inbox import Kind
 from domain.keys import address_id, user_id
+from domain.ordering import LISTING
 from domain.policy import Policy
 from domain.settle import UserState
 from tests.fakes.memory import START, Memory, MemorySource
@@ -132,6 +133,7 @@ class IdP:
             "part",
             "ungroup",
             "exactly",
+            "listed",
         ]
         getattr(self, self._draw(actions))()
 
@@ -191,6 +193,15 @@ class IdP:
             self.tell(ReactivateUser(key))
         else:
             self.tell(ProvisionUser(key, self.users[key]["email"], active=True))
+
+    def listed(self) -> None:
+        """Somebody is missing in a full list, or is in one again (S3)."""
+        known = [key for key, user in self.users.items() if user["in"]]
+        if known:
+            key = self._draw(known)
+            is_missing = self._draw([True, False])
+            change = SuspendUser if is_missing else ReactivateUser
+            self.tell(change(key, LISTING))
 
     def group(self) -> None:
         key = self._draw(["g1", "g2"])

@@ -93,6 +93,8 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
     replay = rosterd.parts.replay.start(chosen, actor="test", reason=mark)
     rosterd.cli("dead", "discard", discarded, "--reason", mark, "--yes")
     people = {row["external_id"]: row["id"] for row in _people(rosterd, account)}
+    listed = rosterd.settings.data_dir / f"{mark}.txt"
+    listed.write_text("u1")
     with rosterd.setup() as use:
         scopes = ["scim:read", "scim:write", "directory:read", "directory:write"]
         bearer = use.add_token(account, name=mark, scopes=scopes)
@@ -116,6 +118,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "hold": next(row["id"] for row in rosterd.table(holds, holds.c.account_id == account)),
             "token": token,
             "email": address("u1", mark),
+            "listed": str(listed),
         },
         secrets={
             "bearer": bearer,

@@ -63,6 +63,8 @@ TOLD_OF_BETA = (
     "connection pause {connection} --reason x",
     "connection resume {connection} --reason x",
     "connection retire {connection} --reason x --dry-run",
+    "connection set {connection} rehire=new_user --reason x",
+    "connection list-is {connection} {listed} --count 1 --reason x --yes",
     "directory export --account {account}",
     "domain list {account}",
     "domain check {account} a@example.com",

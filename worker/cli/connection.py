@@ -9,30 +9,26 @@ import typer
 from domain.connecting import check_name, check_settings, parse_scope
 from domain.errors import UsageError
 from worker.adapters.sources.registry import SOURCES
+from worker.cli import listing, setting
 from worker.cli.connection_states import pause, resume, retire
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.reach import check, watch
 from worker.cli.session import container, setup
+from worker.cli.setting import parse_pairs
 
 app = typer.Typer(no_args_is_help=True, help="Connections: one identity provider each.")
 app.command("check")(check)
 app.command("watch")(watch)
 for _command in (pause, resume, retire):
     app.command(_command.__name__)(_command)
+app.command("set")(setting.set_)
+app.command("list-is")(listing.list_is)
 
 
 def _source(name: str) -> str:
     if name not in SOURCES:
         raise UsageError(f"source {name!r} is unknown; there are: {', '.join(sorted(SOURCES))}")
     return name
-
-
-def _settings(given: list[str] | None) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given or []]
-    wrong = [name for name, equals, _ in pairs if not equals]
-    if wrong:
-        raise UsageError(f"--set takes name=value, not {wrong[0]!r}")
-    return check_settings({name: value for name, _, value in pairs})
 
 
 @app.command("add")
@@ -56,7 +52,7 @@ def add(
             name=check_name(name or source),
             source=source,
             scope=wanted,
-            settings=_settings(set_),
+            settings=check_settings(parse_pairs(set_)),
             secret=adapter.new_secret(),
             observe=observe,
         )

@@ -52,6 +52,8 @@ def rotate(
         found = use.feed(feed)
         if found["state"] == "retired":
             raise RefusedError(f"feed {feed} is retired: add another with `rosterd feed add`")
+        if found["source"] not in SOURCES:
+            raise RefusedError(f"feed {feed} is rosterd's own: nothing is posted to it")
         secret = SOURCES[found["source"]].new_secret()
         until = use.now + timedelta(hours=overlap_hours)
         use.rotate_secret(found["account_id"], feed, secret, old_until=until)

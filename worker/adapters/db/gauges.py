@@ -15,6 +15,7 @@ from domain.inbox import Kind
 from worker.adapters.db import rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.uow import database_now
+from worker.adapters.sources.reconciliation import NAME as OWN_WORDS
 
 FRESH_SECONDS = 1.0
 RECENT = 50
@@ -204,7 +205,9 @@ def _dead(connection: Connection, known: dict[str, Named]) -> tuple[Dead, ...]:
 
 def _heard(connection: Connection, known: dict[str, Named]) -> tuple[Heard, ...]:
     feeds = rows.feeds
-    found = connection.execute(select(feeds).order_by(feeds.c.created_at)).mappings()
+    # What rosterd itself says is no sign of life of an identity provider.
+    theirs = select(feeds).where(feeds.c.source != OWN_WORDS).order_by(feeds.c.created_at)
+    found = connection.execute(theirs).mappings()
     return tuple(
         Heard(
             *_named(known, row["connection_id"]),

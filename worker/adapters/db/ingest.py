@@ -360,6 +360,14 @@ class _Storing:
         bulk.insert(self._connection, rows.deliveries, kept)
 
 
+def store_inside(connection: Connection, vault: Vault, group: Sequence[Submission]) -> list[Stored]:
+    """Store what did not come by HTTP, in a transaction that is its caller's."""
+    storing = _Storing(connection, vault, group)
+    stored = storing.run()
+    storing.insert_deliveries()
+    return stored
+
+
 def count_receipts(database: Database, counts: Counter[tuple[str, str]]) -> None:
     """Add to the minute's counts per feed and result; refused requests get no row each."""
     if not counts:

@@ -13,13 +13,15 @@ from worker.adapters.db import rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.retiring import RetireSetup
 from worker.adapters.db.setup_accounts import AccountSetup
+from worker.adapters.db.setup_lists import ListSetup
 from worker.adapters.db.setup_part import LINK_SECONDS
+from worker.adapters.db.setup_settings import SettingSetup
 from worker.adapters.db.setup_tokens import TokenSetup
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
 
 
-class SQLSetup(AccountSetup, RetireSetup, TokenSetup):
+class SQLSetup(AccountSetup, RetireSetup, ListSetup, SettingSetup, TokenSetup):
     """Accounts, connections and tokens, each change with its audit row."""
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from domain.ports import Source
 from worker.adapters.sources.okta import OktaSource
+from worker.adapters.sources.reconciliation import ReconciliationSource
 from worker.adapters.sources.standard import StandardSource
 from worker.adapters.sources.workos import WorkosSource
 
@@ -19,10 +20,14 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
 )
 
 
+#: What rosterd itself says in the name of a connection; nobody can attach it, or post to it.
+OWN: Mapping[str, Source] = MappingProxyType({"reconciliation": ReconciliationSource()})
+
+
 def source_named(name: str) -> Source:
     """The source of that name; LookupError names the known ones."""
     try:
-        return SOURCES[name]
+        return OWN[name] if name in OWN else SOURCES[name]
     except KeyError:
         known = ", ".join(sorted(SOURCES))
         raise LookupError(f"no source {name!r}; known: {known}") from None

@@ -1,0 +1,89 @@
+"""What rosterd says itself in a connection's name: who was missing in a list, addresses read anew.
+
+Its deliveries are written by the commands that decide them (`adapters/db/own_words.py`), never
+posted: the feed has no secret, so that nothing proves itself to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from domain import changes
+from domain.inbox import Kind
+from domain.ordering import LISTING
+from domain.ports import (
+    NotAuthenticError,
+    Parsed,
+    Reply,
+    Request,
+    SigningSecret,
+    SplitEvent,
+    UnparseableError,
+)
+from worker.adapters.sources import fields, proofs
+from worker.adapters.sources.strict_json import read_json
+
+NAME = "reconciliation"
+UNLISTED, LISTED, READ_ANEW = "user.unlisted", "user.listed", "user.address_read_anew"
+KINDS: Mapping[str, Kind] = {
+    UNLISTED: Kind.USERS_SUSPEND,
+    LISTED: Kind.USERS_REACTIVATE,
+    READ_ANEW: Kind.USERS_CHANGE_EMAIL,
+}
+
+Event = Mapping[str, Any]
+_CHANGES: Mapping[str, Callable[[Event], changes.Change]] = {
+    UNLISTED: lambda event: changes.SuspendUser(event["id"], LISTING),
+    LISTED: lambda event: changes.ReactivateUser(event["id"], LISTING),
+    READ_ANEW: lambda event: changes.ChangeEmail(event["id"], event["email"]),
+}
+
+
+class ReconciliationSource:
+    """Reads `{"events": [{"type", "id", ..}, ..]}` of our own making."""
+
+    name = NAME
+    success_status = 200
+    max_body_bytes = 1 << 20
+    has_static_secret = False
+    needs_scope = False
+    kept_headers: tuple[str, ...] = ()
+
+    def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002
+        """None: nobody asks."""
+        return None
+
+    def verify(
+        self,
+        request: Request,  # noqa: ARG002
+        secrets: Sequence[SigningSecret],  # noqa: ARG002
+        now: datetime,  # noqa: ARG002
+    ) -> SigningSecret:
+        """Raises NotAuthenticError, whatever comes."""
+        raise NotAuthenticError(proofs.WRONG)
+
+    def event_id(self, request: Request) -> str | None:  # noqa: ARG002
+        """None: there are no requests."""
+        return None
+
+    def read(self, body: bytes) -> object:
+        """The decoded document."""
+        return read_json(body)
+
+    def split(self, document: object, request: Request) -> list[SplitEvent]:  # noqa: ARG002
+        """Nothing: events are stored with their deliveries."""
+        return []
+
+    def parse(self, document: object, index: int) -> Parsed:
+        """What the event at this index asks for."""
+        event = fields.as_object(fields.nth(fields.peek(document, "events"), index), "")
+        build = _CHANGES.get(fields.peek_text(event, "type"))
+        if build is None:
+            raise UnparseableError("type", "not one of ours")
+        return Parsed((build(event),))
+
+    def new_secret(self) -> str:
+        """Empty: there is nothing to prove."""
+        return ""
