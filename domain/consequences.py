@@ -23,6 +23,7 @@ class NoticeKind(StrEnum):
     INVITATION = "invitation"
     EMAIL_CHANGE = "email_change"
     EMAIL_CHANGE_NOTE = "email_change_note"
+    OPERATOR_ALERT = "operator_alert"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,36 @@
-"""The ports by which members are told something."""
+"""The ports by which members and operators are told something."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.consequences import NoticeKind
 from domain.letters import Letter
+from domain.wording import Wording
 
 
 class MailError(Exception):
-    """The mail could not be handed over; is_final: the server will never take it (E7)."""
+    """The mail could not be handed over.
 
-    def __init__(self, why: str, *, is_final: bool) -> None:
+    is_final: the server will never take it for this address (E7). is_server: the server itself is
+    the matter, so that every other mail would fare the same now.
+    """
+
+    def __init__(self, why: str, *, is_final: bool = False, is_server: bool = False) -> None:
         super().__init__(why)
         self.is_final = is_final
+        self.is_server = is_server
 
 
 @dataclass(frozen=True, slots=True)
 class DueNotice:
-    """A notice under this worker's lease. fence: the number that a finish must still find."""
+    """A notice under this worker's lease. fence: the number that a finish must still find.
+
+    token: of the member's link, "" without one. expires_at: when that link dies. name: of the
+    person who is told. wording: the account's own words. headline, details: of an alert.
+    """
 
     id: str
     kind: NoticeKind
@@ -29,6 +39,13 @@ class DueNotice:
     token: str
     fence: int
     attempts: int
+    person: str = ""
+    account_id: str = ""
+    name: str = ""
+    expires_at: datetime | None = None
+    wording: Wording | None = None
+    headline: str = ""
+    details: tuple[str, ...] = ()
 
 
 class Outbox(Protocol):
@@ -39,11 +56,23 @@ class Outbox(Protocol):
         ...
 
     def sent(self, notice: DueNotice) -> bool:
-        """Done, unless the lease was lost; its secret is forgotten."""
+        """Done, unless the lease was lost; its secret is forgotten.
+
+        A link that arrived takes a mark of the person as undeliverable away (E7).
+        """
         ...
 
-    def failed(self, notice: DueNotice, why: str, retry_in: timedelta | None) -> bool:
-        """Try again after this wait, or never (None); False if the lease was lost."""
+    def failed(
+        self, notice: DueNotice, why: str, retry_in: timedelta | None, *, is_refused: bool
+    ) -> bool:
+        """Try again after this wait, or never (None); False if the lease was lost.
+
+        is_refused: the server will never take mail for this address: the person is marked (E7).
+        """
+        ...
+
+    def release(self, notices: list[DueNotice]) -> None:
+        """Give leases back: these are due at once, for whoever comes."""
         ...
 
 

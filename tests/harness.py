@@ -20,6 +20,7 @@ from tests.command import Done, run_command
 from worker.adapters.db import rows
 from worker.adapters.db.export import export_lines
 from worker.adapters.db.setup import SQLSetup
+from worker.adapters.db.uow import database_now
 from worker.adapters.sources.registry import SOURCES
 from worker.bootstrap import Container
 from worker.cli.sender import Sent, standard_headers
@@ -54,7 +55,7 @@ class Rosterd:
             database_url=database_url,
             broker_url=broker_url or f"redis+socket://{folder}/no-broker.sock",
             feed_cache_seconds=0.0,
-            **{"api_rate": 1e6, **more},
+            **{"api_rate": 1e6, "wrong_links_per_minute": 1e6, **more},
         )
         self.parts = Container(self.settings)
         self.account_id = ""
@@ -214,6 +215,17 @@ class Rosterd:
             "NO_COLOR": "1",
         }
         return run_command(words, {**told, **environment})
+
+    def json(self, *words: str) -> Any:
+        """What a listing says with `--json`; it must succeed."""
+        done = self.cli(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def now(self) -> datetime:
+        """The database's clock."""
+        with self.parts.database.read() as connection:
+            return database_now(connection)
 
     # -- looking -----------------------------------------------------------------------
 

@@ -132,16 +132,23 @@ class Container:
             mailer=self.mailer,
             public_url=self.settings.public_url,
             random=random.random,
-            told=lambda kind, result: self.log.info("notice_handled", kind=kind, result=result),
+            told=self.told_of_notice,
+            monotonic=time.monotonic,
         )
+
+    def told_of_notice(self, kind: str, result: str) -> None:
+        """Count and log what became of a mail."""
+        telemetry.NOTICES.labels(kind, result).inc()
+        self.log.info("notice_handled", kind=kind, result=result)
 
     @cached_property
     def mailer(self) -> Mailer:
         """SMTP where a server is set, else files in the data directory."""
+        sender, reply_to = self.settings.mail_from, self.settings.mail_reply_to
         if self.settings.smtp_url is not None:
             url = self.settings.smtp_url.get_secret_value()
-            return SMTPMailer(url, sender=self.settings.mail_from)
-        return FileMailer(self.settings.data_dir / "mail", sender=self.settings.mail_from)
+            return SMTPMailer(url, sender=sender, reply_to=reply_to)
+        return FileMailer(self.settings.data_dir / "mail", sender=sender, reply_to=reply_to)
 
     @cached_property
     def members(self) -> SQLMembers:

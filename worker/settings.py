@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from worker.adapters.networks import networks_of
 from worker.adapters.vault import Vault
 
 #: Where `rosterd up` leaves its address for the other commands.
@@ -45,6 +47,9 @@ class Settings(BaseSettings):
     given_public_url: str | None = Field(None, validation_alias="ROSTERD_PUBLIC_URL")
     smtp_url: SecretStr | None = None
     mail_from: str = "rosterd <rosterd@localhost>"
+    mail_reply_to: str | None = None
+    wrong_links_per_minute: float = Field(60, gt=0)
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ("loopback",)
     log_format: str = Field("auto", pattern="^(auto|json|console)$")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
@@ -87,6 +92,27 @@ class Settings(BaseSettings):
             except ValueError as error:
                 raise ValueError(f"key {place}: {error}") from None
         return keys
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_proxies(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _usable_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        networks_of(proxies)
+        return proxies
+
+    @field_validator("mail_from", "mail_reply_to")
+    @classmethod
+    def _usable_mailbox(cls, mailbox: str | None) -> str | None:
+        if mailbox is None:
+            return None
+        _, address = parseaddr(mailbox)
+        if "@" not in address or not mailbox.isprintable():
+            raise ValueError("no mailbox: name@example.com, or Name <name@example.com>")
+        return mailbox
 
     @property
     def public_url(self) -> str:

@@ -66,6 +66,18 @@ RINGS = Counter(
     ["result"],
     registry=REGISTRY,
 )
+NOTICES = Counter(
+    "rosterd_mails",
+    "Tries to send a mail, by kind of mail and result.",
+    ["kind", "result"],
+    registry=REGISTRY,
+)
+MEMBER_PAGES = Counter(
+    "rosterd_member_pages",
+    "Requests for members' pages by kind of link and result.",
+    ["kind", "result"],
+    registry=REGISTRY,
+)
 #: Everything that is ever reported to have happened although it cannot.
 BUG_KINDS = (
     "batch_broke",

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import os
+import re
 import smtplib
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from email import policy
+from email.errors import MessageError
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from domain.display import ascii_domain, has_hidden
 from domain.letters import Letter
 from domain.notices import MailError
+from worker.adapters.deadline import deadline
 
+#: One command of a mail server.
 TIMEOUT_SECONDS = 10
+#: Its word on a mail that it has: filters look at it meanwhile (RFC 5321, 4.5.3.2.6: minutes).
+ANSWER_SECONDS = 90
+#: A whole mail, however the server spreads its time; within `notify.LONGEST`.
+WHOLE_SECONDS = 110
 _FINAL_FROM = 500
+_CLOSING = 421
+_ACCEPTED = (250, 251)
+_LONGEST_DOMAIN = 253
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+#: Letters of every script, no sign that ends or joins addresses; two dots in a row do occur.
+_LOCAL = re.compile(r'[^\x00-\x20\x7f-\xa0"(),:;<>@\[\\\]\u2028\u2029\ud800-\udfff]+')
 #: Whatever the code, another mail would fare the same: a password is wrong, or a name not known.
 _REFUSES_US = (
     smtplib.SMTPAuthenticationError,
@@ -25,18 +43,39 @@ _REFUSES_US = (
 )
 
 
-def compose(letter: Letter, *, sender: str, id_: str) -> EmailMessage:
-    """The letter as a message; the same notice always has the same Message-ID."""
+def compose(letter: Letter, *, sender: str, id_: str, reply_to: str | None = None) -> EmailMessage:
+    """The letter as a message; the same notice always has the same Message-ID.
+
+    Raises ValueError for an address that is not exactly one address.
+    """
     message = EmailMessage()
     message["From"] = sender
-    message["To"] = letter.to
+    message["To"] = recipient(letter.to)
+    if reply_to:
+        message["Reply-To"] = reply_to
     message["Subject"] = letter.subject
     message["Date"] = formatdate(usegmt=True)
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     message["Message-ID"] = f"<{id_}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(letter.text)
+    # Seven bits and short lines, whatever a server between here and there can do.
+    message.set_content(letter.text, cte="quoted-printable")
+    if letter.html:
+        message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
     return message
+
+
+def recipient(address: str) -> Address:
+    """One address, its domain in ASCII; raises ValueError for anything else."""
+    local, _, named = address.rpartition("@")
+    domain = ascii_domain(named)
+    if has_hidden(named) or len(domain) > _LONGEST_DOMAIN or not _DOMAIN.fullmatch(domain):
+        raise ValueError("no domain that mail can go to")
+    if local.startswith('"'):
+        return Address(addr_spec=f"{local}@{domain}")
+    if not _LOCAL.fullmatch(local):
+        raise ValueError("characters before the @ that stand in no address")
+    return Address(username=local, domain=domain)
 
 
 class SMTPMailer:
@@ -46,39 +85,73 @@ class SMTPMailer:
     URL takes any, for a server of one's own.
     """
 
-    def __init__(self, url: str, *, sender: str) -> None:
+    def __init__(self, url: str, *, sender: str, reply_to: str | None = None) -> None:
         self._url = urlsplit(url)
         self._sender = sender
+        self._reply_to = reply_to
         self._tls = ssl.create_default_context()
         if parse_qs(self._url.query).get("verify") == ["no"]:
             self._tls.check_hostname = False
             self._tls.verify_mode = ssl.CERT_NONE
 
     def send(self, letter: Letter, *, id_: str) -> None:
-        """Hand over to the server; raises MailError."""
-        with _told():
-            message = compose(letter, sender=self._sender, id_=id_)
-            with self._server() as server:
-                server.send_message(message)
+        """Hand over to the server; raises MailError.
+
+        Where the server has the mail and its answer is lost, the mail counts as not sent: it goes
+        out again under the same Message-ID.
+        """
+        with _told_of_address():
+            message = compose(letter, sender=self._sender, id_=id_, reply_to=self._reply_to)
+            to = recipient(letter.to).addr_spec
+        server = self._server()
+        try:
+            with deadline(server, WHOLE_SECONDS), _told_of_mail():
+                self._deliver(server, message, to)
+        finally:
+            _leave(server)
+
+    def _deliver(self, server: smtplib.SMTP, message: EmailMessage, to: str) -> None:
+        is_wide = not to.isascii()
+        if is_wide and not server.has_extn("smtputf8"):
+            raise MailError(
+                "the mail server takes no address with letters beyond ASCII before the @",
+                is_final=True,
+            )
+        form = (policy.SMTPUTF8 if is_wide else policy.SMTP).clone(max_line_length=76)
+        options = ["SMTPUTF8", "BODY=8BITMIME"] if is_wide else []
+        code, said = server.mail(parseaddr(self._sender)[1], options)
+        _insist(code, said, "sender")
+        code, said = server.rcpt(to)
+        _insist(code, said, "recipient")
+        if server.sock is not None:
+            server.sock.settimeout(ANSWER_SECONDS)
+        code, said = server.data(message.as_bytes(policy=form))
+        _insist(code, said, "mail")
 
     def greet(self) -> None:
         """Connect and sign in as for a mail, and send none; raises MailError."""
-        with _told(), self._server() as server:
-            server.noop()
+        server = self._server()
+        try:
+            with _told_of_server():
+                server.noop()
+        finally:
+            _leave(server)
 
     def _server(self) -> smtplib.SMTP:
-        server = self._connected()
-        try:
-            if self._url.scheme != "smtps":
-                server.ehlo()
-                if server.has_extn("starttls"):
-                    server.starttls(context=self._tls)
-            if self._url.username:
-                server.login(unquote(self._url.username), unquote(self._url.password or ""))
-        except BaseException:
-            server.close()
-            raise
-        return server
+        with _told_of_server():
+            server = self._connected()
+            try:
+                with deadline(server, WHOLE_SECONDS / 2):
+                    server.ehlo()
+                    if self._url.scheme != "smtps" and server.has_extn("starttls"):
+                        server.starttls(context=self._tls)
+                        server.ehlo()
+                    if self._url.username:
+                        server.login(unquote(self._url.username), unquote(self._url.password or ""))
+            except BaseException:
+                server.close()
+                raise
+            return server
 
     def _connected(self) -> smtplib.SMTP:
         host, port = self._url.hostname or "127.0.0.1", self._url.port
@@ -87,49 +160,88 @@ class SMTPMailer:
         return smtplib.SMTP(host, port or 25, timeout=TIMEOUT_SECONDS)
 
 
+def _insist(code: int, said: bytes, what: str) -> None:
+    """Raise MailError unless the server agreed.
+
+    Its word on us (the sender) is a matter of set-up, never of the person who is to get the mail.
+    """
+    if code in _ACCEPTED:
+        return
+    is_server = what == "sender" or code == _CLOSING
+    told = said.decode("utf-8", "replace")
+    raise MailError(
+        f"the mail server refuses the {what}: {code} {told}",
+        is_final=code >= _FINAL_FROM and not is_server,
+        is_server=is_server,
+    )
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """Say good-bye; what the server makes of that changes nothing about the mail."""
+    with suppress(OSError, smtplib.SMTPException):
+        if server.sock is not None:
+            server.sock.settimeout(min(TIMEOUT_SECONDS, 2))
+        server.quit()
+    server.close()
+
+
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn the library's errors into MailError; final is only what concerns the mail itself."""
+def _told_of_address() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, IndexError, MessageError) as error:
+        why = f"not an address that mail can go to: {error}"
+        raise MailError(why, is_final=True) from error
+
+
+@contextmanager
+def _told_of_mail() -> Iterator[None]:
+    """Errors between MAIL and the answer to DATA concern this mail."""
+    try:
+        yield
+    except (smtplib.SMTPDataError, smtplib.SMTPNotSupportedError) as error:
+        code, said = getattr(error, "smtp_code", 0), getattr(error, "smtp_error", str(error))
+        _insist(code, said if isinstance(said, bytes) else str(said).encode(), "mail")
+    except (OSError, smtplib.SMTPException) as error:
+        raise MailError(f"the mail server fell silent: {error}") from error
+
+
+@contextmanager
+def _told_of_server() -> Iterator[None]:
+    """Errors before the first word about a mail concern every mail."""
     try:
         yield
     except ssl.SSLCertVerificationError as error:
         raise MailError(
             f"the mail server's certificate is not trusted ({error.verify_message}): "
             "have it signed, or end ROSTERD_SMTP_URL with ?verify=no",
-            is_final=False,
+            is_server=True,
         ) from error
-    except smtplib.SMTPRecipientsRefused as error:
-        codes = [code for code, _ in error.recipients.values()]
-        final = all(code >= _FINAL_FROM for code in codes)
-        raise MailError(f"recipient refused ({codes})", is_final=final) from error
     except _REFUSES_US as error:
-        raise MailError(f"mail server refuses us ({error.smtp_code})", is_final=False) from error
+        raise MailError(f"mail server refuses us ({error.smtp_code})", is_server=True) from error
     except smtplib.SMTPResponseException as error:
-        final = error.smtp_code >= _FINAL_FROM
-        raise MailError(f"mail server says {error.smtp_code}", is_final=final) from error
-    except ValueError as error:
-        raise MailError(f"not an address that mail can go to: {error}", is_final=True) from error
-    except (OSError, smtplib.SMTPException) as error:
-        raise MailError(f"mail server out of reach: {error}", is_final=False) from error
+        raise MailError(f"mail server says {error.smtp_code}", is_server=True) from error
+    except (OSError, ValueError, smtplib.SMTPException) as error:
+        raise MailError(f"mail server out of reach: {error}", is_server=True) from error
 
 
 class FileMailer:
     """Writes each mail to a folder, atomically; the name is the notice's id."""
 
-    def __init__(self, folder: Path, *, sender: str) -> None:
+    def __init__(self, folder: Path, *, sender: str, reply_to: str | None = None) -> None:
         self._folder = folder
         self._sender = sender
+        self._reply_to = reply_to
 
     def send(self, letter: Letter, *, id_: str) -> None:
         """Write the message; raises MailError."""
+        with _told_of_address():
+            message = compose(letter, sender=self._sender, id_=id_, reply_to=self._reply_to)
+        form = policy.SMTPUTF8.clone(linesep="\n", max_line_length=76)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             draft = self._folder / f".{id_}.{os.getpid()}"
-            draft.write_bytes(compose(letter, sender=self._sender, id_=id_).as_bytes())
+            draft.write_bytes(message.as_bytes(policy=form))
             draft.replace(self._folder / f"{id_}.eml")
-        except ValueError as error:
-            raise MailError(
-                f"not an address that mail can go to: {error}", is_final=True
-            ) from error
         except OSError as error:
-            raise MailError(f"cannot write to {self._folder}: {error}", is_final=False) from error
+            raise MailError(f"cannot write to {self._folder}: {error}", is_server=True) from error

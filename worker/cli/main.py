@@ -26,6 +26,7 @@ NOUNS = (
     "feed",
     "hold",
     "keys",
+    "mail",
     "operator",
     "token",
     "user",

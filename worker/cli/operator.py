@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from domain.connecting import check_address
+from worker.adapters.db.alerts import known_alerts
 from worker.cli.output import AsJSON, out, show
-from worker.cli.session import container
+from worker.cli.session import container, setup
 
 app = typer.Typer(no_args_is_help=True, help="Operators: who may see the status page.")
 
@@ -37,3 +38,13 @@ def link(email: str) -> None:
     """A sign-in link that works once, for a quarter of an hour."""
     token = container().operators.link(email)
     out.print(f"{container().settings.public_url.rstrip('/')}/sign-in/{token}", markup=False)
+
+
+@app.command("alerts")
+def alerts(account: Annotated[str | None, typer.Option()] = None, json_: AsJSON = False) -> None:
+    """What operators were told of, newest first; without told_at it waits to be mailed."""
+    with setup() as use:
+        owner = use.account(account)["id"] if account else None
+        found = known_alerts(use.sql, owner)
+    columns = ["last_at", "topic", "subject", "headline", "count", "told_at"]
+    show(found, columns, as_json_=json_)

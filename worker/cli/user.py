@@ -10,14 +10,18 @@ from domain.errors import UsageError
 from domain.inbox import Lane
 from domain.model import PersonState
 from worker.adapters.db.people_queries import find_people, person_story
-from worker.cli import by_hand
+from worker.cli import by_hand, user_mail
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import actor, container, reading, setup
 
 app = typer.Typer(no_args_is_help=True, help="People, whoever made them.")
 by_hand.register(app)
+user_mail.register(app)
 
-COLUMNS = ["id", "email", "requested_email", "state", "role", "managed", "external_id"]
+COLUMNS = [
+    *("id", "email", "requested_email", "state", "undeliverable"),
+    *("role", "managed", "external_id"),
+]
 
 
 @app.command("list")
@@ -35,6 +39,8 @@ def list_(
         account_id = use.account(account)["id"] if account else None
     with reading() as connection:
         rows = find_people(connection, account=account_id, email=email, state=state, limit=limit)
+    if not json_:
+        rows = [{**row, "undeliverable": row["undeliverable"] and "yes"} for row in rows]
     show(rows, COLUMNS, as_json_=json_)
 
 

@@ -6,60 +6,96 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from domain.consequences import NoticeKind
-from domain.letters import write_letter
+from domain.letters import About, Letter, write_letter
 from domain.notices import DueNotice, Mailer, MailError, Outbox
 from domain.retry import GiveUp, RetryPolicy, decide_retry
+from domain.wording import MAILS
 
 #: Notices under one lease; small, so that a slow mail server holds few of them.
 SHARE = 20
-LEASE = timedelta(seconds=60)
-
-PATHS = {NoticeKind.INVITATION: "invitations", NoticeKind.EMAIL_CHANGE: "email-changes"}
+LEASE = timedelta(minutes=5)
+#: No mail is in hand for longer: a mailer gives up before. None is begun with less of its lease.
+LONGEST = timedelta(minutes=2)
+#: Three days or so: greylisting wants minutes, a full mailbox or a broken server days (RFC 5321,
+#: 4.5.4.1).
+MAIL_RETRY = RetryPolicy(max_attempts=150, base=timedelta(seconds=60), cap=timedelta(hours=1))
+#: A server that is away says nothing about a mail: it is tried until its link has expired.
+SERVER_RETRY = RetryPolicy(
+    max_attempts=1_000_000, base=timedelta(seconds=10), cap=timedelta(minutes=10)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """One pass over the mails that are due."""
+    """One pass over the mails that are due. monotonic: seconds of a clock that never goes back."""
 
     outbox: Outbox
     mailer: Mailer
     public_url: str
     random: Callable[[], float]
     told: Callable[[str, str], None]
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    monotonic: Callable[[], float]
+    retry: RetryPolicy = field(default_factory=lambda: MAIL_RETRY)
 
     def run(self, *, is_over: Callable[[], bool] = lambda: False) -> dict[str, int]:
-        """Send until nothing is due, or it is over; each lease covers what was claimed."""
+        """Send until nothing is due, the server fails us, or it is over."""
         tally = {"sent": 0, "retrying": 0, "failed": 0, "lease_lost": 0}
-        while not is_over() and (due := self.outbox.claim(limit=SHARE, lease=LEASE)):
-            self._share(due, tally, is_over)
+        is_served = True
+        while is_served and not is_over():
+            # Before the claim, so that what is left of the lease is never taken for more.
+            until = self.monotonic() + (LEASE - LONGEST).total_seconds()
+            due = self.outbox.claim(limit=SHARE, lease=LEASE)
+            if not due:
+                break
+            is_served = self._share(due, tally, self._ended(is_over, until))
         return tally
+
+    def _ended(self, is_over: Callable[[], bool], until: float) -> Callable[[], bool]:
+        return lambda: is_over() or self.monotonic() > until
 
     def _share(
         self, due: Sequence[DueNotice], tally: dict[str, int], is_over: Callable[[], bool]
-    ) -> None:
-        for notice in due:
+    ) -> bool:
+        """Send what the lease covers, give the rest back; whether the server is there."""
+        for place, notice in enumerate(due):
             if is_over():
-                return
-            result = self._one(notice)
+                self.outbox.release(list(due[place:]))
+                return True
+            result, is_served = self._one(notice)
             tally[result] += 1
             self.told(notice.kind.value, result)
+            if not is_served:
+                self.outbox.release(list(due[place + 1 :]))
+                return False
+        return True
 
-    def _one(self, notice: DueNotice) -> str:
-        path = PATHS.get(notice.kind)
-        link = f"{self.public_url.rstrip('/')}/{path}/{notice.token}" if path else ""
-        letter = write_letter(notice.kind, to=notice.address, account=notice.account, link=link)
+    def _one(self, notice: DueNotice) -> tuple[str, bool]:
         try:
-            self.mailer.send(letter, id_=notice.id)
+            self.mailer.send(self._letter(notice), id_=notice.id)
         except MailError as error:
-            return self._failed(notice, error)
-        return "sent" if self.outbox.sent(notice) else "lease_lost"
+            return self._failed(notice, error), not error.is_server
+        return "sent" if self.outbox.sent(notice) else "lease_lost", True
+
+    def _letter(self, notice: DueNotice) -> Letter:
+        start = self.public_url.rstrip("/")
+        page = MAILS[notice.kind].page
+        about = About(
+            to=notice.address,
+            account=notice.account,
+            link=f"{start}/{page}/{notice.token}" if page is not None else f"{start}/",
+            name=notice.name,
+            expires_at=notice.expires_at,
+            headline=notice.headline,
+            details=notice.details,
+        )
+        return write_letter(notice.kind, about, notice.wording)
 
     def _failed(self, notice: DueNotice, error: MailError) -> str:
         tried = notice.attempts + 1
-        verdict = decide_retry(policy=self.retry, attempts=tried, random=self.random)
-        wait = None if error.is_final or isinstance(verdict, GiveUp) else verdict.wait
-        if not self.outbox.failed(notice, str(error), wait):
+        policy = SERVER_RETRY if error.is_server else self.retry
+        verdict = decide_retry(policy=policy, attempts=tried, random=self.random)
+        is_refused = error.is_final or isinstance(verdict, GiveUp)
+        wait = None if is_refused or isinstance(verdict, GiveUp) else verdict.wait
+        if not self.outbox.failed(notice, str(error), wait, is_refused=is_refused):
             return "lease_lost"
         return "failed" if wait is None else "retrying"

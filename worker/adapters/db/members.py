@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 from sqlalchemy import Connection, select, update
@@ -19,18 +19,26 @@ from domain.policy import Policy
 from domain.settle import UserState
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.by_hand import locked_person
+from worker.adapters.db.deliverability import clear_mark
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.mapping import person_to_row, user_to_row
-from worker.adapters.db.uow import database_now, policies_of, save_consequences
+from worker.adapters.db.uow import close_links, database_now, policies_of, save_consequences
 from worker.adapters.vault import Vault, token_digest
 
 Answer = Callable[[UserState, Policy, str], tuple[User, Person]]
 
 
+#: A button that is pressed twice is one answer: the second press hears what the first did.
+PRESSED_AGAIN = timedelta(minutes=10)
+
+
 @dataclass(frozen=True, slots=True)
 class OpenLink:
-    """A link as its page shows it; state: open, accepted, revoked or expired."""
+    """A link as its page shows it; state: open, accepted, revoked or expired.
+
+    was_just_accepted: the answer is so fresh that whoever asks again is who gave it.
+    """
 
     id: str
     kind: LinkKind
@@ -38,6 +46,7 @@ class OpenLink:
     person: str
     address: str
     state: str
+    was_just_accepted: bool = False
 
 
 class SQLMembers:
@@ -59,13 +68,20 @@ class SQLMembers:
         def accept(connection: Connection) -> Person:
             now = database_now(connection)
             link = _find(connection, token, kind, now)
+            if link is not None and link.state == "open":
+                # Read again behind the lock: another press, or a suspension, may have come first.
+                locked_person(connection, link.person)
+                link = _find(connection, token, kind, now)
             if link is None:
                 raise NothingFoundError("link", "…")
-            if link.state == "accepted":
+            if link.was_just_accepted:
                 return _person(connection, link.person)
             if link.state != "open":
                 raise RefusedError(f"this link is {link.state}; ask for a new one")
-            return self._accept(connection, link, now, actor=f"member:{link.person}", reason="")
+            after = self._accept(connection, link, now, actor=f"member:{link.person}", reason="")
+            # Who has the link has read the mail (E7).
+            clear_mark(connection, link.person)
+            return after
 
         # Done already, the link says "accepted", and the same person is told again.
         return self._database.change(accept, is_repeatable=True)
@@ -75,18 +91,10 @@ class SQLMembers:
 
         def accept(connection: Connection) -> Person:
             now = database_now(connection)
-            links = rows.links
-            found = (
-                connection.execute(
-                    select(links).where(links.c.person_id == person, links.c.state == "open")
-                )
-                .mappings()
-                .first()
-            )
-            if found is None:
-                _person(connection, person)
+            locked_person(connection, person)
+            link = _newest_link(connection, person, now)
+            if link is None:
                 raise RefusedError(f"person {person} has nothing to accept")
-            link = _link(dict(found), "", now)
             return self._accept(connection, link, now, actor=actor, reason=reason)
 
         # Not repeatable: an acceptance may open the next link, which nobody vouched for.
@@ -97,7 +105,7 @@ class SQLMembers:
 
         def send(connection: Connection) -> Person:
             now = database_now(connection)
-            found = _person(connection, person)
+            found = locked_person(connection, person)
             wanted = link_of(found)
             if wanted is None:
                 raise RefusedError(f"person {person} is {found.state.value}: nothing is open")
@@ -108,38 +116,47 @@ class SQLMembers:
                 now=now,
                 link_seconds=self._link_seconds,
             )
-            entry = {
-                "account_id": found.account,
-                "at": now,
-                "actor": actor,
-                "action": "user.resend",
-                "subject": found.id,
-                "event_id": None,
-                "before": None,
-                "after": None,
-                "reason": reason,
-            }
-            bulk.insert(connection, rows.audit, [entry])
+            _note(connection, found, "user.resend", now, actor=actor, reason=reason)
             return found
 
         return self._database.change(send)
 
+    def open_link(self, person: str, *, account: str | None = None) -> OpenLink:
+        """What `revoke` would end; raises NothingFoundError, RefusedError."""
+        with translated(), self._database.read() as connection:
+            found = _of_account(_person(connection, person), account)
+            return _insist_open(connection, found, database_now(connection))
+
+    def revoke(
+        self, person: str, *, actor: str, reason: str, account: str | None = None
+    ) -> OpenLink:
+        """End the open link of a person, whose state stays; `resend` gives them another (E6).
+
+        Raises NothingFoundError, also for a person of another account than the one named, or
+        RefusedError where no link is open.
+        """
+
+        def end(connection: Connection) -> OpenLink:
+            now = database_now(connection)
+            found = _of_account(locked_person(connection, person), account)
+            link = _insist_open(connection, found, now)
+            close_links(connection, [found.id])
+            _note(connection, found, "user.revoke_link", now, actor=actor, reason=reason)
+            return link
+
+        return self._database.change(end)
+
     def _accept(
         self, connection: Connection, link: OpenLink, now: datetime, *, actor: str, reason: str
     ) -> Person:
-        """Lock subject, then person; decide; write the yes, the mails, the audit and the log."""
+        """Behind the lock: decide; write the yes, the mails, the audit and the log."""
         directory = SQLDirectory(connection, now)
         before = _person(connection, link.person)
         if before.connection is None or before.user is None:
-            before = locked_person(connection, link.person)
-            _insist_open(connection, link)
             after = accepted(before, link.kind, link.address)
         else:
             key = user_id(before.connection, before.user)
             user = directory.try_or_lock(key)
-            # Read again behind the lock: a suspension may have come in between.
-            before = _person(connection, link.person)
-            _insist_open(connection, link)
             state = _state(directory, user, before)
             policy = policies_of(connection, {user.connection})[user.connection]
             decide = accept_invitation if link.kind is LinkKind.INVITATION else accept_address
@@ -154,7 +171,9 @@ class SQLMembers:
         self, connection: Connection, before: Person, after: Person, link: OpenLink, now: datetime
     ) -> None:
         connection.execute(
-            update(rows.links).where(rows.links.c.id == link.id).values(state="accepted")
+            update(rows.links)
+            .where(rows.links.c.id == link.id)
+            .values(state="accepted", answered_at=now)
         )
         bulk.upsert(connection, rows.people, [person_to_row(after)])
         gone = address_id(before.account, before.email)
@@ -172,11 +191,33 @@ class SQLMembers:
             )
 
 
-def _insist_open(connection: Connection, link: OpenLink) -> None:
-    table = rows.links
-    state = connection.execute(select(table.c.state).where(table.c.id == link.id)).scalar()
-    if state != "open":
-        raise RefusedError(f"this link is {state}; ask for a new one")
+def _of_account(person: Person, account: str | None) -> Person:
+    if account is not None and person.account != account:
+        raise NothingFoundError("person", person.id)
+    return person
+
+
+def _insist_open(connection: Connection, person: Person, now: datetime) -> OpenLink:
+    link = _newest_link(connection, person.id, now)
+    if link is None or link.state != "open":
+        raise RefusedError(f"person {person.id} is {person.state.value}: no link is open")
+    return link
+
+
+def _newest_link(connection: Connection, person: str, now: datetime) -> OpenLink | None:
+    """What a person has to accept; it may have expired, which binds members, not operators."""
+    links = rows.links
+    found = (
+        connection.execute(
+            select(links)
+            .where(links.c.person_id == person, links.c.state.in_(["open", "expired"]))
+            .order_by(links.c.created_at.desc(), links.c.id)
+            .limit(1)
+        )
+        .mappings()
+        .first()
+    )
+    return _link(dict(found), "", now) if found is not None else None
 
 
 def _state(directory: SQLDirectory, user: User, person: Person) -> UserState:
@@ -211,6 +252,7 @@ def _link(row: dict[str, object], account: str, now: datetime) -> OpenLink:
     expires_at = row["expires_at"]
     is_over = isinstance(expires_at, datetime) and expires_at <= now
     state = "expired" if row["state"] == "open" and is_over else str(row["state"])
+    answered_at = row["answered_at"]
     return OpenLink(
         id=str(row["id"]),
         kind=LinkKind(str(row["kind"])),
@@ -218,6 +260,7 @@ def _link(row: dict[str, object], account: str, now: datetime) -> OpenLink:
         person=str(row["person_id"]),
         address=str(row["address"]),
         state=state,
+        was_just_accepted=isinstance(answered_at, datetime) and answered_at > now - PRESSED_AGAIN,
     )
 
 
@@ -226,6 +269,23 @@ def _person(connection: Connection, person: str) -> Person:
     if person not in found:
         raise NothingFoundError("person", person)
     return found[person]
+
+
+def _note(
+    connection: Connection, person: Person, action: str, now: datetime, *, actor: str, reason: str
+) -> None:
+    entry = {
+        "account_id": person.account,
+        "at": now,
+        "actor": actor,
+        "action": action,
+        "subject": person.id,
+        "event_id": None,
+        "before": None,
+        "after": None,
+        "reason": reason,
+    }
+    bulk.insert(connection, rows.audit, [entry])
 
 
 def _log(

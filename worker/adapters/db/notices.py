@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select, update
+import orjson
+from sqlalchemy import Connection, RowMapping, Select, Update, select, update
 
 from domain.consequences import NoticeKind
 from domain.notices import DueNotice
+from domain.wording import Wording
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.deliverability import clear_mark, mark_person
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.templates import wordings_of
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
+
+#: Attempts are counted in 16 bits; a server that is away for months must not break that.
+MOST_ATTEMPTS = 30_000
+#: Their arrival proves that a person can be reached; a note to a former address does not (E7).
+PROVING = frozenset({NoticeKind.INVITATION, NoticeKind.EMAIL_CHANGE})
 
 
 class SQLOutbox:
@@ -23,78 +32,133 @@ class SQLOutbox:
 
     def claim(self, *, limit: int, lease: timedelta) -> list[DueNotice]:
         """See the port: `due_at` of a leased notice is the end of its lease."""
-        table, accounts = rows.notices, rows.accounts
+        table = rows.notices
         with translated(), self._database.begin() as connection:
             now = database_now(connection)
-            found = (
-                connection.execute(
-                    select(table, accounts.c.name.label("account"))
-                    .join(accounts, accounts.c.id == table.c.account_id)
-                    .where(table.c.due_at.is_not(None), table.c.due_at <= now)
-                    .order_by(table.c.due_at)
-                    .limit(limit)
-                    .with_for_update(skip_locked=True, of=table)
-                )
-                .mappings()
-                .all()
-            )
+            found = connection.execute(_due(now, limit)).mappings().all()
             leased = [
                 {"id": row["id"], "fence": row["fence"] + 1, "due_at": now + lease} for row in found
             ]
             bulk.update(connection, table, leased)
+            wordings = wordings_of(connection, {row["account_id"] for row in found})
             connection.commit()
-        return [
-            DueNotice(
-                id=row["id"],
-                kind=NoticeKind(row["kind"]),
-                address=row["address"],
-                account=row["account"],
-                token=self._vault.open(row["secret"]).decode() if row["secret"] else "",
-                fence=row["fence"] + 1,
-                attempts=row["attempts"],
-            )
-            for row in found
-        ]
+        return [self._notice(row, wordings) for row in found]
+
+    def _notice(
+        self, row: RowMapping, wordings: dict[tuple[str, NoticeKind], Wording]
+    ) -> DueNotice:
+        kind = NoticeKind(row["kind"])
+        profile = orjson.loads(row["profile"] or b"{}")
+        content = orjson.loads(row["content"] or b"{}")
+        return DueNotice(
+            id=row["id"],
+            kind=kind,
+            address=row["address"],
+            account=row["account"] or "",
+            token=self._vault.open(row["secret"]).decode() if row["secret"] else "",
+            fence=row["fence"] + 1,
+            attempts=row["attempts"],
+            person=row["person_id"],
+            account_id=row["account_id"],
+            name=profile.get("display_name") or profile.get("given_name") or "",
+            expires_at=row["expires_at"],
+            wording=wordings.get((row["account_id"], kind)),
+            headline=content.get("headline", ""),
+            details=tuple(content.get("details", ())),
+        )
 
     def sent(self, notice: DueNotice) -> bool:
         """See the port."""
-        return self._finish(notice, state="sent", wait=None, why=None, keeps_secret=False)
-
-    def failed(self, notice: DueNotice, why: str, retry_in: timedelta | None) -> bool:
-        """See the port."""
-        state = "failed" if retry_in is None else "pending"
-        return self._finish(notice, state=state, wait=retry_in, why=why, keeps_secret=True)
-
-    def _finish(
-        self,
-        notice: DueNotice,
-        *,
-        state: str,
-        wait: timedelta | None,
-        why: str | None,
-        keeps_secret: bool,
-    ) -> bool:
-        table = rows.notices
 
         def write(connection: Connection) -> bool:
             now = database_now(connection)
-            values = {
-                "state": state,
-                "due_at": now + wait if wait is not None else None,
-                "attempts": notice.attempts + 1,
-                "last_error": why,
-                "sent_at": now if state == "sent" else None,
-            }
-            if not keeps_secret:
-                values["secret"] = None
-            done = connection.execute(
-                update(table)
-                .where(table.c.id == notice.id, table.c.fence == notice.fence)
-                .where(table.c.state == "pending")
-                .values(values)
-            )
-            return done.rowcount == 1
+            done = {"state": "sent", "due_at": None, "last_error": None, "sent_at": now}
+            forgotten = {"secret": None, "content": None}
+            if not _finish(connection, notice, {**done, **forgotten}):
+                return False
+            if notice.kind in PROVING:
+                clear_mark(connection, notice.person)
+            return True
 
         # A mail that was sent and is not noted is sent twice, so a lost connection is worth a try;
         # done already, the fence lets nothing pass, and only this answer is wrong.
         return self._database.change(write, is_repeatable=True)
+
+    def failed(
+        self, notice: DueNotice, why: str, retry_in: timedelta | None, *, is_refused: bool
+    ) -> bool:
+        """See the port."""
+
+        def write(connection: Connection) -> bool:
+            now = database_now(connection)
+            state = "failed" if retry_in is None else "pending"
+            due_at = now + retry_in if retry_in is not None else None
+            if not _finish(connection, notice, {"state": state, "due_at": due_at}, why):
+                return False
+            if is_refused and notice.person:
+                mark_person(
+                    connection,
+                    account=notice.account_id,
+                    person=notice.person,
+                    address=notice.address,
+                    why=why,
+                    actor="mail",
+                    now=now,
+                )
+            return True
+
+        return self._database.change(write, is_repeatable=True)
+
+    def release(self, notices: list[DueNotice]) -> None:
+        """See the port."""
+
+        def write(connection: Connection) -> None:
+            now = database_now(connection)
+            for notice in notices:
+                connection.execute(_held(notice).values(due_at=now))
+
+        if notices:
+            self._database.change(write, is_repeatable=True)
+
+
+def _due(now: datetime, limit: int) -> Select[tuple[object, ...]]:
+    """Due notices, locked, with what their letters tell of."""
+    table, accounts, links, people = rows.notices, rows.accounts, rows.links, rows.people
+    return (
+        select(
+            table,
+            accounts.c.name.label("account"),
+            links.c.expires_at,
+            people.c.profile,
+        )
+        .join(accounts, accounts.c.id == table.c.account_id, isouter=True)
+        .join(links, links.c.id == table.c.link_id, isouter=True)
+        .join(people, people.c.id == table.c.person_id, isouter=True)
+        .where(table.c.due_at.is_not(None), table.c.due_at <= now)
+        .order_by(table.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=table)
+    )
+
+
+def _finish(
+    connection: Connection,
+    notice: DueNotice,
+    values: dict[str, object],
+    why: str | None = None,
+) -> bool:
+    """Write what became of a try; False where the lease was lost."""
+    attempts = min(notice.attempts + 1, MOST_ATTEMPTS)
+    done = connection.execute(
+        _held(notice).values(**{"attempts": attempts, "last_error": why, **values})
+    )
+    return done.rowcount == 1
+
+
+def _held(notice: DueNotice) -> Update:
+    table = rows.notices
+    return (
+        update(table)
+        .where(table.c.id == notice.id, table.c.fence == notice.fence)
+        .where(table.c.state == "pending")
+    )

@@ -12,6 +12,8 @@ from domain.keys import address_id, user_id
 from domain.model import Person, Word
 from domain.values import from_micros
 from worker.adapters.db import rows
+from worker.adapters.db.deliverability import marks_of
+from worker.adapters.db.link_queries import links_of
 from worker.adapters.db.mapping import person_from_row, user_from_row
 
 
@@ -27,7 +29,9 @@ def find_people(
         statement = statement.where(table.c.state == state)
     if email is not None:
         statement = statement.where(table.c.id.in_(_holders(connection, account, email)))
-    return [summary(person_from_row(row)) for row in connection.execute(statement).mappings()]
+    people = [person_from_row(row) for row in connection.execute(statement).mappings()]
+    marks = marks_of(connection, people)
+    return [{**summary(person), "undeliverable": marks.get(person.id)} for person in people]
 
 
 def _holders(connection: Connection, account: str | None, email: str) -> list[str]:
@@ -72,6 +76,8 @@ def person_story(connection: Connection, person_id: str) -> dict[str, Any]:
         raise NothingFoundError("person", person_id)
     person = person_from_row(row)
     story = summary(person)
+    story["undeliverable"] = marks_of(connection, [person]).get(person.id)
+    story["links"] = links_of(connection, person_id)
     if person.connection is not None and person.user is not None:
         story |= _words(connection, user_id(person.connection, person.user))
     audit = rows.audit

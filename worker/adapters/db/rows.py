@@ -345,7 +345,10 @@ links = Table(
     Column("state", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
+    Column("answered_at", Moment),
 )
+UNANSWERED = text("state = 'open'")
+Index("ix_links_open", links.c.expires_at, postgresql_where=UNANSWERED, sqlite_where=UNANSWERED)
 
 notices = Table(
     "notices",
@@ -364,6 +367,7 @@ notices = Table(
     Column("created_at", Moment, nullable=False),
     Column("sent_at", Moment),
     Column("last_error", Text),
+    Column("content", LargeBinary),
 )
 UNSENT = text("state IN ('pending', 'failed')")
 Index("ix_notices_unsent", notices.c.state, postgresql_where=UNSENT, sqlite_where=UNSENT)

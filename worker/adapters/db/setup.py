@@ -17,12 +17,13 @@ from worker.adapters.db.setup_lists import ListSetup
 from worker.adapters.db.setup_part import LINK_SECONDS
 from worker.adapters.db.setup_settings import SettingSetup
 from worker.adapters.db.setup_tokens import TokenSetup
+from worker.adapters.db.templates import TemplateSetup
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
 
 
-class SQLSetup(AccountSetup, RetireSetup, ListSetup, SettingSetup, TokenSetup):
-    """Accounts, connections and tokens, each change with its audit row."""
+class SQLSetup(AccountSetup, RetireSetup, ListSetup, SettingSetup, TemplateSetup, TokenSetup):
+    """Accounts, connections, tokens and words of mails, each change with its audit row."""
 
 
 @contextmanager

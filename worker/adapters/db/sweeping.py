@@ -29,7 +29,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from domain.inbox import Kind, Lane, State
 from domain.retry import CRASH_CAP, SUSPECT_BATCHES
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.alerts import mail_alerts
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.expiring import expire_links
 from worker.adapters.db.holding import approve_overdue
 from worker.adapters.db.mending import mend_states
 from worker.adapters.db.uow import DRAINING, database_now
@@ -82,6 +84,8 @@ class SQLSweep:
             mend_states(connection, now)
             _forget_workers(connection, now)
             approve_overdue(connection, now)
+            expire_links(connection, now)
+            mail_alerts(connection, now)
             mark = {"name": "swept", "at": now}
             bulk.upsert(connection, rows.marks, [mark])
             due = _due(connection, now)
