@@ -8,6 +8,7 @@ from domain.decision import Decided
 from domain.errors import RefusedError
 from domain.model import Mark, Person, PersonState, Pinned, User
 from domain.ordering import run_start, standing
+from domain.overriding import accepted
 from domain.policy import Policy
 from domain.settle import UserState, settle, successor_key
 from domain.values import BEGINNING, Stamp, normalise_address
@@ -23,9 +24,8 @@ def accept_invitation(state: UserState, policy: Policy, address: str) -> tuple[U
         raise RefusedError("this invitation is no longer valid")
     mark = Mark(run_start(user.facts.emails), address)
     key = _birth(user, person, policy)
-    accepted = replace(person, state=PersonState.ACTIVE, is_accepted=True)
     pinned = Pinned(person.id, key, (mark,))
-    return replace(user, pinned=pinned), accepted
+    return replace(user, pinned=pinned), accepted(person)
 
 
 def _birth(user: User, person: Person, policy: Policy) -> Stamp:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from domain.consequences import LinkKind
 from domain.errors import RefusedError
 from domain.model import Person, PersonState, Role
+from domain.overriding import accepted as after_yes
 from domain.protection import Keeper, last_owners
 from domain.values import normalise_address
 
@@ -91,7 +92,7 @@ def accepted(person: Person, kind: LinkKind, address: str) -> Person:
     if kind is LinkKind.INVITATION:
         if person.state is not PersonState.INVITED or not _same(person.email, address):
             raise RefusedError("this invitation is no longer valid")
-        return replace(person, state=PersonState.ACTIVE, is_accepted=True)
+        return after_yes(person)
     if person.pending is None or not _same(person.pending, address):
         raise RefusedError("this change of address is no longer valid")
     return replace(person, email=person.pending, requested=person.pending, pending=None)

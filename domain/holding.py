@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.keys import address_id, when_free
 from domain.model import Person, PersonState
+from domain.overriding import as_told
 
 
 def addresses_of(person: Person) -> set[str]:
@@ -21,6 +22,7 @@ def freed(before: Person | None, after: Person) -> set[str]:
     if before is None:
         return set()
     keys = addresses_of(before) - addresses_of(after)
-    if after.is_suspended and not before.is_suspended:
+    # As told: whoever waits asks whether the identity provider let the holder go (D4, U9).
+    if as_told(after).is_suspended and not as_told(before).is_suspended:
         keys |= addresses_of(after)
     return {when_free(key) for key in keys}

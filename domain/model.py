@@ -20,6 +20,13 @@ class PersonState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class Override(StrEnum):
+    """What an operator wants of a person for a while, whatever the IdP says (U9)."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
 class Role(StrEnum):
     """What a person may do in the account."""
 
@@ -94,6 +101,7 @@ class Person:
     address that waits for the member's yes (E2). connection: who governs the person now;
     governed_by: who did last, kept when management ends. claim: stamp of the subject's newest
     claim to the address (D4). has_address: False once a rehired namesake took it over.
+    override: what an operator wants meanwhile; told: the state without it (U9).
     """
 
     id: str
@@ -111,6 +119,8 @@ class Person:
     profile: Mapping[str, str] = field(default_factory=dict)
     role: Role = Role.MEMBER
     is_break_glass: bool = False
+    override: Override | None = None
+    told: PersonState | None = None
 
     @property
     def is_suspended(self) -> bool:

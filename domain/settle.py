@@ -18,6 +18,7 @@ from domain.ordering import (
     run_start,
     standing,
 )
+from domain.overriding import as_told, outranked
 from domain.policy import OnReturn, Policy
 from domain.values import Stamp, domain_of, normalise_address
 
@@ -41,7 +42,27 @@ class UserState:
 
 
 def settle(state: UserState, facts: UserFacts, *, policy: Policy) -> Decided | Refused:
-    """Who the subject is, given its facts: a pure function of facts and earlier decisions."""
+    """Who the subject is, given its facts: a pure function of facts and earlier decisions.
+
+    The facts decide about people as told; overrides are put on top of that again (U9).
+    """
+    settled = _settled(_as_told(state), facts, policy=policy)
+    if isinstance(settled, Refused) or all(p.override is None for p in settled.people):
+        return settled
+    return replace(settled, people=tuple(outranked(person) for person in settled.people))
+
+
+def _as_told(state: UserState) -> UserState:
+    if all(p is None or p.override is None for p in (state.person, state.pinned)):
+        return state
+    return replace(
+        state,
+        person=None if state.person is None else as_told(state.person),
+        pinned=None if state.pinned is None else as_told(state.pinned),
+    )
+
+
+def _settled(state: UserState, facts: UserFacts, *, policy: Policy) -> Decided | Refused:
     user = replace(state.user, facts=facts)
     if not facts.is_described or not facts.emails:
         return Decided(user=user)
@@ -309,6 +330,7 @@ class _Settling:
         if address is None:
             return None
         holder = self._state.holder_of(normalise_address(address))
+        holder = None if holder is None else as_told(holder)
         own = [person, self._state.person, self._state.pinned]
         if holder is None or any(p is not None and p.id == holder.id for p in own):
             return None

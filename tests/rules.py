@@ -30,7 +30,7 @@ LATER = {
 #: Rules that this version keeps.
 KEPT = (
     *("S1", "S2", "S3"),
-    *("U1", "U2", "U3", "U4", "U6", "U7", "U8"),
+    *("U1", "U2", "U3", "U4", "U6", "U7", "U8", "U9"),
     *("G1", "G5", "G7", "guarantee G8"),
     *("E2", "E3", "E4", "E5", "E6", "E8"),
     *("C1", "C2", "C3", "C6", "C7"),

@@ -36,6 +36,7 @@ from worker.adapters.db.gauges import Gauges
 from worker.adapters.db.members import SQLMembers
 from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.db.operators import SQLOperators
+from worker.adapters.db.overriding import SQLOverrides
 from worker.adapters.db.replaying import SQLReplays
 from worker.adapters.db.retention import retain_bodies
 from worker.adapters.db.sweeping import SQLSweep, kinds_due
@@ -167,12 +168,19 @@ class Container:
         )
 
     @cached_property
+    def overrides(self) -> SQLOverrides:
+        """Operators' overrides of people."""
+        seconds = self.settings.link_life.total_seconds()
+        return SQLOverrides(self.database, self.vault, link_seconds=seconds, report=self.report)
+
+    @cached_property
     def sweep(self) -> Sweep:
         """Repair and ring."""
         return Sweep(
             sweeper=SQLSweep(self.database, self.worker_id, self.report),
             ringer=self.ringer,
             ring_notices=self.ring_notices,
+            end_overrides=self.overrides.end_due,
         )
 
     def ring_notices(self) -> None:

@@ -37,6 +37,10 @@ def upgrade():
     op.create_table("laters", sa.Column("id", sa.Text(), primary_key=True))
 '''
 
+#: The oldest schema on which this code takes and applies events: a release migrates first and
+#: starts then, so the steps before it cannot be taken under load of this code.
+WORKS_ON = "0008"
+
 
 @pytest.fixture
 def old(database_url: str, tmp_path: Path) -> Iterator[Rosterd]:
@@ -115,14 +119,13 @@ def test_the_step_to_this_release_is_taken_under_load(database_url: str, tmp_pat
     server = None if database_url.startswith("sqlite") else database_url
     with scratch_database(server, tmp_path) as url:
         rosterd = Rosterd(url, tmp_path)
-        at_version(rosterd.parts.database, "0001")
-        assert not schema.is_current(rosterd.parts.database)
+        at_version(rosterd.parts.database, WORKS_ON)
         with rosterd.serving():
             feed = rosterd.account()
             with Load(rosterd, feed) as load:
                 while len(load.statuses) < 20:
                     load.enough.wait(0.01)
-                assert migrate(rosterd.parts.database) == ("0001", schema.newest())
+                assert migrate(rosterd.parts.database) == (WORKS_ON, schema.newest())
             assert set(load.statuses) == {200}
             rosterd.drain()
             assert {event["state"] for event in rosterd.events()} == {"ended"}

@@ -10,13 +10,14 @@ from domain.errors import UsageError
 from domain.inbox import Lane
 from domain.model import PersonState
 from worker.adapters.db.people_queries import find_people, person_story
-from worker.cli import by_hand, user_mail
+from worker.cli import by_hand, override, user_mail
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import actor, container, reading, setup
 
 app = typer.Typer(no_args_is_help=True, help="People, whoever made them.")
 by_hand.register(app)
 user_mail.register(app)
+override.register(app)
 
 COLUMNS = [
     *("id", "email", "requested_email", "state", "undeliverable"),

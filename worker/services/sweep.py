@@ -37,6 +37,7 @@ class Sweep:
     sweeper: Sweeper
     ringer: Ringer
     ring_notices: Callable[[], None]
+    end_overrides: Callable[[], int]
 
     def beat(self, *, lanes: Sequence[str]) -> None:
         """This worker lives."""
@@ -49,6 +50,7 @@ class Sweep:
             return {"rung": 0, "busy": 1}
         for kind, lane in due:
             self.ringer.ring(kind, lane.value, connection="", event_ids=())
+        self.end_overrides()
         if self.sweeper.notices_due():
             self.ring_notices()
         return {"rung": len(due), "busy": 0}

@@ -13,6 +13,7 @@ from domain.errors import NothingFoundError, RefusedError
 from domain.holding import addresses_of, freed
 from domain.keys import user_id
 from domain.model import Person
+from domain.overriding import by_hand
 from domain.protection import Keeper
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory import NOTHING_ON_CONFLICT, SQLDirectory, keepers_of
@@ -95,6 +96,7 @@ class SQLHandWork:
 
     def save(self, before: Person | None, after: Person, *, action: str, reason: str) -> None:
         """See the port."""
+        after = by_hand(after)
         self._move_addresses(before, after)
         bulk.upsert(self._connection, rows.people, [person_to_row(after)])
         wanted = link_of(after)

@@ -9,7 +9,19 @@ import orjson
 from sqlalchemy import RowMapping
 
 from domain.keys import edge_id, group_id, user_id
-from domain.model import Edge, Group, Mark, Person, PersonState, Pinned, Role, User, UserFacts, Word
+from domain.model import (
+    Edge,
+    Group,
+    Mark,
+    Override,
+    Person,
+    PersonState,
+    Pinned,
+    Role,
+    User,
+    UserFacts,
+    Word,
+)
 from domain.values import Stamp
 
 Row = dict[str, Any]
@@ -116,18 +128,20 @@ def person_to_row(person: Person) -> Row:
         "profile": orjson.dumps(person.profile),
         "role": person.role.value,
         "is_break_glass": person.is_break_glass,
+        "told": None if person.told is None else person.told.value,
     }
 
 
 def person_from_row(row: RowMapping | Mapping[str, Any]) -> Person:
-    """The person of a row of `people`."""
+    """The person of a row of `people`. What the override wants is what the state shows (U9)."""
+    state, told = PersonState(row["state"]), row["told"]
     return Person(
         id=row["id"],
         account=row["account_id"],
         email=row["email"],
         requested=row["requested"],
         pending=row["pending"],
-        state=PersonState(row["state"]),
+        state=state,
         connection=row["connection_id"],
         user=row["user_key"],
         governed_by=row["governed_by"],
@@ -137,7 +151,14 @@ def person_from_row(row: RowMapping | Mapping[str, Any]) -> Person:
         profile=orjson.loads(row["profile"]),
         role=Role(row["role"]),
         is_break_glass=row["is_break_glass"],
+        override=None if told is None else _override_of(state),
+        told=None if told is None else PersonState(told),
     )
+
+
+def _override_of(state: PersonState) -> Override:
+    is_out = state in (PersonState.SUSPENDED, PersonState.INVITED_SUSPENDED)
+    return Override.SUSPENDED if is_out else Override.ACTIVE
 
 
 def group_to_row(group: Group, account: str) -> Row:

@@ -15,6 +15,7 @@ from worker.adapters.db import rows
 from worker.adapters.db.deliverability import marks_of
 from worker.adapters.db.link_queries import links_of
 from worker.adapters.db.mapping import person_from_row, user_from_row
+from worker.adapters.db.override_rows import overrides
 
 
 def find_people(
@@ -59,6 +60,7 @@ def summary(person: Person) -> dict[str, Any]:
         "connection": person.connection,
         "external_id": person.user,
         "role": person.role.value,
+        "state_without_override": person.told.value if person.told is not None else None,
         "break_glass": person.is_break_glass,
         "display_name": person.profile.get("display_name"),
         "profile": dict(person.profile),
@@ -80,6 +82,7 @@ def person_story(connection: Connection, person_id: str) -> dict[str, Any]:
     story["links"] = links_of(connection, person_id)
     if person.connection is not None and person.user is not None:
         story |= _words(connection, user_id(person.connection, person.user))
+    story["overrides"] = _overrides(connection, person_id)
     audit = rows.audit
     changes = connection.execute(
         select(audit).where(audit.c.subject == person_id).order_by(audit.c.id)
@@ -97,6 +100,14 @@ def person_story(connection: Connection, person_id: str) -> dict[str, Any]:
         for change in changes
     ]
     return story
+
+
+def _overrides(connection: Connection, person: str) -> list[dict[str, Any]]:
+    """U9: in force and over, the newest first."""
+    shown = [c for c in overrides.c if c.name not in ("account_id", "person_id")]
+    statement = select(*shown).where(overrides.c.person_id == person)
+    found = connection.execute(statement.order_by(overrides.c.made_at.desc()))
+    return [dict(row) for row in found.mappings()]
 
 
 def _words(connection: Connection, key: str) -> dict[str, Any]:

@@ -270,6 +270,7 @@ people = Table(
     Column("profile", LargeBinary, nullable=False),
     Column("role", Text, nullable=False),
     Column("is_break_glass", Boolean, nullable=False),
+    Column("told", Text),
     Index("ix_people_account", "account_id", "id"),
     postgresql_with={"fillfactor": "80"},
 )
