@@ -87,6 +87,13 @@ def with_address(person: Person, email: str) -> Person:
     return replace(person, requested=email, pending=None if is_same else email)
 
 
+def with_profile(person: Person, changes: Mapping[str, str | None]) -> Person:
+    """Attributes by name; None takes one away. An identity provider's word is not overwritten."""
+    _insist_unmanaged(person, "the profile comes from there")
+    kept = {**person.profile, **changes}
+    return replace(person, profile={n: v for n, v in kept.items() if v is not None})
+
+
 def accepted(person: Person, kind: LinkKind, address: str) -> Person:
     """U2, E2: the yes of somebody whom no identity provider governs."""
     if kind is LinkKind.INVITATION:

@@ -30,11 +30,12 @@ from worker.adapters.broker import state as broker_state
 from worker.adapters.broker.app import make_celery
 from worker.adapters.broker.ringer import CeleryRinger
 from worker.adapters.db.by_hand import SQLHandStore
-from worker.adapters.db.engine import Database
+from worker.adapters.db.engine import Changing, Database
 from worker.adapters.db.foreign import collect_foreign
 from worker.adapters.db.gauges import Gauges
 from worker.adapters.db.members import SQLMembers
 from worker.adapters.db.notices import SQLOutbox
+from worker.adapters.db.once import forget_answers
 from worker.adapters.db.operators import SQLOperators
 from worker.adapters.db.overriding import SQLOverrides
 from worker.adapters.db.replaying import SQLReplays
@@ -154,15 +155,24 @@ class Container:
     @cached_property
     def members(self) -> SQLMembers:
         """Members' links and answers."""
+        return self.members_on(self.database)
+
+    def members_on(self, database: Changing) -> SQLMembers:
+        """The same, in transactions of this one."""
         seconds = self.settings.link_life.total_seconds()
-        return SQLMembers(self.database, self.vault, link_seconds=seconds)
+        return SQLMembers(self.database, self.vault, changing=database, link_seconds=seconds)
 
     @cached_property
     def people(self) -> PeopleByHand:
         """What operators do to people."""
-        seconds = self.settings.link_life.total_seconds()
+        return self.people_on(self.database)
+
+    def people_on(self, database: Changing) -> PeopleByHand:
+        """The same, in transactions of this one."""
         return PeopleByHand(
-            store=SQLHandStore(self.database, self.vault, link_seconds=seconds),
+            store=SQLHandStore(
+                database, self.vault, link_seconds=self.settings.link_life.total_seconds()
+            ),
             new_id=lambda: new_id("usr"),
             ring=self.ring_notices,
         )
@@ -247,7 +257,8 @@ class Container:
         return collect_foreign(self.celery, self.database, self.vault, ring=self.ringer)
 
     def retain(self) -> dict[str, int]:
-        """Delete bodies that retention lets go."""
+        """Delete bodies that retention lets go, and answers to keys of a day ago."""
+        forget_answers(self.database)
         return retain_bodies(self.database, days=self.settings.retention_days)
 
     def source_named(self, name: str) -> Source:

@@ -17,7 +17,7 @@ from domain.overriding import by_hand
 from domain.protection import Keeper
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory import NOTHING_ON_CONFLICT, SQLDirectory, keepers_of
-from worker.adapters.db.engine import Database
+from worker.adapters.db.engine import Changing
 from worker.adapters.db.mapping import person_from_row, person_to_row
 from worker.adapters.db.uow import database_now, save_consequences
 from worker.adapters.vault import Vault
@@ -165,7 +165,7 @@ def _seen(person: Person | None) -> dict[str, str | bool | None] | None:
 class SQLHandStore:
     """Transactions of operators; made again where they met another."""
 
-    def __init__(self, database: Database, vault: Vault, *, link_seconds: float) -> None:
+    def __init__(self, database: Changing, vault: Vault, *, link_seconds: float) -> None:
         self._database = database
         self._vault = vault
         self._link_seconds = link_seconds

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -200,6 +200,14 @@ class Database:
         """Close every pooled connection."""
         self._writer.dispose()
         self._reader.dispose()
+
+
+class Changing(Protocol):
+    """What does work in one transaction: a `Database`, or something in front of one."""
+
+    def change(self, work: Callable[[Connection], T], *, is_repeatable: bool = False) -> T:
+        """See `Database.change`."""
+        ...
 
 
 class KeptConnection:

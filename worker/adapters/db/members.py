@@ -21,7 +21,7 @@ from worker.adapters.db import bulk, rows
 from worker.adapters.db.by_hand import locked_person
 from worker.adapters.db.deliverability import clear_mark
 from worker.adapters.db.directory import SQLDirectory
-from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.engine import Changing, Database, translated
 from worker.adapters.db.mapping import person_to_row, user_to_row
 from worker.adapters.db.uow import close_links, database_now, policies_of, save_consequences
 from worker.adapters.vault import Vault, token_digest
@@ -50,10 +50,21 @@ class OpenLink:
 
 
 class SQLMembers:
-    """Links of members, by token; and the operator's "accepted, I vouch for it" (D18)."""
+    """Links of members, by token; and the operator's "accepted, I vouch for it" (D18).
 
-    def __init__(self, database: Database, vault: Vault, *, link_seconds: float) -> None:
+    changing: whose transactions changes are made in, where not the database's own.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        *,
+        link_seconds: float,
+        changing: Changing | None = None,
+    ) -> None:
         self._database = database
+        self._changing: Changing = changing if changing is not None else database
         self._vault = vault
         self._link_seconds = link_seconds
 
@@ -84,7 +95,7 @@ class SQLMembers:
             return after
 
         # Done already, the link says "accepted", and the same person is told again.
-        return self._database.change(accept, is_repeatable=True)
+        return self._changing.change(accept, is_repeatable=True)
 
     def vouch(self, person: str, *, actor: str, reason: str) -> Person:
         """Accept without mail what a person has open; raises NothingFoundError, RefusedError."""
@@ -98,7 +109,7 @@ class SQLMembers:
             return self._accept(connection, link, now, actor=actor, reason=reason)
 
         # Not repeatable: an acceptance may open the next link, which nobody vouched for.
-        return self._database.change(accept)
+        return self._changing.change(accept)
 
     def resend(self, person: str, *, actor: str, reason: str) -> Person:
         """A fresh link for what a person has open; the old one dies. Raises RefusedError."""
@@ -119,7 +130,7 @@ class SQLMembers:
             _note(connection, found, "user.resend", now, actor=actor, reason=reason)
             return found
 
-        return self._database.change(send)
+        return self._changing.change(send)
 
     def open_link(self, person: str, *, account: str | None = None) -> OpenLink:
         """What `revoke` would end; raises NothingFoundError, RefusedError."""

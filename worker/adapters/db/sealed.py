@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.api_rows import api_answers
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.vault import SealError, Vault
 
@@ -17,6 +18,7 @@ SEALED: Mapping[Table, tuple[str, ...]] = {
     rows.notices: ("secret",),
     rows.dead_letters: ("payload",),
     rows.deliveries: ("headers", "body"),
+    api_answers: ("answer",),
 }
 #: Rows of one short transaction: nobody waits for the whole of it.
 AT_ONCE = 500

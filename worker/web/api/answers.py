@@ -28,8 +28,13 @@ def reading(parts: Container) -> Iterator[Connection]:
 def tagged(request: Request, found: BaseModel) -> Response:
     """200 with an ETag, or 304 where If-None-Match names it."""
     body = found.model_dump_json().encode()
-    mark = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    mark = etag(body)
     asked = request.headers.get("if-none-match", "")
     if asked.strip() == "*" or mark in _MARKS.findall(asked):
         return Response(status_code=304, headers={"ETag": mark})
     return Response(body, 200, {"ETag": mark}, "application/json")
+
+
+def etag(body: bytes) -> str:
+    """What tells one representation from another."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'

@@ -12,13 +12,13 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from domain.errors import NothingFoundError, RefusedError, UsageError
 from domain.ports import InfrastructureError
 from worker.adapters.vault import new_id
 from worker.bootstrap import Container
-from worker.web.api import groups, meaning, users
+from worker.web.api import groups, meaning, users, users_by_hand
 from worker.web.api.caller import Rates
 from worker.web.api.problems import (
     CODES,
@@ -33,7 +33,7 @@ from worker.web.body import ClientDisconnect, EncodingError, TooLargeError, read
 
 PREFIX = "/api"
 #: The routers, in the order of the description.
-ROUTERS = (users.router, groups.router)
+ROUTERS = (users.router, users_by_hand.router, groups.router)
 TRY_LATER = {"Retry-After": "5"}
 HEADERS = {
     "Cache-Control": "no-store",
@@ -46,7 +46,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
 
-def build_api(parts: Container) -> ASGIApp:
+def build_api(parts: Container) -> _Front:
     """An ASGI application for every path under `/api`; nothing is opened before it is asked."""
     app = FastAPI(
         title="rosterd",
@@ -91,9 +91,13 @@ def _described(app: FastAPI) -> dict[str, Any]:
 class _Front:
     """What every request passes: an id, a limit for its body, headers of its answer."""
 
-    def __init__(self, app: ASGIApp, parts: Container) -> None:
+    def __init__(self, app: FastAPI, parts: Container) -> None:
         self._app = app
         self._parts = parts
+
+    def description(self) -> dict[str, Any]:
+        """What `/api/openapi.json` tells."""
+        return self._app.openapi()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; what fails unforeseen is answered, too, and raised for the log."""

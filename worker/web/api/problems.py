@@ -68,6 +68,11 @@ KINDS: Mapping[str, Kind] = {
         415, "Only JSON is taken", "Send `Content-Type: application/json`, plain or gzip."
     ),
     "invalid": Kind(422, "Something in the request makes no sense", "`errors` names each place."),
+    "idempotency_key_reused": Kind(
+        422,
+        "The key was used for something else",
+        "Make a new Idempotency-Key for each request that is not the same again.",
+    ),
     "rate_limited": Kind(
         429, "Too many requests", "Wait as many seconds as the header Retry-After says."
     ),

@@ -1,0 +1,113 @@
+"""Writes: who asks, why, and once for a key (Idempotency-Key)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header
+from pydantic import BaseModel
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from domain.errors import UsageError
+from worker.adapters.db.engine import Changing
+from worker.adapters.db.once import Answer, AnsweredError, Key, Once
+from worker.bootstrap import Container
+from worker.web.api.answers import etag
+from worker.web.api.caller import Caller, Parts, Writer
+from worker.web.api.problems import ProblemError
+from worker.web.api.texts import is_text
+
+REPLAYED = {"Idempotency-Replayed": "true"}
+LONGEST_REASON = 500
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+#: From a connection in the write's own transaction, and what the write came to, to its answer.
+Told = Callable[[Connection, Any], tuple[int, BaseModel | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One request that changes something."""
+
+    caller: Caller
+    reason: str
+    parts: Container
+    key: Key | None
+
+    def because(self) -> str:
+        """The reason, where there has to be one; raises UsageError."""
+        if not self.reason:
+            raise UsageError("X-Reason: say why; it stands in the audit")
+        return self.reason
+
+    def answered(self, act: Callable[[Changing], object], told: Told) -> Response:
+        """Do it once and tell what it came to; raises ProblemError and what act raises."""
+
+        def answer(connection: Connection, done: Any) -> tuple[int, bytes]:
+            status, body = told(connection, done)
+            return status, body.model_dump_json().encode() if body is not None else b""
+
+        once = Once(self.parts.database, self.parts.vault, self.key, answer)
+        try:
+            act(once)
+        except AnsweredError as error:
+            return self._again(error.answer)
+        assert once.answer is not None
+        return _response(once.answer, {})
+
+    def _again(self, answer: Answer) -> Response:
+        if self.key is None or answer.asked != self.key.asked:
+            raise ProblemError(
+                "idempotency_key_reused",
+                "this Idempotency-Key was sent with another request before",
+            )
+        return _response(answer, REPLAYED)
+
+
+def _response(answer: Answer, headers: dict[str, str]) -> Response:
+    if not answer.body:
+        return Response(status_code=answer.status, headers=headers)
+    more = {**headers, "ETag": etag(answer.body)}
+    return Response(answer.body, answer.status, more, "application/json")
+
+
+async def _write(
+    request: Request,
+    caller: Writer,
+    parts: Parts,
+    idempotency_key: Annotated[
+        str | None, Header(description="Sent again within a day, it is answered the same again.")
+    ] = None,
+    x_reason: Annotated[str | None, Header(description="Why, for the audit.")] = None,
+) -> Write:
+    key = None
+    if idempotency_key is not None:
+        if not _KEY.fullmatch(idempotency_key):
+            raise UsageError("Idempotency-Key: 1 to 255 printable ASCII characters, no blanks")
+        asked = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+        asked.update(f"{request.url.query}\n".encode())
+        asked.update(await request.body())
+        key = Key(caller.token, idempotency_key, asked.digest())
+    return Write(caller, _reason(x_reason), parts, key)
+
+
+def _reason(header: str | None) -> str:
+    """Headers are Latin-1 on the wire, and UTF-8 by whoever writes them."""
+    if header is None:
+        return ""
+    try:
+        text = header.encode("latin-1").decode().strip()
+    except UnicodeError:
+        text = header.strip()
+    if not is_text(text) or len(text) > LONGEST_REASON:
+        raise UsageError(f"X-Reason: one line of {LONGEST_REASON} characters at most")
+    return text
+
+
+Writes = Annotated[Write, Depends(_write)]
