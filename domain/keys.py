@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
+
 from domain.values import normalise_address
 
 
@@ -13,6 +15,15 @@ def user_id(connection: str, key: str) -> str:
 def group_id(connection: str, key: str) -> str:
     """A group of a connection."""
     return f"{connection}:{key}"
+
+
+#: How the public id of a group that an identity provider made begins: its own id may hold anything.
+ENCODED = "idp_"
+
+
+def group_ref(id_: str) -> str:
+    """The id of a group as applications and paths carry it."""
+    return ENCODED + urlsafe_b64encode(id_.encode()).decode().rstrip("=")
 
 
 def edge_id(connection: str, group: str, user: str) -> str:

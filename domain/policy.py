@@ -78,6 +78,7 @@ class Policy:
     domains: allowed domains, lower case, A-labels; `*.` before one allows what is below it; empty
     allows none (E4).
     let_in: False where this feed has only a static secret and must be read back (U8).
+    announces: whether the account's application hears of changes.
     """
 
     connection: str
@@ -89,6 +90,7 @@ class Policy:
     rehire: Rehire = Rehire.LINK
     let_in: bool = True
     breaker: BreakerRule = field(default_factory=BreakerRule)
+    announces: bool = False
 
     def allows(self, address: str) -> bool:
         """E4: whether the address's domain is on the account's list."""

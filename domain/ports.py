@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from domain.announcements import Announcement
 from domain.breaker import BreakerStore, BreakerWrites
 from domain.changes import Change
 from domain.decision import Made
@@ -232,6 +233,7 @@ class Writes:
     effects: list[Effect] = field(default_factory=list)
     decisions: list[tuple[ClaimedEvent, str, Made]] = field(default_factory=list)
     breaker: BreakerWrites = field(default_factory=BreakerWrites)
+    announcements: list[Announcement] = field(default_factory=list)
 
 
 class DirectoryStore(Protocol):
@@ -288,6 +290,18 @@ class DirectoryStore(Protocol):
         """All membership words of a group."""
         ...
 
+    def edges_of_users(self, users: Collection[str]) -> list[Edge]:
+        """All membership words on these subjects."""
+        ...
+
+    def groups(self, ids: Collection[str]) -> dict[str, Group]:
+        """Groups by id, unlocked."""
+        ...
+
+    def linked(self, users: Collection[str]) -> dict[str, str | None]:
+        """Id of the person of each of these subjects, unlocked; unknown subjects are absent."""
+        ...
+
     def save(self, writes: Writes) -> None:
         """Write everything of the batch, sorted by key."""
         ...
@@ -303,6 +317,7 @@ class DrainWork(Protocol):
     now: datetime
     directory: DirectoryStore
     breaker: BreakerStore
+    has_announced: bool
 
     def claim(self, *, lane: str, kind: Kind, limit: int, troubled: bool) -> list[ClaimedEvent]:
         """Lock up to `limit` due events, connections in fair turns (D7).
@@ -332,7 +347,7 @@ class DrainWork(Protocol):
         ...
 
     def save(self, writes: Writes) -> None:
-        """Write the directory and what follows: links, mails, audit, decisions.
+        """Write the directory and what follows: links, mails, audit, decisions, announcements.
 
         From here on nothing is read before the commit: statements are sent ahead.
         """

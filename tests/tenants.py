@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from domain.keys import group_id
+from domain.keys import group_id, group_ref
 from domain.replays import Selection
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
 from worker.adapters.db.breaker_rows import holds
-from worker.web.api.texts import group_ref
+from worker.adapters.sources.registry import SOURCES
 
 #: What only the first account has; it must be in nothing that the second is shown.
 MARK = "alphaonly"
@@ -100,6 +100,9 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
         bearer = use.add_token(account, name=mark, scopes=scopes)
         broad = use.add_token(account, name=mark, scopes=["metrics", "operator"])
         token = next(row["id"] for row in use.tokens() if row["prefix"] == bearer[:12])
+        listens = SOURCES["standard"].new_secret()
+        url = f"https://app.example.com/{mark}"
+        endpoint = use.add_endpoint(account, url, types=(), secret=listens)
     return Tenant(
         name,
         feed,
@@ -117,6 +120,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "replay": replay.id,
             "hold": next(row["id"] for row in rosterd.table(holds, holds.c.account_id == account)),
             "token": token,
+            "endpoint": endpoint,
             "email": address("u1", mark),
             "listed": str(listed),
         },
@@ -126,6 +130,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "invitation": rosterd.link(address("u1", mark)).rpartition("/")[2],
             "change": rosterd.link(address("moved", mark)).rpartition("/")[2],
             "signing": feed.secret,
+            "endpoint_secret": listens,
         },
     )
 

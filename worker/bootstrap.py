@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +22,17 @@ from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 from prometheus_client.core import Metric
 
+from domain.dispatches import Dispatch
 from domain.inbox import Kind, Lane
 from domain.notices import Mailer
+from domain.outbound import parse_allowed
 from domain.ports import DrainWork, Result, Source
 from worker import telemetry
 from worker.adapters.broker import state as broker_state
 from worker.adapters.broker.app import make_celery
 from worker.adapters.broker.ringer import CeleryRinger
 from worker.adapters.db.by_hand import SQLHandStore
+from worker.adapters.db.dispatches import SQLDispatches
 from worker.adapters.db.engine import Changing, Database
 from worker.adapters.db.foreign import collect_foreign
 from worker.adapters.db.gauges import Gauges
@@ -38,16 +41,21 @@ from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.db.once import forget_answers
 from worker.adapters.db.operators import SQLOperators
 from worker.adapters.db.overriding import SQLOverrides
+from worker.adapters.db.reannouncing import SQLReannounce
 from worker.adapters.db.replaying import SQLReplays
 from worker.adapters.db.retention import retain_bodies
 from worker.adapters.db.sweeping import SQLSweep, kinds_due
 from worker.adapters.db.uow import SQLWork, sql_work
 from worker.adapters.mail import FileMailer, SMTPMailer
+from worker.adapters.outbound_http import OutboundHTTP
 from worker.adapters.prometheus import state_gauges, unreadable
 from worker.adapters.sources.registry import source_named
 from worker.adapters.vault import Vault, new_id, new_key
+from worker.adapters.webhook import WebhookPoster
 from worker.logs import configure_logs
 from worker.services.admit import PeopleByHand
+from worker.services.announce import Announce
+from worker.services.deliver import REQUEST_SECONDS, Deliver
 from worker.services.drain import Drain
 from worker.services.notify import Notify
 from worker.services.replay import Replay
@@ -62,12 +70,16 @@ class Container:
     """Lazily built parts of one process. Never share one across a fork."""
 
     settings: Settings
+    #: What wakes the senders of this process, where it has any.
+    couriers: list[Callable[[], None]] = field(default_factory=list)
 
     @cached_property
     def database(self) -> Database:
         """The database; connections are opened on first use."""
         self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Database(self.settings.database, report=self.report)
+        return Database(
+            self.settings.database, report=self.report, announced=self.ring_announcements
+        )
 
     @cached_property
     def vault(self) -> Vault:
@@ -191,7 +203,57 @@ class Container:
             ringer=self.ringer,
             ring_notices=self.ring_notices,
             end_overrides=self.overrides.end_due,
+            ring_announcements=self.ring_announcements,
         )
+
+    @cached_property
+    def outbound_http(self) -> OutboundHTTP:
+        """The way to addresses that come from settings (D18)."""
+        return OutboundHTTP(parse_allowed(self.settings.outbound_allow))
+
+    @cached_property
+    def webhooks(self) -> WebhookPoster:
+        """Composes, signs and sends announcements."""
+        return WebhookPoster(
+            self.outbound_http, clock=lambda: datetime.now(UTC), seconds=REQUEST_SECONDS
+        )
+
+    @cached_property
+    def deliver(self) -> Deliver:
+        """Announcements that are due."""
+        return Deliver(
+            dispatches=SQLDispatches(self.database, self.vault, self.endpoint_disabled),
+            poster=self.webhooks,
+            compose=self.webhooks.compose,
+            random=random.random,
+            told=self.dispatched,
+        )
+
+    @cached_property
+    def announce(self) -> Announce:
+        """Replay of announcements."""
+        return Announce(SQLReannounce(self.database, self.vault), ring=self.ring_announcements)
+
+    def dispatched(self, dispatch: Dispatch, result: str) -> None:
+        """Count and log one try."""
+        telemetry.DISPATCHED.labels(result).inc()
+        if result == "delivered" and not dispatch.attempts:
+            age = (datetime.now(UTC) - dispatch.made_at).total_seconds()
+            telemetry.ANNOUNCE_LATENCY.labels(dispatch.lane.value).observe(max(age, 0.0))
+        fields = {"endpoint": dispatch.endpoint, "type": dispatch.type, "result": result}
+        self.log.info("announcement_handled", message_id=dispatch.message_id, **fields)
+
+    def endpoint_disabled(self, endpoint: str, why: str) -> None:
+        """An application hears nothing more until an operator resumes its endpoint."""
+        self.log.error("endpoint_disabled", endpoint=endpoint, why=why)
+
+    def ring_announcements(self) -> None:
+        """Let what was announced be sent at once: here, or by a worker that is rung."""
+        if self.couriers:
+            for wake in self.couriers:
+                wake()
+        else:
+            self.ringer.ring_task("announcements.send", Lane.URGENT.value)
 
     def ring_notices(self) -> None:
         """Ask for the mails that are due to be sent."""
@@ -271,7 +333,9 @@ class Container:
         self.log.warning(event, **fields)
 
     def measured(self, work: DrainWork, results: Sequence[Result]) -> None:
-        """Count a committed batch."""
+        """Count a committed batch, and send at once what it announced."""
+        if work.has_announced:
+            self.ring_announcements()
         telemetry.BATCH_SIZE.observe(len(results))
         done = Counter(
             (
@@ -293,6 +357,8 @@ class Container:
 
     def close(self) -> None:
         """Let go of connections."""
+        if "outbound_http" in self.__dict__:
+            self.outbound_http.close()
         if "database" in self.__dict__:
             self.database.dispose()
 

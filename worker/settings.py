@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from domain.errors import UsageError
+from domain.outbound import parse_allowed
 from worker.adapters.networks import networks_of
 from worker.adapters.vault import Vault
 
@@ -61,6 +63,7 @@ class Settings(BaseSettings):
     feed_cache_seconds: float = Field(2.0, ge=0)
     metrics_token: SecretStr | None = None
     api_rate: float = Field(50, gt=0)
+    outbound_allow: str = ""
 
     @field_validator("database_url")
     @classmethod
@@ -73,6 +76,15 @@ class Settings(BaseSettings):
             # Not quoted: a password stands in it.
             raise ValueError("no database's URL: postgresql://user@host:5432/name, sqlite:///file")
         return url
+
+    @field_validator("outbound_allow")
+    @classmethod
+    def _usable_networks(cls, text: str) -> str:
+        try:
+            parse_allowed(text)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return text
 
     @field_validator("secret_keys", mode="before")
     @classmethod

@@ -78,6 +78,19 @@ MEMBER_PAGES = Counter(
     ["kind", "result"],
     registry=REGISTRY,
 )
+DISPATCHED = Counter(
+    "rosterd_announcements",
+    "Tries to tell an application of a change, by result.",
+    ["result"],
+    registry=REGISTRY,
+)
+ANNOUNCE_LATENCY = Histogram(
+    "rosterd_announcement_latency_seconds",
+    "From the commit of a change to the application's 2xx at the first try.",
+    ["lane"],
+    buckets=LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
 #: Everything that is ever reported to have happened although it cannot.
 BUG_KINDS = (
     "batch_broke",

@@ -156,6 +156,7 @@ class MemoryWork:
         self.now = memory.now
         self.directory = self
         self.breaker = MemoryBreakers(self._state, memory.now)
+        self.has_announced = False
 
     # -- events ------------------------------------------------------------------------
 
@@ -252,6 +253,16 @@ class MemoryWork:
             for e in self._state.edges.values()
             if (e.connection, e.group) == (group.connection, group.key)
         ]
+
+    def edges_of_users(self, users: Collection[str]) -> list[Edge]:
+        return [e for e in self._state.edges.values() if f"{e.connection}:{e.user}" in users]
+
+    def groups(self, ids: Collection[str]) -> dict[str, Group]:
+        return {key: self._state.groups[key] for key in ids if key in self._state.groups}
+
+    def linked(self, users: Collection[str]) -> dict[str, str | None]:
+        known = self._state.users
+        return {key: known[key].person for key in users if key in known}
 
     def save(self, writes: Writes) -> None:
         self._state.users.update(writes.users)

@@ -24,6 +24,7 @@ NOBODY = {
     "replay": "rpl_0000000000000000",
     "email": "nobody@example.com",
     "person": "usr_0000000000000000",
+    "endpoint": "end_0000000000000000",
 }
 
 #: With `--account beta` and something of alpha: as if it did not exist.
@@ -52,6 +53,13 @@ NARROWED = (
     "connection check beta-feed --feed {feed} --wait 0",
     "hold list --account beta --connection {connection}",
     "hold list --account beta --connection {connection_name} --all",
+    "endpoint show {endpoint} --account beta",
+    "endpoint test {endpoint} --account beta",
+    "endpoint pause {endpoint} --account beta --reason x",
+    "endpoint resume {endpoint} --account beta --reason x",
+    "endpoint rotate {endpoint} --account beta",
+    "endpoint replay {endpoint} --account beta --since 0 --reason x --yes",
+    "endpoint remove {endpoint} --account beta --reason x --yes",
 )
 
 #: What takes ids alone, and what adds to an account: told of beta, it shows and moves beta only.
@@ -115,6 +123,14 @@ TOLD_OF_BETA = (
     "feed pause {feed} --reason x",
     "feed resume {feed} --reason x",
     "feed retire {feed} --reason x --yes",
+    "endpoint add https://app.example.com/hooks --account {account}",
+    "endpoint list --account {account}",
+    "endpoint show {endpoint}",
+    "endpoint pause {endpoint} --reason x",
+    "endpoint resume {endpoint} --reason x",
+    "endpoint rotate {endpoint}",
+    "endpoint replay {endpoint} --since 0 --reason x --yes",
+    "endpoint remove {endpoint} --reason x --yes",
     "token add mine --scope directory:read --account {account}",
     "token revoke {token} --reason x",
 )

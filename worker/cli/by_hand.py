@@ -97,6 +97,8 @@ def suspend(person: Who, reason: Reason, account: Account = None, json_: AsJSON 
     """Let somebody out whom no identity provider governs; an open link dies (U3)."""
     id_, owner = person_named(person, account)
     after = container().people.suspend(id_, actor=actor(), reason=reason, account=owner)
+    # No mail, but whoever ends their sessions hears of it at once.
+    post()
     _tell(after, as_json_=json_, says=f"{after.id} is {after.state.value}")
 
 

@@ -22,6 +22,7 @@ NOUNS = (
     "dead",
     "directory",
     "domain",
+    "endpoint",
     "event",
     "feed",
     "hold",

@@ -12,7 +12,7 @@ from domain.model import PersonState
 from worker.adapters.db.people_queries import find_people, person_story
 from worker.cli import by_hand, override, user_mail
 from worker.cli.output import AsJSON, as_json, out, show
-from worker.cli.session import actor, container, reading, setup
+from worker.cli.session import actor, container, post, reading, setup
 
 app = typer.Typer(no_args_is_help=True, help="People, whoever made them.")
 by_hand.register(app)
@@ -67,6 +67,7 @@ def accept(
 ) -> None:
     """Accept for a person what they have open: an invitation or a change of address."""
     after = container().members.vouch(person, actor=actor(), reason=reason)
+    post()
     if json_:
         print(as_json({"id": after.id, "state": after.state.value, "email": after.email}))
         return

@@ -412,7 +412,7 @@ class _Applying:
 
 
 def _all_edges(world: World, group: Group) -> list[Edge]:
-    known = {edge_id(e.connection, e.group, e.user): e for e in world.store.edges_of(group)}
+    known = dict(world.edges_of(group))
     known.update({k: e for k, e in world.edges.items() if k in known or _belongs(e, group)})
     return list(known.values())
 

@@ -23,6 +23,7 @@ from domain.ports import (
     UnparseableError,
 )
 from domain.retry import TROUBLED_BATCH, Done, GiveUp, RetryPolicy, again, decide_retry
+from worker.services.announced import announced, remember
 from worker.services.apply import apply_batch
 from worker.services.breaking import Gate
 from worker.services.world import Work, load
@@ -137,9 +138,11 @@ class Drain:
             return []
         results, batch = self._parse(work, events)
         world = load(work.directory, batch)
+        former = remember(world, batch)
         gate = Gate(work.breaker, batch, self.new_hold_id, world.writes.breaker)
         results += apply_batch(world, batch, now=work.now, new_id=self.new_id, gate=gate)
         work.directory.wake(world.touched.keys())
+        world.writes.announcements = announced(world, former)
         work.save(world.writes)
         work.finish(results)
         work.commit()

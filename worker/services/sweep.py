@@ -29,6 +29,10 @@ class Sweeper(Protocol):
         """Whether any mail waits to be sent."""
         ...
 
+    def announcements_due(self) -> bool:
+        """Whether any endpoint waits for something."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
@@ -38,6 +42,7 @@ class Sweep:
     ringer: Ringer
     ring_notices: Callable[[], None]
     end_overrides: Callable[[], int]
+    ring_announcements: Callable[[], None]
 
     def beat(self, *, lanes: Sequence[str]) -> None:
         """This worker lives."""
@@ -53,4 +58,6 @@ class Sweep:
         self.end_overrides()
         if self.sweeper.notices_due():
             self.ring_notices()
+        if self.sweeper.announcements_due():
+            self.ring_announcements()
         return {"rung": len(due), "busy": 0}

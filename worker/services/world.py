@@ -48,7 +48,8 @@ class BusyHolderError(Exception):
 class World:
     """Values by id, as they become while the events of a batch are decided one by one.
 
-    `touched` remembers at which event a wait key was last stirred.
+    `touched` remembers at which event a wait key was last stirred; `stored` the memberships of
+    whole groups as they were before the batch, by group.
     """
 
     store: DirectoryStore
@@ -60,6 +61,7 @@ class World:
     protected: frozenset[str] = frozenset()
     writes: Writes = field(default_factory=Writes)
     touched: dict[str, int] = field(default_factory=dict)
+    stored: dict[str, dict[str, Edge]] = field(default_factory=dict)
     _journal: list[tuple[dict[str, Any], str, Any]] = field(default_factory=list)
 
     def put(self, values: dict[str, Any], written: dict[str, Any], key: str, value: Any) -> None:
@@ -98,6 +100,14 @@ class World:
         del self.writes.effects[marks[0] :]
         del self.writes.decisions[marks[1] :]
         self.touched = marks[2]
+
+    def edges_of(self, group: Group) -> dict[str, Edge]:
+        """All membership words of a locked group as they are stored, by id; read once."""
+        key = group_id(group.connection, group.key)
+        if key not in self.stored:
+            found = self.store.edges_of(group)
+            self.stored[key] = {edge_id(e.connection, e.group, e.user): e for e in found}
+        return self.stored[key]
 
     def touch(self, key: str, index: int) -> None:
         """Note that what waits for this key should be tried again."""
@@ -185,7 +195,7 @@ def _users_of(world: World, work: Work) -> set[str]:
             keys.add(change.user)
         elif counts_for_scope(work.policy, change.group):
             group = world.groups[group_id(work.policy.connection, change.group)]
-            keys.update(edge.user for edge in world.store.edges_of(group))
+            keys.update(edge.user for edge in world.edges_of(group).values())
             keys.update(change.users if isinstance(change, ReplaceMembers) else ())
     return keys
 
@@ -270,7 +280,7 @@ def _load_edges(world: World, batch: Iterable[Work]) -> None:
 
 def members_of(world: World, group: Group) -> list[Edge]:
     """Edges whose newest word is "member", the batch's own changes included."""
-    known = {edge_id(e.connection, e.group, e.user): e for e in world.store.edges_of(group)}
+    known = dict(world.edges_of(group))
     known.update(
         {
             key: edge

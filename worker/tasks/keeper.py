@@ -15,7 +15,7 @@ from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
 from worker.bootstrap import Container
 from worker.settings import LANES_VARIABLE
-from worker.tasks.process import post
+from worker.tasks.process import courier, post
 from worker.tasks.watchdog import Watchdog
 
 BUDGET = timedelta(seconds=2)
@@ -67,3 +67,4 @@ class Keeper:
             for kind in Kind:
                 self._parts.drain.run(lane=lane.value, kind=kind, budget=BUDGET)
         post().wake()
+        courier().wake()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 from worker.bootstrap import Container, build
+from worker.tasks.courier import Courier
 from worker.tasks.post import Post
 
 _BUILT: dict[int, Container] = {}
 _POSTS: dict[int, Post] = {}
+_COURIERS: dict[int, Courier] = {}
 
 
 def container() -> Container:
@@ -17,6 +19,8 @@ def container() -> Container:
     if pid not in _BUILT:
         _BUILT.clear()
         _BUILT[pid] = build()
+        # Nobody is as near to what this process commits as its own senders.
+        _BUILT[pid].couriers.append(lambda: courier().wake())
     return _BUILT[pid]
 
 
@@ -29,7 +33,18 @@ def post() -> Post:
     return _POSTS[pid]
 
 
+def courier() -> Courier:
+    """This process's way to send announcements; made at the first of them."""
+    pid = os.getpid()
+    if pid not in _COURIERS:
+        _COURIERS.clear()
+        _COURIERS[pid] = Courier(container())
+    return _COURIERS[pid]
+
+
 def stop_post() -> None:
-    """Finish the mail in hand, if this process sends any."""
+    """Finish what is in hand of mails and announcements, if this process sends any."""
+    if os.getpid() in _COURIERS:
+        _COURIERS.pop(os.getpid()).stop()
     if os.getpid() in _POSTS:
         _POSTS.pop(os.getpid()).stop()

@@ -8,6 +8,7 @@ from typing import TypeVar
 import orjson
 from sqlalchemy import Connection, delete, select
 
+from domain.announcements import of_person
 from domain.consequences import Consequence, LinkKind, audit_view, link_of
 from domain.errors import NothingFoundError, RefusedError
 from domain.holding import addresses_of, freed
@@ -16,6 +17,7 @@ from domain.model import Person
 from domain.overriding import by_hand
 from domain.protection import Keeper
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.announcing import announce
 from worker.adapters.db.directory import NOTHING_ON_CONFLICT, SQLDirectory, keepers_of
 from worker.adapters.db.engine import Changing
 from worker.adapters.db.mapping import person_from_row, person_to_row
@@ -110,6 +112,7 @@ class SQLHandWork:
                 link_seconds=self._link_seconds,
             )
         SQLDirectory(self._connection, self._now).wake(freed(before, after))
+        announce(self._connection, of_person(before, after), now=self._now)
         self.log(before, after, action=action, reason=reason)
 
     def log(self, before: Person | None, after: Person, *, action: str, reason: str) -> None:

@@ -143,6 +143,34 @@ class SQLDirectory:
         )
         return [edge_from_row(row) for row in found]
 
+    def edges_of_users(self, users: Collection[str]) -> list[Edge]:
+        """See the port."""
+        table = rows.memberships
+        by_connection: dict[str, list[str]] = {}
+        for user in sorted(users):
+            connection, _, key = user.partition(":")
+            by_connection.setdefault(connection, []).append(key)
+        found: list[RowMapping] = []
+        for connection, keys in by_connection.items():
+            mine = bulk.among(table.c.user_key, keys, self._connection)
+            found += self._all(select(table).where(table.c.connection_id == connection, mine))
+        return [edge_from_row(row) for row in found]
+
+    def groups(self, ids: Collection[str]) -> dict[str, Group]:
+        """See the port."""
+        table = rows.groups
+        found = self._all(
+            select(table).where(bulk.among(table.c.id, sorted(ids), self._connection))
+        )
+        return {row["id"]: group_from_row(row) for row in found}
+
+    def linked(self, users: Collection[str]) -> dict[str, str | None]:
+        """See the port."""
+        table = rows.users
+        mine = bulk.among(table.c.id, sorted(users), self._connection)
+        found = self._all(select(table.c.id, table.c.person_id).where(mine))
+        return {row["id"]: row["person_id"] for row in found}
+
     def save(self, writes: Writes) -> None:
         """See the port."""
         account = self._accounts

@@ -44,6 +44,10 @@ POSTGRES_OPTIONS = (
 )
 
 
+#: How a connection bears that its transaction announces something to an application.
+ANNOUNCED = "announced"
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn the driver's word for "database away" or "conflict" into the port's error."""
@@ -126,7 +130,7 @@ class Database:
 
     `begin()` gives a connection in a write transaction: it rolls back unless `commit()` is
     called on it. `read()` gives one that only reads and never waits for a writer. report: hears
-    of transactions that `change` has to make again.
+    of transactions that `change` has to make again; announced: that one announced something.
     """
 
     def __init__(
@@ -136,8 +140,10 @@ class Database:
         statement_ms: int = 10_000,
         pool_size: int = 5,
         report: Report = lambda _name, _fields: None,
+        announced: Callable[[], None] = lambda: None,
     ) -> None:
         self.url: URL = make_url(url)
+        self._announced = announced
         self._report = report
         self.is_postgres = self.url.get_backend_name() == "postgresql"
         if self.is_postgres:
@@ -174,6 +180,8 @@ class Database:
                 done = work(connection)
                 with _committing(is_repeatable=is_repeatable):
                     connection.commit()
+                if connection.info.pop(ANNOUNCED, False):
+                    self._announced()
                 return done
 
         return again(unit, random=random.random, sleep=time.sleep, report=self._report)

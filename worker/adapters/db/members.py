@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import Connection, select, update
 
 from domain.acceptance import accept_address, accept_invitation
+from domain.announcements import of_person
 from domain.by_hand import accepted
 from domain.consequences import Consequence, LinkKind, audit_view, link_of
 from domain.errors import NothingFoundError, RefusedError
@@ -18,6 +19,7 @@ from domain.model import Person, User
 from domain.policy import Policy
 from domain.settle import UserState
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.announcing import announce
 from worker.adapters.db.by_hand import locked_person
 from worker.adapters.db.deliverability import clear_mark
 from worker.adapters.db.directory import SQLDirectory
@@ -176,6 +178,7 @@ class SQLMembers:
             directory.wake({when_settled(key)})
         self._write(connection, before, after, link, now)
         _log(connection, before, after, link, now, actor=actor, reason=reason)
+        announce(connection, of_person(before, after), now=now)
         return after
 
     def _write(

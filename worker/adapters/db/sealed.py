@@ -8,13 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
-from worker.adapters.db import bulk, rows
+from worker.adapters.db import bulk, outbound_rows, rows
 from worker.adapters.db.api_rows import api_answers
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.vault import SealError, Vault
 
 SEALED: Mapping[Table, tuple[str, ...]] = {
     rows.feed_secrets: ("ciphertext",),
+    outbound_rows.endpoint_secrets: ("ciphertext",),
     rows.notices: ("secret",),
     rows.dead_letters: ("payload",),
     rows.deliveries: ("headers", "body"),

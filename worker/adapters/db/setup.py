@@ -13,6 +13,7 @@ from worker.adapters.db import rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.retiring import RetireSetup
 from worker.adapters.db.setup_accounts import AccountSetup
+from worker.adapters.db.setup_endpoints import EndpointSetup
 from worker.adapters.db.setup_lists import ListSetup
 from worker.adapters.db.setup_part import LINK_SECONDS
 from worker.adapters.db.setup_settings import SettingSetup
@@ -22,8 +23,16 @@ from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
 
 
-class SQLSetup(AccountSetup, RetireSetup, ListSetup, SettingSetup, TemplateSetup, TokenSetup):
-    """Accounts, connections, tokens and words of mails, each change with its audit row."""
+class SQLSetup(
+    AccountSetup,
+    RetireSetup,
+    EndpointSetup,
+    ListSetup,
+    SettingSetup,
+    TemplateSetup,
+    TokenSetup,
+):
+    """All that operators set up, each change with its audit row."""
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from domain.inbox import Kind, Lane, State
 from domain.retry import CRASH_CAP, SUSPECT_BATCHES
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.alerts import mail_alerts
+from worker.adapters.db.dispatches import due_endpoints
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.expiring import expire_links
 from worker.adapters.db.holding import approve_overdue
@@ -99,6 +100,11 @@ class SQLSweep:
             now = database_now(connection)
             found = select(table.c.id).where(table.c.due_at.is_not(None), table.c.due_at <= now)
             return connection.execute(found.limit(1)).first() is not None
+
+    def announcements_due(self) -> bool:
+        """Whether any endpoint waits for something."""
+        with translated(), self._database.read() as connection:
+            return bool(due_endpoints(connection, database_now(connection)))
 
     def heads(self, lanes: Sequence[str]) -> dict[str, int]:
         """Lane -> an event that any drain of it would take first; lanes without one are absent."""

@@ -21,7 +21,7 @@ from domain.inbox import Kind
 from domain.policy import GroupRule, OnReturn, Policy, Rehire, Scope, ScopeRule
 from domain.ports import ClaimedEvent, InfrastructureError, Result, Writes
 from domain.retry import companions
-from worker.adapters.db import bulk, rows
+from worker.adapters.db import announcing, bulk, rows
 from worker.adapters.db.breaking import SQLBreakers
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.engine import Database, sent_ahead, translated
@@ -71,6 +71,7 @@ class SQLWork:
         self._marks = True
         self._ahead = ExitStack()
         self._is_ahead = False
+        self.has_announced = False
         self.now = _marked_now(connection)
         self.directory = SQLDirectory(connection, self.now)
         self.breaker = SQLBreakers(connection, self.now)
@@ -156,6 +157,8 @@ class SQLWork:
         self._write_audit(writes)
         self._write_decisions(writes)
         self.breaker.save(writes.breaker)
+        announcing.write(self._connection, writes.announcements, now=self.now)
+        self.has_announced = bool(writes.announcements)
 
     def _write_audit(self, writes: Writes) -> None:
         entries = [
@@ -257,7 +260,9 @@ def policies_of(connection: Connection, ids: set[str]) -> dict[str, Policy]:
     table = rows.connections
     found = list(
         connection.execute(
-            select(table).where(bulk.among(table.c.id, sorted(ids), connection))
+            select(table, announcing.has_listener(table.c.account_id).label("announces")).where(
+                bulk.among(table.c.id, sorted(ids), connection)
+            )
         ).mappings()
     )
     accounts = {row["account_id"] for row in found}
@@ -289,6 +294,7 @@ def policy_from_row(row: object, domains: frozenset[str]) -> Policy:
         rehire=Rehire(settings.get("rehire", Rehire.LINK)),
         let_in=settings.get("read_back", "off") != "required",
         breaker=rule_of(settings),
+        announces=bool(data.get("announces")),
     )
 
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, select
 
+from domain.keys import group_ref
 from domain.model import Person, PersonState, Role
 from domain.policy import OnReturn
 from domain.returning import returns_as_new
 from worker.adapters.db import rows
 from worker.adapters.db.group_pages import GroupSeen
 from worker.adapters.db.uow import policy_from_row
-from worker.web.api.texts import group_ref
 
 
 class User(BaseModel):

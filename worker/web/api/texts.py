@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
 from domain.errors import NothingFoundError
+from domain.keys import ENCODED, group_ref
 
 LONGEST = 320
 
@@ -25,14 +26,6 @@ def _checked(text: str) -> str:
 
 #: One line of text.
 Text = Annotated[str, StringConstraints(max_length=LONGEST), AfterValidator(_checked)]
-
-#: How the id of a group that an identity provider made begins: its own id may hold anything.
-ENCODED = "idp_"
-
-
-def group_ref(id_: str) -> str:
-    """The id of a group as a path can carry it."""
-    return ENCODED + urlsafe_b64encode(id_.encode()).decode().rstrip("=")
 
 
 def group_row(ref: str) -> str:
