@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from domain.inbox import Kind
 
 NOTHING: Mapping[str, str | None] = MappingProxyType({})
 
@@ -132,6 +134,30 @@ UserChange = (
 GroupChange = PutGroup | DeleteGroup | ReplaceMembers
 EdgeChange = AddMember | RemoveMember
 Change = UserChange | GroupChange | EdgeChange
+
+
+_KINDS: tuple[tuple[type, Kind], ...] = (
+    (SuspendUser, Kind.USERS_SUSPEND),
+    (UnassignUser, Kind.USERS_SUSPEND),
+    (DeleteGroup, Kind.GROUPS_DELETE),
+    (RemoveMember, Kind.GROUPS_REMOVE_MEMBERS),
+    (ReactivateUser, Kind.USERS_REACTIVATE),
+    (ChangeEmail, Kind.USERS_CHANGE_EMAIL),
+    (ProvisionUser, Kind.USERS_CREATE),
+    (AssignUser, Kind.USERS_CREATE),
+    (UpdateProfile, Kind.USERS_UPDATE),
+    (PutGroup, Kind.GROUPS_UPSERT),
+    (AddMember, Kind.GROUPS_ADD_MEMBERS),
+    (ReplaceMembers, Kind.GROUPS_ADD_MEMBERS),
+)
+
+
+def kind_of(changes: Sequence[Change]) -> Kind:
+    """The kind that names the most urgent of these changes."""
+    if any(isinstance(c, ProvisionUser) and c.active is False for c in changes):
+        return Kind.USERS_SUSPEND
+    found = (kind for type_, kind in _KINDS if any(isinstance(c, type_) for c in changes))
+    return next(found, Kind.SORT)
 
 
 def is_destructive(change: Change) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from domain.inbox import Kind
+from domain.inbox import Kind, Lane
 from domain.ports import SigningSecret
 
 #: Longest form of a foreign id that is kept to be read by people (D9).
@@ -42,7 +42,10 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One authentic delivery with its events, ready to be stored."""
+    """One authentic delivery with its events, ready to be stored.
+
+    lane: for all of them, in place of the one that their kind has.
+    """
 
     feed: FeedView
     credential: str
@@ -52,6 +55,7 @@ class Submission:
     is_cut: bool
     events: tuple[NewEvent, ...]
     success_status: int
+    lane: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ LATER = {
 }
 #: Rules that this version keeps.
 KEPT = (
-    *("S1", "S2", "S3"),
+    *("S1", "S2", "S3", "S4"),
     *("U1", "U2", "U3", "U4", "U6", "U7", "U8", "U9"),
     *("G1", "G5", "G7", "guarantee G8"),
     *("E2", "E3", "E4", "E5", "E6", "E8"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +93,8 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
     chosen = Selection(ids=(int(replayed),))
     replay = rosterd.parts.replay.start(chosen, actor="test", reason=mark)
     rosterd.cli("dead", "discard", discarded, "--reason", mark, "--yes")
+    add = ("connection", "add", "--account", name, "--source", "standard", "--observe", "--json")
+    observing = json.loads(rosterd.cli(*add, "--name", f"{name}-later").stdout)["id"]
     people = {row["external_id"]: row["id"] for row in _people(rosterd, account)}
     listed = rosterd.settings.data_dir / f"{mark}.txt"
     listed.write_text("u1")
@@ -118,6 +121,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "letter": letter,
             "discarded": discarded,
             "replay": replay.id,
+            "observing": observing,
             "hold": next(row["id"] for row in rosterd.table(holds, holds.c.account_id == account)),
             "token": token,
             "endpoint": endpoint,

@@ -38,6 +38,7 @@ from worker.adapters.db.foreign import collect_foreign
 from worker.adapters.db.gauges import Gauges
 from worker.adapters.db.members import SQLMembers
 from worker.adapters.db.notices import SQLOutbox
+from worker.adapters.db.observing import rehearsal
 from worker.adapters.db.once import forget_answers
 from worker.adapters.db.operators import SQLOperators
 from worker.adapters.db.overriding import SQLOverrides
@@ -58,6 +59,7 @@ from worker.services.announce import Announce
 from worker.services.deliver import REQUEST_SECONDS, Deliver
 from worker.services.drain import Drain
 from worker.services.notify import Notify
+from worker.services.observe import Observe, Rehearsal
 from worker.services.replay import Replay
 from worker.services.sweep import Sweep
 from worker.settings import Settings, load_settings
@@ -305,6 +307,21 @@ class Container:
         return Replay(
             store=SQLReplays(self.database), ringer=self.ringer, predict_ids=self.drain.predict
         )
+
+    @cached_property
+    def observe(self) -> Observe:
+        """Plans of connections that observe."""
+
+        def rehearsals() -> AbstractContextManager[Rehearsal]:
+            made = rehearsal(
+                self.database,
+                vault=self.vault,
+                worker=self.worker_id,
+                link_seconds=self.settings.link_life.total_seconds(),
+            )
+            return cast("AbstractContextManager[Rehearsal]", made)
+
+        return Observe(rehearsals=rehearsals, write=self.drain.write)
 
     def kinds_due(self, lane: Lane) -> list[Kind]:
         """Kinds of which something is due in this lane."""

@@ -393,3 +393,21 @@ def test_c6_d5_two_workers_do_not_both_let_the_last_one_through(
         assert len(rosterd.table(holds)) == 1
     for other in (*others, rosterd):
         other.close()
+
+
+def test_c6_it_is_said_where_operators_look(rosterd: Rosterd) -> None:
+    feed = crew(rosterd)
+    suspend(rosterd, feed, 0, 1, 2, 3)
+    assert "acme/standard: the breaker holds what it takes away" in cli(rosterd, "status")
+    assert "its breaker is open" in rosterd.cli("doctor").stdout
+    tripped = {"account": "acme", "connection": "standard"}
+    assert _gauge(rosterd, "rosterd_breaker_open", tripped) == 1.0
+    cli(rosterd, "hold", "reject", hold(rosterd), "--reason", "x", "--yes")
+    assert _gauge(rosterd, "rosterd_breaker_open", tripped) == 0.0
+
+
+def _gauge(rosterd: Rosterd, name: str, labels: dict[str, str]) -> float:
+    rosterd.parts.gauges._known = None
+    families = {family.name: family for family in rosterd.parts.state_gauges()}
+    (sample,) = [s for s in families[name].samples if s.labels == labels]
+    return sample.value

@@ -6,6 +6,8 @@ account is unknown where `--account` is given, and an id given alone moves its o
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from typer.main import get_command
 
@@ -62,6 +64,9 @@ NARROWED = (
     "endpoint remove {endpoint} --account beta --reason x --yes",
 )
 
+#: Somebody as a provider's list has them.
+LIST = Path(__file__).with_name("backfill.jsonl")
+
 #: What takes ids alone, and what adds to an account: told of beta, it shows and moves beta only.
 #: In this order, so that each finds what it acts on; each must succeed.
 TOLD_OF_BETA = (
@@ -71,6 +76,9 @@ TOLD_OF_BETA = (
     "connection list --account {account}",
     "connection show {connection}",
     "connection watch {connection} --wait 0",
+    f"connection backfill {{connection}} {LIST} --dry-run",
+    "connection plan {observing}",
+    "connection go-live {observing} --reason x --yes --wait 0",
     "connection pause {connection} --reason x",
     "connection resume {connection} --reason x",
     "connection retire {connection} --reason x --dry-run",

@@ -226,7 +226,7 @@ def test_c2_held_events_apply_by_their_stamps_once_resumed(rosterd: Rosterd) -> 
     rosterd.tell(feed, "user.suspended", {"id": "ana"}, at=100, id_="earlier")
     rosterd.parts.sweep.run()
     rosterd.drain()
-    assert {rosterd.outcome(name) for name in ("later", "earlier")} == {("held", None)}
+    assert {rosterd.outcome(name) for name in ("later", "earlier")} == {("held", "paused")}
     assert "is paused" in rosterd.cli("status").stdout
     assert "is paused, 2 events" in rosterd.cli("doctor").stdout
     snapshot = rosterd.parts.gauges.snapshot()

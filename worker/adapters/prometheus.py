@@ -48,6 +48,7 @@ def state_gauges(snapshot: Snapshot, queues: dict[str, int]) -> list[Metric]:
     return [
         *_events(snapshot),
         _suspensions(snapshot),
+        _tripped(snapshot),
         _paused(snapshot),
         _dead(snapshot),
         _last_heard(snapshot),
@@ -103,6 +104,15 @@ def _paused(snapshot: Snapshot) -> GaugeMetricFamily:
     for one in snapshot.connections:
         is_paused = snapshot.states.get(one.connection_id) == "paused"
         family.add_metric([one.account, one.connection], float(is_paused))
+    return family
+
+
+def _tripped(snapshot: Snapshot) -> GaugeMetricFamily:
+    says = "1 while what the connection takes away is held: rosterd hold list."
+    family = _family("rosterd_breaker_open", says, "account", "connection")
+    for one in snapshot.connections:
+        is_open = one.connection_id in snapshot.tripped
+        family.add_metric([one.account, one.connection], float(is_open))
     return family
 
 

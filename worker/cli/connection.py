@@ -8,17 +8,26 @@ import typer
 
 from domain.connecting import check_name, check_settings, parse_scope
 from domain.errors import UsageError
+from domain.policy import Scope, ScopeRule
 from worker.adapters.sources.registry import SOURCES
 from worker.cli import listing, setting
+from worker.cli.backfill import backfill
+from worker.cli.connection_observing import go_live, plan
 from worker.cli.connection_states import pause, resume, retire
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.reach import check, watch
 from worker.cli.session import container, setup
 from worker.cli.setting import parse_pairs
 
+#: S4: webhooks tell only what happens from now on.
+NOT_BACKFILLED = "not backfilled"
+
 app = typer.Typer(no_args_is_help=True, help="Connections: one identity provider each.")
 app.command("check")(check)
 app.command("watch")(watch)
+app.command("plan")(plan)
+app.command("go-live")(go_live)
+app.command("backfill")(backfill)
 for _command in (pause, resume, retire):
     app.command(_command.__name__)(_command)
 app.command("set")(setting.set_)
@@ -45,7 +54,10 @@ def add(
 ) -> None:
     """Attach an identity provider; its secrets are shown this once."""
     adapter = SOURCES[_source(source)]
-    wanted = parse_scope(scope, needs_scope=adapter.needs_scope, source=source)
+    wanted = parse_scope(scope, needs_scope=adapter.needs_scope and not observe, source=source)
+    if adapter.needs_scope and scope is None:
+        # It may observe without; going live asks for one (S1).
+        wanted = Scope(ScopeRule.UNSET)
     with setup() as use:
         made = use.add_connection(
             use.account(account),
@@ -78,7 +90,11 @@ def list_(account: Annotated[str | None, typer.Option()] = None, json_: AsJSON =
     """Connections of one account, or of all."""
     with setup() as use:
         rows = use.connections(use.account(account)["id"] if account else None)
-    show(rows, ["id", "account_id", "name", "source", "state", "scope_rule"], as_json_=json_)
+        filled = use.backfilled()
+    for row in rows:
+        row["backfilled"] = filled.get(row["id"], None if json_ else NOT_BACKFILLED)
+    columns = ["id", "account_id", "name", "source", "state", "scope_rule", "backfilled"]
+    show(rows, columns, as_json_=json_)
 
 
 @app.command("show")
@@ -86,6 +102,9 @@ def show_(connection: str, json_: AsJSON = False) -> None:
     """One connection with its feeds."""
     with setup() as use:
         found = use.connection(connection)
+        found["backfilled"] = use.backfilled().get(found["id"])
+        if not json_:
+            found["backfilled"] = found["backfilled"] or NOT_BACKFILLED
         found["feeds"] = [
             {"id": row["id"], "source": row["source"], "last_heard_at": row["last_heard_at"]}
             for row in use.feeds(found["id"])

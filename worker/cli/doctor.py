@@ -149,6 +149,13 @@ def _accounts(parts: Container) -> Iterator[Finding]:
         if snapshot.states.get(one.connection_id) == "paused":
             held = sum(b.count for b in snapshot.backlog if b.connection_id == one.connection_id)
             yield Finding("connection", "warn", _paused(one.account, one.connection, held))
+        if one.connection_id in snapshot.tripped:
+            says = f"{one.account}/{one.connection}: its breaker is open: rosterd hold list"
+            yield Finding("connection", "warn", says)
+        is_filled = one.connection_id in snapshot.backfilled
+        if not is_filled and snapshot.states.get(one.connection_id) != "retired":
+            says = f"{one.account}/{one.connection} is not backfilled: rosterd connection backfill"
+            yield Finding("connection", "warn", says)
     for heard in snapshot.heard:
         if snapshot.states.get(heard.connection_id) == "retired":
             continue

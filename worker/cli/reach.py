@@ -42,18 +42,21 @@ def check(
     status = _send(chosen, url)
     if status not in (200, 202, 204):
         raise RefusedError(f"{url} answered {status}: {_advice(status)}")
-    event = _await(lambda: _ended(chosen["id"], before), wait)
+    is_observing = _is_observing(chosen["connection_id"])
+    event = _await(lambda: _ended(chosen["id"], before, is_held=is_observing), wait)
     if event is None:
         raise RefusedError(
             f"{url} stored the test event, but no worker ended it within {wait:g} s: "
             "is `rosterd worker` running, and the connection not paused? See `rosterd status`"
         )
     seconds = round(time.monotonic() - began, 3)
-    done = {"event": event["id"], "outcome": event["outcome"], "seconds": seconds}
+    outcome = event["outcome"] or event["state"]
+    done = {"event": event["id"], "outcome": outcome, "seconds": seconds}
     if json_:
         print(as_json(done))
         return
-    out.print(f"ok: {url} took it, event {event['id']} ended after {seconds} s", markup=False)
+    how = "is held, as everything that an observing connection hears," if is_observing else "ended"
+    out.print(f"ok: {url} took it, event {event['id']} {how} after {seconds} s", markup=False)
 
 
 def watch(connection: str, wait: Patience = 600.0, json_: AsJSON = False) -> None:
@@ -122,8 +125,15 @@ def _newest(feed: str) -> int:
     return int(found or 0)
 
 
-def _ended(feed: str, after: int) -> dict[str, Any] | None:
+def _is_observing(connection: str) -> bool:
+    with setup() as use:
+        return bool(use.connection(connection)["state"] == "observing")
+
+
+def _ended(feed: str, after: int, *, is_held: bool) -> dict[str, Any] | None:
+    """The test event at its end, or where it rests while the connection observes."""
     events = rows.events
+    rests = (events.c.state == "held") if is_held else events.c.outcome.is_not(None)
     with reading() as open_:
         found = (
             open_.execute(
@@ -131,7 +141,7 @@ def _ended(feed: str, after: int) -> dict[str, Any] | None:
                     events.c.feed_id == feed,
                     events.c.id > after,
                     events.c.type == CHECKED_TYPE,
-                    events.c.outcome.is_not(None),
+                    rests,
                 )
             )
             .mappings()

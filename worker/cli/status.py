@@ -67,6 +67,17 @@ def _view(snapshot: Snapshot) -> Group:
         for one in snapshot.connections
         if (state := snapshot.states.get(one.connection_id)) in ("paused", "observing")
     ]
+    lines += [
+        f"{one.account}/{one.connection}: the breaker holds what it takes away: rosterd hold list"
+        for one in snapshot.connections
+        if one.connection_id in snapshot.tripped
+    ]
+    lines += [
+        f"{one.account}/{one.connection} is not backfilled: it knows whom it heard of since"
+        for one in snapshot.connections
+        if one.connection_id not in snapshot.backfilled
+        and snapshot.states.get(one.connection_id) != "retired"
+    ]
     heard = [
         f"{h.account}/{h.connection} ({h.source}) last heard {h.at:%Y-%m-%d %H:%M:%S} UTC"
         if h.at

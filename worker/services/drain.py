@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
 
+from domain.changes import kind_of
 from domain.inbox import Kind, Outcome, Reason, State
 from domain.policy import Policy
 from domain.ports import (
@@ -136,6 +137,13 @@ class Drain:
     def _apply(self, work: DrainWork, events: Sequence[ClaimedEvent]) -> list[Result]:
         if not events:
             return []
+        results = self.write(work, events)
+        work.commit()
+        self.after(work, results)
+        return results
+
+    def write(self, work: DrainWork, events: Sequence[ClaimedEvent]) -> list[Result]:
+        """Decide the events and write what comes of them; not committed yet."""
         results, batch = self._parse(work, events)
         world = load(work.directory, batch)
         former = remember(world, batch)
@@ -145,8 +153,6 @@ class Drain:
         world.writes.announcements = announced(world, former)
         work.save(world.writes)
         work.finish(results)
-        work.commit()
-        self.after(work, results)
         return results
 
     def predict(self, ids: Sequence[int]) -> tuple[list[Result], list[Effect]]:
@@ -181,6 +187,9 @@ class Drain:
             except UnparseableError as error:
                 done.append(_unparseable(event, error))
                 continue
+            if event.kind is Kind.SORT:
+                # Stored unsplit, or of a history that went live in one queue: known only now.
+                event = replace(event, kind=kind_of(parsed.changes))  # noqa: PLW2901
             if parsed.changes:
                 policy = _policy_for(policies[event.connection], source)
                 batch.append(Work(event, parsed.changes, policy))

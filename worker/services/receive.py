@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+from domain.inbox import Lane
 from domain.intake import FeedView, NewEvent, Submission, digest_of, printable, unsplit
 from domain.ports import (
     NotAuthenticError,
@@ -31,7 +32,7 @@ class Refusal:
 
 
 def receive(
-    feed: FeedView, source: Source, request: Request, *, now: datetime
+    feed: FeedView, source: Source, request: Request, *, now: datetime, lane: Lane | None = None
 ) -> Submission | Reply | Refusal:
     """What to store of a request, or what to answer without storing anything."""
     try:
@@ -52,6 +53,7 @@ def receive(
         is_cut=is_cut,
         events=events,
         success_status=source.success_status,
+        lane=lane,
     )
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from domain.inbox import Kind
+from domain.inbox import Kind, Reason
 from worker.adapters.db import rows
+from worker.adapters.db.breaker_rows import holds
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.observing_rows import backfills
 from worker.adapters.db.uow import database_now
 from worker.adapters.sources.reconciliation import NAME as OWN_WORDS
 
@@ -65,6 +67,8 @@ class Heard(Named):
 class Snapshot:
     """Everything at one moment. suspensions: connection's id -> age of the oldest unapplied one.
 
+    tripped: ids of connections whose breaker is open. backfilled: of those whose
+    provider's list was read once (S4).
     states: connection's id -> active, paused, observing or retired (C2).
     skew: seconds by which this process's clock is ahead of the database's.
     """
@@ -75,6 +79,8 @@ class Snapshot:
     connections: tuple[Named, ...] = ()
     backlog: tuple[Backlog, ...] = ()
     suspensions: dict[str, float] = field(default_factory=dict)
+    tripped: tuple[str, ...] = ()
+    backfilled: tuple[str, ...] = ()
     dead: tuple[Dead, ...] = ()
     heard: tuple[Heard, ...] = ()
     workers: int = 0
@@ -119,6 +125,10 @@ def take(connection: Connection) -> Snapshot:
         connections=tuple(sorted(known.values(), key=lambda one: (one.account, one.connection))),
         backlog=_backlog(connection, known, now),
         suspensions=_suspensions(connection, now),
+        tripped=_tripped(connection),
+        backfilled=tuple(
+            sorted(connection.execute(select(backfills.c.connection_id).distinct()).scalars())
+        ),
         dead=_dead(connection, known),
         heard=_heard(connection, known),
         workers=_workers(connection, now),
@@ -186,10 +196,23 @@ def _suspensions(connection: Connection, now: datetime) -> dict[str, float]:
         )
         .where(events.c.state != "ended")
         .where(events.c.due_at.is_not(None) | (events.c.state == "held"))
+        # Who only observes keeps nobody's access open (S4).
+        .where(func.coalesce(events.c.reason, "") != Reason.OBSERVING.value)
         .where(events.c.kind == Kind.USERS_SUSPEND.value)
         .group_by(events.c.connection_id)
     )
     return {row[0]: (now - row[1]).total_seconds() for row in found}
+
+
+def _tripped(connection: Connection) -> tuple[str, ...]:
+    """Connections whose breaker holds something back (C6); a retired one holds nothing."""
+    connections = rows.connections
+    found = connection.execute(
+        select(holds.c.connection_id)
+        .join(connections, connections.c.id == holds.c.connection_id)
+        .where(holds.c.state == "open", connections.c.state != "retired")
+    )
+    return tuple(sorted(found.scalars()))
 
 
 def _dead(connection: Connection, known: dict[str, Named]) -> tuple[Dead, ...]:

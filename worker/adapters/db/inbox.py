@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, delete, exists, select
 
-from domain.inbox import Kind, State
+from domain.inbox import Kind, Lane, State
 from domain.ports import ClaimedEvent, Result, stamp_key
 from worker.adapters.db import bulk, rows
 
@@ -67,17 +67,27 @@ def due_connections(*, lane: str, kind: Kind, now: datetime, troubled: bool) -> 
 
 
 def due_events(
-    *, lane: str, kind: Kind, connection: str, now: datetime, limit: int, troubled: bool
+    *,
+    lane: str,
+    kind: Kind,
+    connection: str,
+    now: datetime,
+    limit: int,
+    troubled: bool,
+    lock: bool = True,
 ) -> Select[Any]:
-    """The claim: one lane, kind and connection, in exactly the order of the index (D7)."""
+    """The claim: one lane, kind and connection, in exactly the order of the index (D7).
+
+    lock: False to see also what others have in hand.
+    """
     events = rows.events
-    return (
+    found = (
         select(*(events.c[name] for name in _CLAIMED))
         .where(_due(lane, kind, now, troubled=troubled), events.c.connection_id == connection)
         .order_by(events.c.due_at, events.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True, key_share=True)
     )
+    return found.with_for_update(skip_locked=True, key_share=True) if lock else found
 
 
 def _due(lane: str, kind: Kind, now: datetime, *, troubled: bool) -> Any:
@@ -144,8 +154,32 @@ class SQLInbox:
             for row in self._connection.execute(statement).mappings().all()
             if row["id"] not in taken
         ]
+        is_first = all(event.connection != connection for event in claimed)
+        if found and is_first and self._is_behind_another(lane, kind, found[0], troubled=troubled):
+            return False
         claimed += found[:share]
         return len(found) >= share
+
+    def _is_behind_another(
+        self, lane: str, kind: Kind, first: ClaimedEvent, *, troubled: bool
+    ) -> bool:
+        """S4: a history that went live is applied in its order, one batch after the other.
+
+        The head is asked for after the lock: no commit between the two lets anybody pass.
+        """
+        if lane != Lane.BULK.value or kind is not Kind.SORT or troubled:
+            return False
+        statement = due_events(
+            lane=lane,
+            kind=kind,
+            connection=first.connection,
+            now=self._now,
+            limit=1,
+            troubled=troubled,
+            lock=False,
+        )
+        head = self._connection.execute(statement).first()
+        return head is not None and head[0] != first.id
 
     def retake(self, ids: Collection[int]) -> list[ClaimedEvent]:
         """Lock these events if they are still open (SQLite's claim, bisection)."""

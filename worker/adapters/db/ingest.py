@@ -224,6 +224,10 @@ class _Storing:
     def _is_held(self, feed: str) -> bool:
         return self._states[feed] != ["active", "active"]
 
+    def _held_by(self, feed: str) -> Reason:
+        is_observing = "observing" in self._states[feed]
+        return Reason.OBSERVING if is_observing else Reason.PAUSED
+
     def _moment_and_numbers(self) -> tuple[datetime, list[int], list[str]]:
         """The database's time, an id for each delivery, and the states of feeds as they are now."""
         count = len(self._group)
@@ -254,11 +258,12 @@ class _Storing:
             "type": event.type,
             "subject": event.subject,
             "kind": event.kind.value,
-            "lane": lane_of(event.kind).value,
+            "lane": (submission.lane or lane_of(event.kind)).value,
             "occurred_at": occurred_at,
             "received_at": self.now,
             "is_clamped": is_clamped,
             "state": (State.HELD if is_held else State.PENDING).value,
+            "reason": self._held_by(submission.feed.id).value if is_held else None,
             "due_at": None if is_held else self.now,
             "attempts": 0,
             "crashes": 0,

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from worker.adapters.db import breaker_rows  # noqa: F401 - its tables join the metadata
+from worker.adapters.db import (
+    breaker_rows,  # noqa: F401 - its tables join the metadata
+    observing_rows,  # noqa: F401 - likewise
+)
 from worker.adapters.db.engine import Database, translated
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -11,6 +11,7 @@ from domain.intake import FeedView
 from domain.ports import SigningSecret
 from worker.adapters.db import rows
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.observing_setup import ObservingSetup
 from worker.adapters.db.retiring import RetireSetup
 from worker.adapters.db.setup_accounts import AccountSetup
 from worker.adapters.db.setup_endpoints import EndpointSetup
@@ -28,6 +29,7 @@ class SQLSetup(
     RetireSetup,
     EndpointSetup,
     ListSetup,
+    ObservingSetup,
     SettingSetup,
     TemplateSetup,
     TokenSetup,

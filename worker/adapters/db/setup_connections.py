@@ -209,6 +209,11 @@ class ConnectionSetup(TokenSetup):
                 f"connection {connection['name']} is retired, for good: add a new one, and take "
                 "the people over with `rosterd connection replace`"
             )
+        if before == "observing":
+            raise RefusedError(
+                f"connection {connection['name']} is observing: nothing of it is applied; `rosterd "
+                "connection plan` shows what it would do, `rosterd connection go-live` does it"
+            )
         self.sql.execute(update(table).where(table.c.id == connection["id"]).values(state=state))
         mine = rows.events.c.connection_id == connection["id"]
         moved = self._release(mine) if state == "active" else self._hold(mine)

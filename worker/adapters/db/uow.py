@@ -41,12 +41,12 @@ def database_now(connection: Connection) -> datetime:
 DRAINING = "rosterd drain"
 
 
-def _marked_now(connection: Connection) -> datetime:
+def _marked_now(connection: Connection, name: str) -> datetime:
     """The database's clock, and the session's name until the transaction ends, in one question."""
     if connection.dialect.name != "postgresql":
         return database_now(connection)
     ask = text("SELECT clock_timestamp() FROM set_config('application_name', :name, true)")
-    now: datetime = connection.execute(ask, {"name": DRAINING}).scalar_one()
+    now: datetime = connection.execute(ask, {"name": name}).scalar_one()
     return now.astimezone(UTC)
 
 
@@ -61,6 +61,7 @@ class SQLWork:
         vault: Vault,
         worker: str,
         link_seconds: float,
+        name: str = DRAINING,
     ) -> None:
         self._database = database
         self._connection = connection
@@ -68,11 +69,12 @@ class SQLWork:
         self._worker = worker
         self._link_seconds = link_seconds
         self._marker: str | None = None
-        self._marks = True
+        # A rehearsal is rolled back: nobody would have to take up what it held.
+        self._marks = name == DRAINING
         self._ahead = ExitStack()
         self._is_ahead = False
         self.has_announced = False
-        self.now = _marked_now(connection)
+        self.now = _marked_now(connection, name)
         self.directory = SQLDirectory(connection, self.now)
         self.breaker = SQLBreakers(connection, self.now)
         self._inbox = SQLInbox(connection, self.now)
@@ -198,6 +200,11 @@ class SQLWork:
         """Write what became of the events."""
         self._send_ahead()
         self._inbox.finish(results, worker=self._worker)
+
+    def rest(self) -> None:
+        """Hear what was sent ahead, without a commit: from here on may be read again."""
+        self._hear_what_was_sent()
+        self._is_ahead = False
 
     def commit(self) -> None:
         """Make it all last; the marker goes with it."""
