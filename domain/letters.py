@@ -62,7 +62,7 @@ def write_letter(kind: NoticeKind, about: About, wording: Wording | None = None)
     else:
         html = page(
             title=escape(subject),
-            body=_body(words.text, marked, action=words.button or MAILS[kind].action),
+            body=_body(words, marked, action=words.button or MAILS[kind].action),
             language=words.language,
         )
     return Letter(about.to, subject, filled(words.text, plain).strip() + "\n", html)
@@ -89,12 +89,13 @@ def _moment(at: datetime | None, language: str) -> str:
     return f"{at.day} {at:%B %Y, %H:%M} UTC" if language == "en" else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _body(text: str, marked: Mapping[str, str], *, action: str) -> str:
+def _body(words: Wording, marked: Mapping[str, str], *, action: str) -> str:
     """Paragraphs, with a button where the link stands alone, and lists of lines with a dash."""
     parts = []
-    for block in re.split(r"\n[ \t]*\n", text.strip()):
+    hint = "If the button does not work, open this address:<br>" if words.language == "en" else ""
+    for block in re.split(r"\n[ \t]*\n", words.text.strip()):
         if _BUTTON.fullmatch(block.strip()):
-            parts.append(_button(marked["link"], action) if marked["link"] else "")
+            parts.append(_button(marked["link"], action, hint) if marked["link"] else "")
             continue
         inline = f'<a class="link" href="{marked["link"]}">{marked["link"]}</a>'
         done = filled(escape(block, quote=False), {**marked, "link": inline})
@@ -110,10 +111,10 @@ def _paragraph(html: str) -> str:
     return f"<p>{'<br>'.join(lines)}</p>" if lines else ""
 
 
-def _button(link: str, action: str) -> str:
+def _button(link: str, action: str, hint: str) -> str:
     """The link as something to press, and as an address for whom that does not work."""
     return (
         f'<p class="press"><a class="act" href="{link}">{escape(action)}</a></p>\n'
-        '<p class="small">If the button does not work, open this address:<br>'
+        f'<p class="small">{hint}'
         f'<a class="link" href="{link}">{link}</a></p>'
     )

@@ -222,4 +222,5 @@ def test_an_accounts_own_words_make_html_as_ours_do() -> None:
     assert "b" not in told.tags, "words are text, too"
     assert "Einladung annehmen" in told.text
     assert "2026-12-09 08:05 UTC" in letter.text
+    assert "If the button" not in told.text, "no English among it"
     assert letter.subject == "Willkommen bei Acme"
