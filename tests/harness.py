@@ -54,8 +54,12 @@ class Rosterd:
             data_dir=folder,
             database_url=database_url,
             broker_url=broker_url or f"redis+socket://{folder}/no-broker.sock",
-            feed_cache_seconds=0.0,
-            **{"api_rate": 1e6, "wrong_links_per_minute": 1e6, **more},
+            **{
+                "feed_cache_seconds": 0.0,
+                "api_rate": 1e6,
+                "wrong_links_per_minute": 1e6,
+                **more,
+            },
         )
         self.parts = Container(self.settings)
         self.account_id = ""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -290,6 +291,25 @@ def test_c2_a_paused_feed_holds_alone_and_a_retired_one_is_closed(rosterd: Roste
     assert rosterd.tell(other, "user.suspended", {"id": "u1"}) == 401
     with pytest.raises(RefusedError, match="add a new one"):
         state(other, "active")
+
+
+def test_c3_a_secret_counts_from_its_rotation_on_whatever_is_remembered(
+    database_url: str, tmp_path: Path
+) -> None:
+    rosterd = Rosterd(database_url, tmp_path, feed_cache_seconds=600)
+    with rosterd.serving():
+        feed = rosterd.account()
+        rosterd.hire(feed, "u1")
+        fresh = source_named("standard").new_secret()
+        forged = Feed(feed.id, feed.connection, fresh)
+        assert rosterd.tell(forged, "user.upserted", {"id": "u2"}) == 401
+        with rosterd.setup() as use:
+            use.rotate_secret(
+                rosterd.account_id, feed.id, fresh, old_until=use.now + timedelta(hours=1)
+            )
+        rosterd.hire(forged, "u2")
+        assert rosterd.user("u2"), "a 401 would have been the end of it"
+    rosterd.close()
 
 
 def test_c3_a_rotated_secret_overlaps_then_dies(rosterd: Rosterd) -> None:

@@ -9,11 +9,16 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.story import people
+from tests.story import connections, people
 from tests.story.timeline import Timeline
 from tests.story.town import Town, town
 
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+CHAPTERS = (
+    *(people.hire, people.move, people.leave),
+    *(connections.keep, connections.enter, connections.limit, connections.end),
+)
 
 
 def tell(folder: Path, browser: Browser, *options: str) -> Timeline:
@@ -21,7 +26,7 @@ def tell(folder: Path, browser: Browser, *options: str) -> Timeline:
     with town(folder, browser, *options) as here:
         told = Timeline()
         _begin(here, told)
-        for chapter in (people.hire, people.move, people.leave):
+        for chapter in CHAPTERS:
             chapter(here, told)
         return told
 

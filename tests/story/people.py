@@ -100,6 +100,5 @@ def leave(town: Town, told: Timeline) -> None:
 
 def _ended(town: Town, subject: str, outcome: str, reason: str | None) -> bool:
     """Whether the newest event about somebody ended so."""
-    found = town.asks("event", "list", "--subject", subject)
-    newest = max(found, key=lambda event: int(event["id"]))
+    newest = town.newest(subject)
     return (newest["outcome"], newest["reason"] or None) == (outcome, reason)

@@ -76,6 +76,7 @@ class Town:
         self._browser = browser
         self._tokens: dict[str, str] = {}
         self.idps: dict[str, Sender] = {}
+        self.feeds: dict[str, str] = {}
 
     # -- operators ---------------------------------------------------------------------
 
@@ -99,6 +100,7 @@ class Town:
         """A connection, and somebody who speaks as its identity provider."""
         words = ("connection", "add", "--account", account, "--source", source, "--name", name)
         made = self.asks(*words, *options)
+        self.feeds[name] = made["feed"]
         self.idps[name] = Sender(Hook(f"{self.url}/hooks/{made['feed']}", made["signing_secret"]))
         return self.idps[name]
 
@@ -137,6 +139,16 @@ class Town:
         """Whether the person of an external id is as told."""
         found = self.person(account, external_id=key)
         return found is not None and all(found[name] == value for name, value in wanted.items())
+
+    def is_invited(self, account: str, address: str) -> bool:
+        """Whether somebody of that address is there and has not accepted."""
+        found = self.person(account, email=address)
+        return found is not None and found["state"] == "invited"
+
+    def newest(self, subject: str) -> dict[str, Any]:
+        """What became of the newest event about somebody."""
+        found = self.asks("event", "list", "--subject", subject)
+        return max(found, key=lambda event: int(event["id"]))
 
     # -- members -----------------------------------------------------------------------
 

@@ -81,6 +81,15 @@ class Hooks:
         hook = HookRequest(scope["method"], headers, body, query)
         return await self._take(feed, source, hook)
 
+    async def _look_again(
+        self, feed: FeedView, source: Source, hook: HookRequest, refused: Refusal
+    ) -> Submission | Reply | Refusal:
+        """A secret may be younger than what is remembered (C3), and a 401 deletes the event."""
+        fresh = await self._intake.anew(feed.id, time.monotonic())
+        if fresh is None or [one.id for one in fresh.secrets] == [one.id for one in feed.secrets]:
+            return refused
+        return receive(fresh, source, hook, now=datetime.now(UTC))
+
     async def _look_up(self, feed_id: str) -> FeedView | None:
         try:
             return await asyncio.to_thread(self._intake.feed, feed_id)
@@ -97,6 +106,8 @@ class Hooks:
     async def _take(self, feed: FeedView, source: Source, hook: HookRequest) -> Response:
         began = time.perf_counter()
         taken = receive(feed, source, hook, now=datetime.now(UTC))
+        if isinstance(taken, Refusal) and taken.result == "wrong":
+            taken = await self._look_again(feed, source, hook, taken)
         match taken:
             case Refusal():
                 self._intake.count(feed.id, source.name, taken.result)

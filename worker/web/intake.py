@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from domain.inbox import Kind, lane_of
 from domain.intake import FeedView, StoredEvent, Submission
@@ -22,12 +23,21 @@ REMEMBERED = 10_000
 FLUSH_SECONDS = 1.0
 
 
+class _Known(NamedTuple):
+    """A feed as it was read, in monotonic seconds; until when that is good enough."""
+
+    view: FeedView | None
+    read_at: float
+    until: float
+
+
 class Intake:
     """Everything that a hook request passes through after its body was read."""
 
     def __init__(self, parts: Container) -> None:
         self._parts = parts
-        self._feeds: OrderedDict[str, tuple[float, FeedView | None]] = OrderedDict()
+        self._feeds: OrderedDict[str, _Known] = OrderedDict()
+        self._reading_anew = asyncio.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
         self._answers: deque[tuple[asyncio.Future[Stored], Stored | BaseException]] = deque()
@@ -55,22 +65,35 @@ class Intake:
         now = time.monotonic()
         with self._lock:
             known = self._feeds.get(feed)
-        if known is not None and known[0] > now:
-            return known[1]
+        return known.view if known is not None and known.until > now else self._read(feed)
+
+    def _read(self, feed: str) -> FeedView | None:
+        now = time.monotonic()
         with translated(), self._parts.database.read() as connection:
             view = feed_view(connection, self._parts.vault, feed)
         keep = self._parts.settings.feed_cache_seconds if view is not None else 0.5
         with self._lock:
-            self._feeds[feed] = (now + keep, view)
+            self._feeds[feed] = _Known(view, read_at=now, until=now + keep)
             self._feeds.move_to_end(feed)
             while len(self._feeds) > REMEMBERED:
                 self._feeds.popitem(last=False)
         return view
 
+    async def anew(self, feed: str, since: float) -> FeedView | None:
+        """A feed as it was at that monotonic time or later; raises InfrastructureError.
+
+        One is read at a time, and all who wait meanwhile share it: forgeries cost no more.
+        """
+        async with self._reading_anew:
+            known = self._feeds.get(feed)
+            if known is not None and known.read_at >= since:
+                return known.view
+            return await asyncio.to_thread(self._read, feed)
+
     def remembered(self, feed: str) -> FeedView | None:
         """A feed that needs no look at the database, or None."""
         known = self._feeds.get(feed)
-        return known[1] if known is not None and known[0] > time.monotonic() else None
+        return known.view if known is not None and known.until > time.monotonic() else None
 
     async def store(self, submission: Submission) -> Stored:
         """Wait until the delivery is durable; raises InfrastructureError."""
