@@ -86,9 +86,7 @@ class Hooks:
     ) -> Submission | Reply | Refusal:
         """A secret may be younger than what is remembered (C3), and a 401 deletes the event."""
         fresh = await self._intake.anew(feed.id, time.monotonic())
-        if fresh is None or [one.id for one in fresh.secrets] == [one.id for one in feed.secrets]:
-            return refused
-        return receive(fresh, source, hook, now=datetime.now(UTC))
+        return refused if fresh is None else receive(fresh, source, hook, now=datetime.now(UTC))
 
     async def _look_up(self, feed_id: str) -> FeedView | None:
         try:
