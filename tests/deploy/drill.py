@@ -25,7 +25,9 @@ from tests.servers import RedisServer, await_true, free_port
 RUNBOOK = Path(__file__).parents[2] / "deploy" / "runbook.md"
 QUIET, FIRES, OVER = "all is well", "outage", "mended"
 #: What stands for the operator's own in a command of the runbook.
-PLACEHOLDERS = re.compile(r"\b(?:ACCOUNT|DOMAIN|FEED|F|ID|NAME|PID|WEB)\b|\\\.\\\.(?=\\ |$)")
+PLACEHOLDERS = re.compile(
+    r"\b(?:ACCOUNT|DOMAIN|FEED|F|ID|NAME|NUMBER|PID|WEB|WHY)\b|\\\.\\\.(?=\\ |$)"
+)
 
 
 class Drill:

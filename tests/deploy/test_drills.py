@@ -202,6 +202,52 @@ def test_drill_backlog_old(drill: Drill) -> None:
     assert film.firing("RosterdWebDown")[FIRES], "nobody scraped a web process in this film"
 
 
+def test_drill_breaker_open(drill: Drill) -> None:
+    rosterd, feed = drill.rosterd, drill.feed
+    reason = ("--reason", "a drill")
+    drill.command("connection", "set", "standard", "breaker_min=2", "breaker_percent=0", *reason)
+    for number in range(12):
+        data = {"id": f"p{number}", "email": f"p{number}@example.com"}
+        rosterd.tell(feed, "user.upserted", data, drain=False)
+    rosterd.drain()
+    film = drill.film()
+
+    def suspended() -> int:
+        return sum("suspended" in user["state"] for user in rosterd.users())
+
+    def leave(first: int, count: int) -> str:
+        for number in range(first, first + count):
+            rosterd.tell(feed, "user.suspended", {"id": f"p{number}"}, drain=False)
+        rosterd.drain()
+        (row,) = json.loads(drill.command("hold", "list", "--json"))
+        return str(row["id"])
+
+    hold = leave(0, 5)
+    film.scene(FIRES)
+    assert "would suspend 3 of 13 people" in drill.command("hold", "list")
+    assert "p2@example.com" in drill.command("hold", "show", hold)
+    drill.command("hold", "raise-once", hold, "--to", "4", *reason, "--yes")
+    rosterd.drain()
+    assert suspended() == 4
+    (row,) = json.loads(drill.command("hold", "list", "--json"))
+    drill.command("hold", "approve", row["id"], *reason, "--yes")
+    rosterd.drain()
+    assert suspended() == 5
+    # The limit of four is in force for this window.
+    hold = leave(5, 6)
+    drill.command("connection", "pause", "standard", *reason)
+    drill.command("hold", "reject", hold, *reason, "--yes")
+    drill.command("connection", "resume", "standard", *reason)
+    assert "p8" in drill.command(
+        "event", "list", "--connection", "standard", "--outcome", "applied"
+    )
+    drill.command("connection", "set", "standard", "breaker_percent=20", *reason)
+    rosterd.drain()
+    assert suspended() == 9
+    film.scene(OVER)
+    played(drill, film, "RosterdBreakerOpen")
+
+
 def test_drill_dead_letters_grow(drill: Drill) -> None:
     film = drill.film()
     for number in range(13):

@@ -411,3 +411,16 @@ def _gauge(rosterd: Rosterd, name: str, labels: dict[str, str]) -> float:
     families = {family.name: family for family in rosterd.parts.state_gauges()}
     (sample,) = [s for s in families[name].samples if s.labels == labels]
     return sample.value
+
+
+def test_c6_operators_are_mailed_once_with_names_and_numbers(rosterd: Rosterd) -> None:
+    cli(rosterd, "operator", "add", "eve@ops.example", "--role", "admin")
+    feed = crew(rosterd)
+    suspend(rosterd, feed, 0, 1, 2, 3, 4)
+    rosterd.parts.sweep.run()
+    rosterd.parts.sweep.run()
+    mine = [text for text in rosterd.mails() if "To: eve@ops.example" in text]
+    assert len(mine) == 1
+    assert "The breaker of acme/standard holds 2 events" in mine[0]
+    assert "u3@example.com" in mine[0]
+    assert f"rosterd hold approve {hold(rosterd)}" in mine[0]

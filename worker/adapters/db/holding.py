@@ -6,19 +6,33 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
-from domain.breaker import HoldState, Weight, explain
+from domain.breaker import HoldState, Weight, explain, why_held
 from domain.errors import NothingFoundError, RefusedError
 from domain.inbox import Kind, Lane, Outcome, Reason, State
 from domain.keys import user_id
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.alerts import settle_alert, tell_operators
 from worker.adapters.db.breaker_rows import breaker_marks, breakers, holds
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.mail_rows import alerts
 from worker.adapters.db.uow import database_now
 
 #: So many of whom a hold is about are named in its explanation.
 NAMED = 5
+#: Under which operators are told of a trip.
+TOPIC = "breaker.tripped"
 #: Who answers where the time of `breaker_auto_approve` is over.
 CLOCK = "rosterd"
 
@@ -132,6 +146,37 @@ def approve_overdue(sql: Connection, now: datetime) -> int:
     return count
 
 
+def tell_of_holds(sql: Connection, now: datetime) -> None:
+    """Operators hear of a new trip, with names and numbers, and what to type."""
+    told = holds.c.account_id + f"/{TOPIC}/" + holds.c.id
+    new = select(holds).where(
+        holds.c.state == HoldState.OPEN.value, ~exists().where(alerts.c.id == told)
+    )
+    for found in sql.execute(new).mappings().all():
+        row = _told(sql, dict(found), now)
+        where = f"{row['account']}/{row['connection']}"
+        tell_operators(
+            sql,
+            now,
+            topic=TOPIC,
+            subject=row["id"],
+            headline=f"The breaker of {where} holds {row['events']:,} events",
+            details=[
+                row["explanation"],
+                why_held(
+                    row["counted"],
+                    row["people"],
+                    row["most"],
+                    timedelta(seconds=row["window_seconds"]),
+                ),
+                f"It is meant: rosterd hold approve {row['id']} --reason ..",
+                f"It is a mistake: rosterd hold reject {row['id']} --reason ..",
+            ],
+            account=row["account_id"],
+            is_urgent=True,
+        )
+
+
 def approved(
     sql: Connection, row: dict[str, Any], *, actor: str, reason: str, now: datetime
 ) -> tuple[int, Released]:
@@ -235,6 +280,7 @@ def _close(
         .values(state=state.value, closed_at=now, closed_by=actor, reason=reason, events=count)
     )
     sql.execute(update(breakers).where(breakers.c.hold_id == row["id"]).values(hold_id=None))
+    settle_alert(sql, topic=TOPIC, subject=row["id"], account=row["account_id"])
     inputs = {
         "hold": row["id"],
         "events": str(count),

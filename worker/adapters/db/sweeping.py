@@ -33,7 +33,7 @@ from worker.adapters.db.alerts import mail_alerts
 from worker.adapters.db.dispatches import due_endpoints
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.expiring import expire_links
-from worker.adapters.db.holding import approve_overdue
+from worker.adapters.db.holding import approve_overdue, tell_of_holds
 from worker.adapters.db.mending import mend_states
 from worker.adapters.db.uow import DRAINING, database_now
 
@@ -85,6 +85,7 @@ class SQLSweep:
             mend_states(connection, now)
             _forget_workers(connection, now)
             approve_overdue(connection, now)
+            tell_of_holds(connection, now)
             expire_links(connection, now)
             mail_alerts(connection, now)
             mark = {"name": "swept", "at": now}
