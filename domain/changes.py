@@ -15,6 +15,7 @@ NOTHING: Mapping[str, str | None] = MappingProxyType({})
 class ProvisionUser:
     """Describe a person: create if unknown, else assert what is given.
 
+    email: "" says nothing about it, which is refused of somebody who has none (E9).
     profile: attribute name -> value; a missing key is untouched, None clears (D15).
     active: None says nothing about it, so it never brings anybody back.
     user_type: "guest" is never in scope (S2); None says nothing.
@@ -37,10 +38,14 @@ class UpdateProfile:
 
 @dataclass(frozen=True, slots=True)
 class ChangeEmail:
-    """The IdP gives a person another address (E2, E3, E5)."""
+    """The IdP gives a person another address (E2, E3, E5).
+
+    is_read_anew: it is the address by the connection's rule already (E9).
+    """
 
     user: str
     email: str
+    is_read_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

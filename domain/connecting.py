@@ -8,12 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from domain.domains import BELOW
 from domain.errors import UsageError
 from domain.policy import CONNECTION_SETTINGS, GroupRule, Scope, ScopeRule
+from domain.values import LONGEST_ADDRESS
 
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))+")
 #: RFC 1035, without the final dot.
 LONGEST_HOST = 253
-#: RFC 5321: 64 before the @, 255 after it.
-LONGEST_ADDRESS = 320
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 
 

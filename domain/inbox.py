@@ -103,3 +103,4 @@ class Reason(StrEnum):
     WORKER_LOST = "worker_lost"
     FOREIGN_MESSAGE = "foreign_message"
     NEEDS_READING = "needs_reading"
+    NO_ADDRESS = "no_address"

@@ -77,6 +77,7 @@ class Policy:
 
     domains: allowed domains, lower case, A-labels; `*.` before one allows what is below it; empty
     allows none (E4).
+    address: which attribute is the address, see `domain.addressing` (E9).
     let_in: False where this feed has only a static secret and must be read back (U8).
     announces: whether the account's application hears of changes.
     """
@@ -89,6 +90,7 @@ class Policy:
     on_return: OnReturn = OnReturn.NEW_USER
     rehire: Rehire = Rehire.LINK
     let_in: bool = True
+    address: str = "default"
     breaker: BreakerRule = field(default_factory=BreakerRule)
     announces: bool = False
 
@@ -143,6 +145,13 @@ CONNECTION_SETTINGS: Mapping[str, Setting] = {
             (),
             "S1",
             "which groups are kept: all, listed:ID,NAME,.. or prefix:TEXT,..",
+        ),
+        Setting(
+            "address",
+            "default",
+            (),
+            "E9",
+            "which attribute is the address: default (the source's own), attributes.NAME, ..",
         ),
         Setting(
             "suspend_unlisted",

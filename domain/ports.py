@@ -95,7 +95,8 @@ class Source(Protocol):
 
     Shapes: `read` gives the decoded document; `split` one SplitEvent per event in it, in
     order; `parse` what the event at that index asks for. Both raise UnparseableError. A feed
-    whose body cannot be read or split is stored as one event of kind `events.sort`.
+    whose body cannot be read or split is stored as one event of kind `events.sort`. addresses:
+    the attributes that may be the address besides the source's own (`domain.addressing`).
     """
 
     name: str
@@ -103,6 +104,7 @@ class Source(Protocol):
     max_body_bytes: int
     has_static_secret: bool
     needs_scope: bool
+    addresses: tuple[str, ...]
     kept_headers: tuple[str, ...]
 
     def handshake(self, request: Request) -> Reply | None:

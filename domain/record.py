@@ -43,7 +43,9 @@ def record(
 
 
 def _describe(facts: UserFacts, change: ProvisionUser, stamp: Stamp, feed: str) -> UserFacts:
-    actives, scopes = facts.actives, facts.scopes
+    actives, scopes, emails = facts.actives, facts.scopes, facts.emails
+    if change.email:
+        emails = remember(emails, Word(stamp, feed, change.email))
     if change.active is not None:
         word = Word(stamp if change.active else stamp.destructive(), feed, change.active)
         actives = remember(actives, word)
@@ -52,7 +54,7 @@ def _describe(facts: UserFacts, change: ProvisionUser, stamp: Stamp, feed: str) 
     return UserFacts(
         is_described=True,
         profile=_assert_profile(facts.profile, change.profile, stamp),
-        emails=remember(facts.emails, Word(stamp, feed, change.email)),
+        emails=emails,
         actives=actives,
         scopes=scopes,
     )

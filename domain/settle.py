@@ -64,7 +64,10 @@ def _as_told(state: UserState) -> UserState:
 
 def _settled(state: UserState, facts: UserFacts, *, policy: Policy) -> Decided | Refused:
     user = replace(state.user, facts=facts)
-    if not facts.is_described or not facts.emails:
+    if facts.is_described and not facts.emails:
+        why = f"nothing told the attribute that is the address ({policy.address})"
+        return Refused(Reason.NO_ADDRESS, why)
+    if not facts.is_described:
         return Decided(user=user)
     stands = standing(facts, policy.scope)
     settling = _Settling(state, user, stands, policy)

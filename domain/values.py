@@ -70,6 +70,18 @@ def normalise_address(address: str) -> str:
     return f"{unicodedata.normalize('NFC', local)}{at}{domain_of(text)}"
 
 
+#: RFC 5321: 64 before the @, 255 after it.
+LONGEST_ADDRESS = 320
+
+
+def is_mailable(address: str) -> bool:
+    """Whether a mail could be sent there: no blank or control may end up in its header."""
+    text = address.strip()
+    local, _, host = text.rpartition("@")
+    fits = len(text) <= LONGEST_ADDRESS and text.isprintable() and " " not in text
+    return fits and bool(local) and bool(host)
+
+
 def domain_of(address: str) -> str:
     """The host after the last @: lower case, without a final dot, in A-labels (RFC 5890)."""
     host = address.rpartition("@")[2].strip().rstrip(".").lower()

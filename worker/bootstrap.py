@@ -60,6 +60,7 @@ from worker.services.deliver import REQUEST_SECONDS, Deliver
 from worker.services.drain import Drain
 from worker.services.notify import Notify
 from worker.services.observe import Observe, Rehearsal
+from worker.services.readdress import Readdress
 from worker.services.replay import Replay
 from worker.services.sweep import Sweep
 from worker.settings import Settings, load_settings
@@ -139,6 +140,12 @@ class Container:
             batch_size=self.settings.effective_batch_size,
             interrupts=(SoftTimeLimitExceeded,),
         )
+
+    @cached_property
+    def readdress(self) -> Readdress:
+        """Forecasts of another address rule."""
+        works = cast("Callable[[], AbstractContextManager[DrainWork]]", self.works)
+        return Readdress(works, new_id=lambda: new_id("usr"))
 
     @cached_property
     def notify(self) -> Notify:

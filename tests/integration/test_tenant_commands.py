@@ -83,6 +83,7 @@ TOLD_OF_BETA = (
     "connection resume {connection} --reason x",
     "connection retire {connection} --reason x --dry-run",
     "connection set {connection} rehire=new_user --reason x",
+    "connection set {connection} address=attributes.x --reason x --dry-run",
     "connection list-is {connection} {listed} --count 1 --reason x --yes",
     "directory export --account {account}",
     "domain list {account}",

@@ -18,6 +18,7 @@ DEAD_REASONS = (
     Reason.ERROR,
     Reason.GUEST,
     Reason.NEEDS_READING,
+    Reason.NO_ADDRESS,
     Reason.OWNED_ELSEWHERE,
     Reason.PROTECTED_GROUP,
     Reason.PROTECTED_USER,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from domain.connecting import check_name, check_settings, parse_scope
+from domain.connecting import check_name, parse_scope
 from domain.errors import UsageError
 from domain.policy import Scope, ScopeRule
 from worker.adapters.sources.registry import SOURCES
@@ -17,7 +17,7 @@ from worker.cli.connection_states import pause, resume, retire
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.reach import check, watch
 from worker.cli.session import container, setup
-from worker.cli.setting import parse_pairs
+from worker.cli.setting import checked
 
 #: S4: webhooks tell only what happens from now on.
 NOT_BACKFILLED = "not backfilled"
@@ -64,7 +64,7 @@ def add(
             name=check_name(name or source),
             source=source,
             scope=wanted,
-            settings=check_settings(parse_pairs(set_)),
+            settings=checked(set_, adapter),
             secret=adapter.new_secret(),
             observe=observe,
         )

@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from domain.errors import RefusedError, UsageError
-from domain.inbox import Lane, lane_of
 from domain.values import FUTURE_TOLERANCE, HORIZON
 from worker.adapters.db.setup_lists import TakenList
 from worker.cli.event import moment
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
-from worker.cli.session import container, setup
+from worker.cli.own_words import ring
+from worker.cli.session import setup
 
 #: How many people are named before a yes is asked for.
 NAMED = 20
@@ -50,7 +50,7 @@ def list_is(
         with setup() as use:
             found = use.connection(connection)
             plan = use.take_list(found, ids, taken_at=at, reason=reason)
-        _ring(plan, found["id"])
+        ring(plan.events, found["id"])
     if json_:
         print(as_json(_as_dict(plan, ids)))
 
@@ -93,16 +93,6 @@ def _asked_at(text: str | None) -> datetime:
     if at > now + FUTURE_TOLERANCE or at < now - HORIZON:
         raise UsageError(f"--taken-at {at.isoformat()} is not within the last 30 days")
     return at
-
-
-def _ring(plan: TakenList, connection: str) -> None:
-    for kind in sorted({event.kind for event in plan.events}):
-        lane = lane_of(kind)
-        told = (Lane.BULK if lane is Lane.STANDARD else lane).value
-        ids = [event.id for event in plan.events if event.kind is kind and not event.is_held]
-        if ids:
-            container().ringer.ring(kind, told, connection=connection, event_ids=ids)
-    container().ringer.stop()
 
 
 def _tell(plan: TakenList) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from domain.addressing import check_rule
 from domain.connecting import check_settings
 from domain.errors import UsageError
+from domain.intake import StoredEvent
 from domain.policy import CONNECTION_SETTINGS
 from worker.adapters.db.setup_settings import settings_of
-from worker.cli.output import AsJSON, DryRun, Yes, ask, out, show
+from worker.cli import readdress
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.own_words import ring
 from worker.cli.session import setup
 
 Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
@@ -25,6 +29,14 @@ def parse_pairs(given: list[str] | None) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def checked(given: list[str] | None, source: Any) -> dict[str, str]:
+    """Settings for a connection of this source; raises UsageError."""
+    told = check_settings(parse_pairs(given))
+    if "address" in told:
+        check_rule(told["address"], source.addresses, source.name)
+    return told
+
+
 def set_(
     connection: str,
     settings: Annotated[list[str] | None, typer.Argument(help="name=value ..")] = None,
@@ -33,24 +45,54 @@ def set_(
     dry_run: DryRun = False,
     json_: AsJSON = False,
 ) -> None:
-    """Change settings from the next event on; without any, list them with what they mean."""
+    """Change settings from the next event on; without any, list them with what they mean.
+
+    Another address=.. changes the addresses of whom it is known of, and shows first whom it mails.
+    """
     changed = check_settings(parse_pairs(settings))
     with setup() as use:
-        before = settings_of(use.connection(connection))
+        found = use.connection(connection)
+    before = settings_of(found)
     if not changed:
         show(_all(before), ["name", "value", "default", "rule", "says"], as_json_=json_)
         return
     if not reason.strip() and not dry_run:
         raise UsageError("a change of settings needs a --reason for the audit")
-    for name, value in sorted(changed.items()):
-        was = before.get(name, CONNECTION_SETTINGS[name].default)
-        out.print(f"{name}: {was} -> {value}", markup=False)
-    if dry_run:
+    told = _tell(found, before, changed, is_quiet=json_)
+    if not dry_run:
+        if not json_:
+            ask("change that?", yes=yes or not out.is_terminal)
+        ring(_change(connection, changed, reason), found["id"])
+    elif not json_:
         out.print("nothing was changed")
-        return
-    ask("change that?", yes=yes or not out.is_terminal)
+    if json_:
+        print(as_json({"before": before, "changed": changed, **told}))
+
+
+def _tell(
+    connection: dict[str, Any], before: dict[str, str], changed: dict[str, str], *, is_quiet: bool
+) -> dict[str, object]:
+    """What would change; for an address rule: whose, and whom it mails (E9)."""
+    for name, value in sorted(changed.items()):
+        if not is_quiet:
+            was = before.get(name, CONNECTION_SETTINGS[name].default)
+            out.print(f"{name}: {was} -> {value}", markup=False)
+    if "address" not in changed:
+        return {}
+    anew, forecasts = readdress.foreseen(connection, changed["address"])
+    if not is_quiet:
+        readdress.tell(anew, forecasts)
+    return {"addresses": readdress.as_dicts(anew, forecasts)}
+
+
+def _change(connection: str, changed: dict[str, str], reason: str) -> list[StoredEvent]:
     with setup() as use:
-        use.change_settings(use.connection(connection), changed, reason=reason)
+        found = use.connection(connection)
+        use.change_settings(found, changed, reason=reason)
+        if "address" not in changed:
+            return []
+        anew = use.read_anew(found, changed["address"])
+        return use.change_addresses(found, anew.new, reason=reason)
 
 
 def _all(told: dict[str, str]) -> list[dict[str, str]]:

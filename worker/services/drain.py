@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
 
+from domain.addressing import readdressed
 from domain.changes import kind_of
 from domain.inbox import Kind, Outcome, Reason, State
 from domain.policy import Policy
@@ -184,15 +185,16 @@ class Drain:
                 if event.delivery not in documents:
                     documents[event.delivery] = source.read(bodies[event.delivery])
                 parsed = source.parse(documents[event.delivery], event.ordinal)
+                changes = readdressed(parsed.changes, policies[event.connection].address)
             except UnparseableError as error:
                 done.append(_unparseable(event, error))
                 continue
             if event.kind is Kind.SORT:
                 # Stored unsplit, or of a history that went live in one queue: known only now.
                 event = replace(event, kind=kind_of(parsed.changes))  # noqa: PLW2901
-            if parsed.changes:
+            if changes:
                 policy = _policy_for(policies[event.connection], source)
-                batch.append(Work(event, parsed.changes, policy))
+                batch.append(Work(event, changes, policy))
             else:
                 done.append(_asks_nothing(event, parsed))
         return done, batch

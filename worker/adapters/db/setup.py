@@ -14,6 +14,7 @@ from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.observing_setup import ObservingSetup
 from worker.adapters.db.retiring import RetireSetup
 from worker.adapters.db.setup_accounts import AccountSetup
+from worker.adapters.db.setup_addresses import AddressSetup
 from worker.adapters.db.setup_endpoints import EndpointSetup
 from worker.adapters.db.setup_lists import ListSetup
 from worker.adapters.db.setup_part import LINK_SECONDS
@@ -28,6 +29,7 @@ class SQLSetup(
     AccountSetup,
     RetireSetup,
     EndpointSetup,
+    AddressSetup,
     ListSetup,
     ObservingSetup,
     SettingSetup,

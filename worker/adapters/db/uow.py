@@ -15,6 +15,7 @@ import psycopg
 from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from domain.addressing import DEFAULT
 from domain.breaker import rule_of
 from domain.consequences import Consequence, NoticeKind, audit_view, consequences
 from domain.inbox import Kind
@@ -300,6 +301,7 @@ def policy_from_row(row: object, domains: frozenset[str]) -> Policy:
         on_return=OnReturn(settings.get("on_return", OnReturn.NEW_USER)),
         rehire=Rehire(settings.get("rehire", Rehire.LINK)),
         let_in=settings.get("read_back", "off") != "required",
+        address=settings.get("address", DEFAULT),
         breaker=rule_of(settings),
         announces=bool(data.get("announces")),
     )

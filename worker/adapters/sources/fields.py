@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from domain.ports import UnparseableError
+from domain.values import is_mailable
 
 MAX_ID = 255
-MAX_ADDRESS = 320
 
 
 def peek(value: object, *path: str) -> object:
@@ -46,10 +46,7 @@ def address(value: object) -> str | None:
     """
     if not isinstance(value, str):
         return None
-    text = value.strip()
-    local, _, domain = text.rpartition("@")
-    fits = len(text) <= MAX_ADDRESS and text.isprintable() and " " not in text
-    return text if fits and local and domain else None
+    return value.strip() if is_mailable(value) else None
 
 
 def as_object(value: object, place: str) -> dict[str, Any]:

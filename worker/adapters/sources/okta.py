@@ -25,6 +25,7 @@ class OktaSource:
     max_body_bytes = 1 << 20
     has_static_secret = True
     needs_scope = True
+    addresses: tuple[str, ...] = ()
     kept_headers: tuple[str, ...] = ("content-type", "user-agent")
 
     def handshake(self, request: Request) -> Reply | None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from domain import changes
+from domain.addressing import TOLD
 from domain.inbox import Kind
 from domain.ordering import LISTING
 from domain.ports import (
@@ -34,10 +35,20 @@ KINDS: Mapping[str, Kind] = {
 }
 
 Event = Mapping[str, Any]
-_CHANGES: Mapping[str, Callable[[Event], changes.Change]] = {
-    UNLISTED: lambda event: changes.SuspendUser(event["id"], LISTING),
-    LISTED: lambda event: changes.ReactivateUser(event["id"], LISTING),
-    READ_ANEW: lambda event: changes.ChangeEmail(event["id"], event["email"]),
+
+
+def _read_anew(event: Event) -> tuple[changes.Change, ...]:
+    """`told`: the source's own address, to be kept among the attributes from now on."""
+    change = changes.ChangeEmail(event["id"], event["email"], is_read_anew=True)
+    if "told" not in event:
+        return (change,)
+    return (changes.UpdateProfile(event["id"], {TOLD: event["told"]}), change)
+
+
+_CHANGES: Mapping[str, Callable[[Event], tuple[changes.Change, ...]]] = {
+    UNLISTED: lambda event: (changes.SuspendUser(event["id"], LISTING),),
+    LISTED: lambda event: (changes.ReactivateUser(event["id"], LISTING),),
+    READ_ANEW: _read_anew,
 }
 
 
@@ -49,6 +60,7 @@ class ReconciliationSource:
     max_body_bytes = 1 << 20
     has_static_secret = False
     needs_scope = False
+    addresses: tuple[str, ...] = ()
     kept_headers: tuple[str, ...] = ()
 
     def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002
@@ -82,7 +94,7 @@ class ReconciliationSource:
         build = _CHANGES.get(fields.peek_text(event, "type"))
         if build is None:
             raise UnparseableError("type", "not one of ours")
-        return Parsed((build(event),))
+        return Parsed(build(event))
 
     def new_secret(self) -> str:
         """Empty: there is nothing to prove."""

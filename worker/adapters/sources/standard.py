@@ -7,6 +7,7 @@ import secrets as randomness
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from domain.addressing import FREE
 from domain.inbox import Kind
 from domain.ports import (
     Parsed,
@@ -41,6 +42,7 @@ class StandardSource:
     max_body_bytes = 1 << 20
     has_static_secret = False
     needs_scope = False
+    addresses: tuple[str, ...] = (FREE,)
     kept_headers: tuple[str, ...] = (
         "content-type",
         "user-agent",

@@ -24,6 +24,7 @@ class WorkosSource:
     max_body_bytes = 1 << 20
     has_static_secret = False
     needs_scope = False
+    addresses: tuple[str, ...] = ("username", "emails[primary]")
     kept_headers: tuple[str, ...] = ("content-type", "user-agent")
 
     def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002

@@ -61,7 +61,16 @@ def _profile(data: Data) -> dict[str, str | None]:
             if not isinstance(value, str | None):
                 raise UnparseableError(f"data.{theirs}", "not a string")
             profile[ours] = value
-    return profile
+    return profile | _candidates(data)
+
+
+def _candidates(data: Data) -> dict[str, str | None]:
+    """What else may be the address, as attributes of that name (E9)."""
+    emails = data.get("emails")
+    listed = emails if isinstance(emails, list) else []
+    primary = (fields.peek_text(o, "value") for o in listed if fields.peek(o, "primary") is True)
+    told = {"username": fields.peek_text(data, "username"), "emails[primary]": next(primary, "")}
+    return {name: value for name, value in told.items() if value}
 
 
 def _active(data: Data) -> bool | None:

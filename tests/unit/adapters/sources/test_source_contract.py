@@ -167,15 +167,22 @@ def test_fresh_secrets_differ_and_are_long(source: Source) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "static", "scope"),
-    [("standard", 200, False, False), ("okta", 200, True, True), ("workos", 200, False, False)],
+    ("name", "status", "static", "scope", "addresses"),
+    [
+        ("standard", 200, False, False, ("attributes.",)),
+        ("okta", 200, True, True, ()),
+        ("workos", 200, False, False, ("username", "emails[primary]")),
+    ],
 )
-def test_registered_sources(name: str, status: int, static: bool, scope: bool) -> None:
+def test_registered_sources(
+    name: str, status: int, static: bool, scope: bool, addresses: tuple[str, ...]
+) -> None:
     source = source_named(name)
     assert source.name == name
     told = (source.success_status, source.has_static_secret, source.needs_scope)
     assert told == (status, static, scope)
     assert source.max_body_bytes == 1024 * 1024
+    assert source.addresses == addresses
 
 
 def test_unknown_source_names_the_known_ones() -> None:
