@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from domain.inbox import Outcome, Reason
 from domain.model import Edge, Group, Person, User
+from domain.own_groups import OwnGroup
 from domain.values import Stamp
 
 
@@ -54,7 +55,8 @@ class Decision:
     """What one change does. outcome None: the event waits (for `waits_for`, or to be seen).
 
     user, people, group, edges: values to be written where not None. users: subjects that
-    lose their person. applied_part: what was applied although the rest was refused (D10).
+    lose their person. own: the account's group that changed with it. applied_part: what was
+    applied although the rest was refused (D10).
     """
 
     outcome: Outcome | None
@@ -66,6 +68,7 @@ class Decision:
     made: tuple[Made, ...] = ()
     group: Group | None = None
     edges: tuple[Edge, ...] = ()
+    own: OwnGroup | None = None
     waits_for: str | None = None
     unseen: tuple[str, ...] = ()
     superseded_by: Stamp | None = None

@@ -99,6 +99,7 @@ class Reason(StrEnum):
     OWNED_ELSEWHERE = "owned_elsewhere"
     PROTECTED_USER = "protected_user"
     PROTECTED_GROUP = "protected_group"
+    GROUP_EXISTS = "group_exists"
     ERROR = "error"
     WORKER_LOST = "worker_lost"
     FOREIGN_MESSAGE = "foreign_message"

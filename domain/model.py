@@ -138,7 +138,8 @@ class Group:
     """A group of one connection.
 
     floor: edge facts older than this are superseded unread. cleared: memberships not newer
-    than this ended with a deletion (D13).
+    than this ended with a deletion (D13). own: id of the account's own group that it stands for
+    (G2). barred: why no provider may touch it (G3), a decision.
     """
 
     connection: str
@@ -148,11 +149,13 @@ class Group:
     floor: Stamp = BEGINNING
     cleared: Stamp = BEGINNING
     is_kept: bool = True
+    own: str | None = None
+    barred: str | None = None
 
     @property
     def is_seen(self) -> bool:
-        """Described by the IdP, not deleted, and kept by the connection's setting."""
-        return self.exists[1] and self.is_kept
+        """Described by the IdP, not deleted, kept by the connection's setting, and not barred."""
+        return self.exists[1] and self.is_kept and self.barred is None
 
     @property
     def is_deleted(self) -> bool:

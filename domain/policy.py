@@ -71,6 +71,13 @@ class Rehire(StrEnum):
     NEW_USER = "new_user"
 
 
+class ExistingGroups(StrEnum):
+    """What becomes of a group of the account that has the name of the IdP's (G2)."""
+
+    KEEP = "keep"
+    MANAGE = "manage"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Everything a decision needs to know beside the facts.
@@ -89,6 +96,7 @@ class Policy:
     group_keys: tuple[str, ...] = ()
     on_return: OnReturn = OnReturn.NEW_USER
     rehire: Rehire = Rehire.LINK
+    existing_groups: ExistingGroups = ExistingGroups.KEEP
     let_in: bool = True
     address: str = "default"
     breaker: BreakerRule = field(default_factory=BreakerRule)
@@ -159,6 +167,13 @@ CONNECTION_SETTINGS: Mapping[str, Setting] = {
             ("off", "on"),
             "S3",
             "on: who is missing in a full list (connection list-is) is suspended, else left alone",
+        ),
+        Setting(
+            "existing_groups",
+            ExistingGroups.KEEP,
+            tuple(ExistingGroups),
+            "G2",
+            "whether a group of the account is managed from now on when the IdP has its name",
         ),
         Setting(
             "read_back",

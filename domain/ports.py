@@ -14,6 +14,7 @@ from domain.changes import Change
 from domain.decision import Made
 from domain.inbox import Kind, Outcome, Reason, State
 from domain.model import Edge, Group, Person, User
+from domain.own_groups import OwnGroup
 from domain.policy import Policy
 from domain.values import Stamp, to_micros
 
@@ -236,6 +237,7 @@ class Writes:
     decisions: list[tuple[ClaimedEvent, str, Made]] = field(default_factory=list)
     breaker: BreakerWrites = field(default_factory=BreakerWrites)
     announcements: list[Announcement] = field(default_factory=list)
+    own: dict[str, OwnGroup] = field(default_factory=dict)
 
 
 class DirectoryStore(Protocol):
@@ -256,6 +258,12 @@ class DirectoryStore(Protocol):
         accounts: Mapping[str, str],
     ) -> dict[str, Group]:
         """Groups by id; the mappings give what to create where one is missing."""
+        ...
+
+    def own_groups(
+        self, ids: Collection[str], names: Collection[tuple[str, str]]
+    ) -> list[OwnGroup]:
+        """The accounts' own groups, locked: by id, and unmanaged ones by account and name key."""
         ...
 
     def lock_users(

@@ -95,6 +95,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
     rosterd.cli("dead", "discard", discarded, "--reason", mark, "--yes")
     add = ("connection", "add", "--account", name, "--source", "standard", "--observe", "--json")
     observing = json.loads(rosterd.cli(*add, "--name", f"{name}-later").stdout)["id"]
+    group = rosterd.parts.groups.add(account, f"{mark} by hand", actor="test", reason=mark)
     people = {row["external_id"]: row["id"] for row in _people(rosterd, account)}
     listed = rosterd.settings.data_dir / f"{mark}.txt"
     listed.write_text("u1")
@@ -116,6 +117,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "feed": feed.id,
             "person": people["u1"],
             "group": group_ref(group_id(feed.connection, "g1")),
+            "group_by_hand": group.id,
             "moved": people["u4"],
             "event": str(_event(rosterd, account)),
             "letter": letter,

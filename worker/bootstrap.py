@@ -36,6 +36,7 @@ from worker.adapters.db.dispatches import SQLDispatches
 from worker.adapters.db.engine import Changing, Database
 from worker.adapters.db.foreign import collect_foreign
 from worker.adapters.db.gauges import Gauges
+from worker.adapters.db.groups_by_hand import SQLGroupStore
 from worker.adapters.db.members import SQLMembers
 from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.db.observing import rehearsal
@@ -58,6 +59,7 @@ from worker.services.admit import PeopleByHand
 from worker.services.announce import Announce
 from worker.services.deliver import REQUEST_SECONDS, Deliver
 from worker.services.drain import Drain
+from worker.services.group import GroupsByHand
 from worker.services.notify import Notify
 from worker.services.observe import Observe, Rehearsal
 from worker.services.readdress import Readdress
@@ -203,6 +205,11 @@ class Container:
         """Operators' overrides of people."""
         seconds = self.settings.link_life.total_seconds()
         return SQLOverrides(self.database, self.vault, link_seconds=seconds, report=self.report)
+
+    @cached_property
+    def groups(self) -> GroupsByHand:
+        """What operators do to groups."""
+        return GroupsByHand(store=SQLGroupStore(self.database), new_id=lambda: new_id("grp"))
 
     @cached_property
     def sweep(self) -> Sweep:

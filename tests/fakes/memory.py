@@ -16,6 +16,7 @@ from domain.groups import is_current
 from domain.inbox import Kind, State
 from domain.keys import edge_id
 from domain.model import Edge, Group, Person, PersonState, User
+from domain.own_groups import OwnGroup, name_key
 from domain.policy import Policy
 from domain.ports import ClaimedEvent, Parsed, Result, Writes, stamp_key
 from domain.protection import Keeper, protected_ids
@@ -31,6 +32,7 @@ class Stored:
     people: dict[str, Person] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     edges: dict[str, Edge] = field(default_factory=dict)
+    own: dict[str, OwnGroup] = field(default_factory=dict)
     addresses: dict[str, str | None] = field(default_factory=dict)
     events: dict[int, ClaimedEvent] = field(default_factory=dict)
     changes: dict[int, tuple[Change, ...]] = field(default_factory=dict)
@@ -220,6 +222,15 @@ class MemoryWork:
             self._state.groups.setdefault(key, group)
         return {key: self._state.groups[key] for key in {**shared, **exclusive}}
 
+    def own_groups(
+        self, ids: Collection[str], names: Collection[tuple[str, str]]
+    ) -> list[OwnGroup]:
+        return [
+            own
+            for own in self._state.own.values()
+            if own.id in ids or (not own.is_managed and (own.account, name_key(own.name)) in names)
+        ]
+
     def lock_users(
         self, missing: Mapping[str, User], accounts: Mapping[str, str]
     ) -> dict[str, User]:
@@ -268,6 +279,7 @@ class MemoryWork:
         self._state.users.update(writes.users)
         self._state.people.update(writes.people)
         self._state.groups.update(writes.groups)
+        self._state.own.update(writes.own)
         self._state.edges.update(
             {edge_id(e.connection, e.group, e.user): e for e in writes.edges.values()}
         )

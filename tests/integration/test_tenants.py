@@ -15,7 +15,7 @@ from worker.adapters.db import rows
 from worker.cli.main import build_cli
 
 #: Waits for something or adds something: walked by test_tenant_commands.
-NOT_WALKED = {"event tail", "connection add", "user add", "token add", "dead replay"}
+NOT_WALKED = {"event tail", "connection add", "user add", "token add", "dead replay", "group add"}
 
 
 @pytest.fixture

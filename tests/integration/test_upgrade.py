@@ -39,7 +39,7 @@ def upgrade():
 
 #: The oldest schema on which this code takes and applies events: a release migrates first and
 #: starts then, so the steps before it cannot be taken under load of this code.
-WORKS_ON = "0008"
+WORKS_ON = "0012"
 
 
 @pytest.fixture
@@ -132,6 +132,8 @@ def test_the_step_to_this_release_is_taken_under_load(database_url: str, tmp_pat
             assert len(rosterd.users()) == len(load.statuses)
         at_version(rosterd.parts.database, "0001", down=True)
         assert migrate(rosterd.parts.database) == ("0001", schema.newest())
+        listed = rosterd.cli("group", "list", "--account", "acme", "--json").stdout
+        assert "Provision Managers" in listed
         rosterd.close()
 
 

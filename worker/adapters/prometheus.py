@@ -16,6 +16,7 @@ DEAD_REASONS = (
     Reason.CONFLICT,
     Reason.DOMAIN_NOT_ALLOWED,
     Reason.ERROR,
+    Reason.GROUP_EXISTS,
     Reason.GUEST,
     Reason.NEEDS_READING,
     Reason.NO_ADDRESS,

@@ -9,8 +9,9 @@ import typer
 from domain.connecting import check_address
 from domain.errors import UsageError
 from domain.model import Person, Role
+from worker.adapters.db.group_queries import private_space
 from worker.cli.output import AsJSON, as_json, out
-from worker.cli.session import actor, container, person_named, post, setup
+from worker.cli.session import actor, container, person_named, post, reading, setup
 
 Reason = Annotated[str, typer.Option(help="Why, for the audit.")]
 Account = Annotated[str | None, typer.Option(help="Whose person; needed with an address.")]
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("suspend")(suspend)
     app.command("reactivate")(reactivate)
     app.command("change-email")(change_email)
+    app.command("private-space")(private_space_)
 
 
 def role_named(text: str) -> Role:
@@ -121,6 +123,23 @@ def change_email(
     post()
     asked = f"; {after.pending} has been asked" if after.pending else ""
     _tell(after, as_json_=json_, says=f"{after.id}: address in force {after.email}{asked}")
+
+
+def private_space_(
+    person: Who,
+    by: Annotated[str, typer.Option("--by", help="Who would open it.")],
+    account: Account = None,
+    json_: AsJSON = False,
+) -> None:
+    """Whether somebody can open a person's private space, and why not (G4)."""
+    id_, owner = person_named(person, account)
+    actor_id, _ = person_named(by, account)
+    with reading() as connection:
+        found = private_space(connection, actor_id, id_, owner)
+    if json_:
+        print(as_json(found))
+        return
+    out.print("yes" if found["allowed"] else f"no: {found['why']}", markup=False)
 
 
 def _tell(person: Person, *, as_json_: bool, says: str) -> None:

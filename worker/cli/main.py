@@ -25,6 +25,7 @@ NOUNS = (
     "endpoint",
     "event",
     "feed",
+    "group",
     "hold",
     "keys",
     "mail",

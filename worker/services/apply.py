@@ -51,6 +51,7 @@ from domain.record import has_word, say_scope
 from domain.settle import UserState, settle
 from domain.values import HORIZON, Stamp
 from worker.services.breaking import Gate, HeldError, losses
+from worker.services.own_groups import met_by, put_own_group
 from worker.services.world import (
     BusyHolderError,
     Work,
@@ -249,7 +250,8 @@ class _Applying:
         group = world.groups[key]
         match change:
             case PutGroup():
-                decision = decide_put(group, change, stamp=stamp, policy=work.policy)
+                own = met_by(world, work, group, change)
+                decision = decide_put(group, change, stamp=stamp, policy=work.policy, own=own)
             case DeleteGroup():
                 decision = decide_delete(group, stamp=stamp)
             case ReplaceMembers():
@@ -260,18 +262,19 @@ class _Applying:
         waits_for = None
         if counts_for_scope(work.policy, change.group) and not isinstance(change, PutGroup):
             waits_for = self._rescope_group(work, group, change, stamp)
-        self._put_group(group, decision)
+        self._put_group(work, group, decision)
         if waits_for is None:
             return decision
         return replace(decision, outcome=None, reason=Reason.ADDRESS_TAKEN, waits_for=waits_for)
 
-    def _put_group(self, before: Group, decision: Decision) -> None:
+    def _put_group(self, work: Work, before: Group, decision: Decision) -> None:
         world = self._world
+        put_own_group(world, work, decision)
         after = decision.group
         if after is not None and after != before:
             key = group_id(after.connection, after.key)
             world.put(world.groups, world.writes.groups, key, after)
-            if after.is_seen and not before.is_seen:
+            if (after.is_seen and not before.is_seen) or after.barred != before.barred:
                 world.touch(when_group_seen(key), self._index)
         for edge in decision.edges:
             self._put_edge(edge)

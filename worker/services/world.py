@@ -24,6 +24,7 @@ from domain.groups import is_current
 from domain.holding import addresses_of
 from domain.keys import address_id, edge_id, group_id, user_id
 from domain.model import Edge, Group, Person, User
+from domain.own_groups import OwnGroup, name_key
 from domain.policy import Policy, ScopeRule
 from domain.ports import ClaimedEvent, DirectoryStore, Writes
 from domain.values import normalise_address
@@ -59,6 +60,7 @@ class World:
     edges: dict[str, Edge] = field(default_factory=dict)
     addresses: dict[str, str | None] = field(default_factory=dict)
     protected: frozenset[str] = frozenset()
+    own: dict[str, OwnGroup] = field(default_factory=dict)
     writes: Writes = field(default_factory=Writes)
     touched: dict[str, int] = field(default_factory=dict)
     stored: dict[str, dict[str, Edge]] = field(default_factory=dict)
@@ -174,6 +176,24 @@ def _load_groups(world: World, batch: Iterable[Work], accounts: Mapping[str, str
                 exclusive[group_id(group.connection, group.key)] = group
     if shared or exclusive:
         world.groups = world.store.lock_groups(shared, exclusive, accounts)
+        _load_own_groups(world, batch)
+
+
+def _load_own_groups(world: World, batch: Iterable[Work]) -> None:
+    """Lock the groups that the batch's descriptions may meet; no statement without one."""
+    ids: set[str] = set()
+    names: set[tuple[str, str]] = set()
+    for work in batch:
+        for change in work.changes:
+            if not isinstance(change, PutGroup):
+                continue
+            group = world.groups[group_id(work.policy.connection, change.group)]
+            if group.own is not None:
+                ids.add(group.own)
+            if change.name is not None:
+                names.add((work.event.account, name_key(change.name)))
+    if ids or names:
+        world.own = {own.id: own for own in world.store.own_groups(ids, names)}
 
 
 def _load_users(world: World, batch: Iterable[Work], accounts: Mapping[str, str]) -> None:

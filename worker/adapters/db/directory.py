@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, sel
 
 from domain.keys import user_id
 from domain.model import Edge, Group, Person, PersonState, Role, User
+from domain.own_groups import OwnGroup
 from domain.ports import Writes
 from domain.protection import Keeper, protected_ids
 from worker.adapters.db import bulk, rows
@@ -23,6 +24,7 @@ from worker.adapters.db.mapping import (
     user_from_row,
     user_to_row,
 )
+from worker.adapters.db.own_groups import locked_own_groups, save_own_groups
 
 NOTHING_ON_CONFLICT = "ON CONFLICT DO NOTHING"
 
@@ -67,6 +69,12 @@ class SQLDirectory:
         found = self._locked(rows.groups, sorted(exclusive))
         found += self._locked(rows.groups, sorted(set(shared) - set(exclusive)), share=True)
         return {row["id"]: group_from_row(row) for row in found}
+
+    def own_groups(
+        self, ids: Collection[str], names: Collection[tuple[str, str]]
+    ) -> list[OwnGroup]:
+        """See the port."""
+        return locked_own_groups(self._connection, ids, names)
 
     def lock_users(
         self, missing: Mapping[str, User], accounts: Mapping[str, str]
@@ -191,6 +199,7 @@ class SQLDirectory:
                 for k in sorted(writes.users)
             ],
         )
+        save_own_groups(self._connection, writes.own.values(), self._now)
         people = [person_to_row(writes.people[key]) for key in sorted(writes.people)]
         save(self._connection, rows.people, people)
         self._save_addresses(writes.addresses)

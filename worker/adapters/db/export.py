@@ -11,6 +11,8 @@ from sqlalchemy import Connection, select
 from domain.groups import is_current
 from domain.model import PersonState
 from worker.adapters.db import rows
+from worker.adapters.db.group_queries import hand_memberships
+from worker.adapters.db.group_rows import own_groups
 from worker.adapters.db.mapping import edge_from_row, group_from_row, person_from_row
 
 
@@ -36,20 +38,23 @@ class UserLine(Line):
 
 
 class GroupLine(Line):
-    """A group that the IdP described and did not delete."""
+    """A group that the IdP described and did not delete; or one by hand, of no connection."""
 
     kind: Literal["group"] = "group"
-    connection: str
-    external_id: str
+    connection: str | None
+    external_id: str | None
     name: str | None
     managed: bool = True
 
 
 class MembershipLine(Line):
-    """The IdP's last word is "member"; effective once both ends were seen (G7)."""
+    """The IdP's last word is "member"; effective once both ends were seen (G7).
+
+    Of a membership by hand there is no connection: group is a name, user an address.
+    """
 
     kind: Literal["membership"] = "membership"
-    connection: str
+    connection: str | None
     group: str
     user: str
     effective: bool
@@ -65,7 +70,10 @@ def export_lines(connection: Connection, account: str) -> Iterator[Line]:
     retired = {row.id for row in known if row.state == "retired"}
     yield from _users(connection, account, names)
     yield from _groups(connection, account, names, retired)
+    yield from _groups_by_hand(connection, account)
     yield from _memberships(connection, account, names)
+    for group, user in hand_memberships(connection, account):
+        yield MembershipLine(connection=None, group=group, user=user, effective=True)
 
 
 def _users(connection: Connection, account: str, names: dict[str, str]) -> list[UserLine]:
@@ -112,7 +120,20 @@ def _groups(
         )
         for row in found
     ]
-    return sorted(lines, key=lambda line: (line.connection, line.external_id))
+    return sorted(lines, key=lambda line: (line.connection or "", line.external_id or ""))
+
+
+def _groups_by_hand(connection: Connection, account: str) -> list[GroupLine]:
+    """Without the built-in ones, which every account has."""
+    table = own_groups
+    found = connection.execute(
+        select(table.c.name)
+        .where(table.c.account_id == account, ~table.c.is_managed, ~table.c.is_built_in)
+        .order_by(table.c.name_key)
+    )
+    return [
+        GroupLine(connection=None, external_id=None, name=row.name, managed=False) for row in found
+    ]
 
 
 def _memberships(
@@ -149,4 +170,4 @@ def _memberships(
                     effective=group.is_seen and (edge.connection, edge.user) in seen,
                 )
             )
-    return sorted(lines, key=lambda line: (line.connection, line.group, line.user))
+    return sorted(lines, key=lambda line: (line.connection or "", line.group, line.user))

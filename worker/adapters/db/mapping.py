@@ -171,6 +171,8 @@ def group_to_row(group: Group, account: str) -> Row:
         "name": group.name[1],
         "is_seen": group.is_seen,
         "facts": _dumps([group.name, group.exists, group.floor, group.cleared, group.is_kept]),
+        "own_id": group.own,
+        "barred": group.barred,
     }
 
 
@@ -185,6 +187,8 @@ def group_from_row(row: RowMapping | Mapping[str, Any]) -> Group:
         floor=Stamp(*floor),
         cleared=Stamp(*cleared),
         is_kept=is_kept,
+        own=row["own_id"],
+        barred=row["barred"],
     )
 
 

@@ -61,6 +61,7 @@ class ObservingSetup(ConnectionSetup):
         values = {"state": "active", **(scope_values(scope) if scope is not None else {})}
         table = rows.connections
         self.sql.execute(update(table).where(table.c.id == connection["id"]).values(values))
+        self.activated(connection["account_id"])
         audit_from = newest_audit(self.sql)
         count = release_in_order(self.sql, connection["id"])
         self.sql.execute(

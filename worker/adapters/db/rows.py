@@ -319,6 +319,8 @@ groups = Table(
     Column("name", Text),
     Column("is_seen", Boolean, nullable=False),
     Column("facts", LargeBinary, nullable=False),
+    Column("own_id", Text),
+    Column("barred", Text),
 )
 
 memberships = Table(

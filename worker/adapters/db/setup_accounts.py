@@ -12,9 +12,10 @@ from domain.connecting import GOVERNING
 from domain.errors import NothingFoundError, RefusedError, UsageError
 from domain.keys import address_id
 from domain.model import PersonState, Role
-from domain.policy import BUILT_IN_GROUPS
+from domain.own_groups import FIRST_GROUPS
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.by_hand import SQLHandWork
+from worker.adapters.db.groups_by_hand import make_built_in
 from worker.adapters.db.setup_domains import DomainSetup
 from worker.adapters.vault import new_id
 
@@ -33,7 +34,7 @@ class AccountSetup(DomainSetup):
         owner_state: PersonState = PersonState.ACTIVE,
         reason: str = "",
     ) -> str:
-        """An account with the five built-in groups and at most one owner; returns its id."""
+        """An account with its first built-in groups and at most one owner; returns its id."""
         table = rows.accounts
         taken = select(table.c.id).where(table.c.name == name)
         if self.sql.execute(taken).first() is not None:
@@ -53,10 +54,7 @@ class AccountSetup(DomainSetup):
                 }
             ],
         )
-        built_in = [
-            {"account_id": account, "name": group, "is_built_in": True} for group in BUILT_IN_GROUPS
-        ]
-        bulk.insert(self.sql, rows.account_groups, built_in)
+        make_built_in(self.sql, account, FIRST_GROUPS)
         for domain in domains:
             self.insert_domain(account, domain)
         if owner is not None:

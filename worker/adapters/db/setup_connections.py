@@ -13,8 +13,10 @@ from sqlalchemy import ColumnElement, func, select, update
 from domain.connecting import check_sole_connection
 from domain.errors import NothingFoundError, RefusedError, UsageError
 from domain.inbox import Reason
+from domain.own_groups import PROVISION_MANAGERS
 from domain.policy import Scope
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.groups_by_hand import make_built_in
 from worker.adapters.db.setup_tokens import TokenSetup
 from worker.adapters.vault import new_id
 
@@ -77,11 +79,18 @@ class ConnectionSetup(TokenSetup):
             connection,
             after={"name": name, "source": source, "scope": scope.rule.value},
         )
+        if not observe:
+            self.activated(account["id"])
         feed = self.add_feed(account["id"], connection, source=source, secret=secret)
         token = self.add_token(
             account["id"], name=f"{name} feed", scopes=["scim:read", "scim:write"], feed=feed
         )
         return NewConnection(connection, feed, secret, token)
+
+    def activated(self, account: str) -> None:
+        """G4: the first connection that is active brings the group Provision Managers."""
+        for group in make_built_in(self.sql, account, (PROVISION_MANAGERS,)):
+            self.audit(account, "group.add", group, after={"name": PROVISION_MANAGERS})
 
     def add_feed(self, account: str, connection: str, *, source: str, secret: str) -> str:
         """A further way in which the IdP of a connection speaks; returns the feed's id."""
@@ -217,6 +226,8 @@ class ConnectionSetup(TokenSetup):
         self.sql.execute(update(table).where(table.c.id == connection["id"]).values(state=state))
         mine = rows.events.c.connection_id == connection["id"]
         moved = self._release(mine) if state == "active" else self._hold(mine)
+        if state == "active":
+            self.activated(connection["account_id"])
         self.audit(
             connection["account_id"],
             f"connection.{state}",

@@ -19,7 +19,7 @@ from domain.addressing import DEFAULT
 from domain.breaker import rule_of
 from domain.consequences import Consequence, NoticeKind, audit_view, consequences
 from domain.inbox import Kind
-from domain.policy import GroupRule, OnReturn, Policy, Rehire, Scope, ScopeRule
+from domain.policy import ExistingGroups, GroupRule, OnReturn, Policy, Rehire, Scope, ScopeRule
 from domain.ports import ClaimedEvent, InfrastructureError, Result, Writes
 from domain.retry import companions
 from worker.adapters.db import announcing, bulk, rows
@@ -300,6 +300,7 @@ def policy_from_row(row: object, domains: frozenset[str]) -> Policy:
         group_keys=tuple(key for key in keys.split(",") if key),
         on_return=OnReturn(settings.get("on_return", OnReturn.NEW_USER)),
         rehire=Rehire(settings.get("rehire", Rehire.LINK)),
+        existing_groups=ExistingGroups(settings.get("existing_groups", ExistingGroups.KEEP)),
         let_in=settings.get("read_back", "off") != "required",
         address=settings.get("address", DEFAULT),
         breaker=rule_of(settings),

@@ -1,0 +1,340 @@
+"""Groups by hand, built in and protected, through the command line and HTTP, on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.harness import Feed, Rosterd
+from tests.integration.test_by_hand import added, at, told
+from worker.adapters.db import rows
+
+
+def groups(rosterd: Rosterd, account: str = "acme") -> dict[str, dict[str, Any]]:
+    done = rosterd.cli("group", "list", "--account", account, "--json")
+    assert done.returncode == 0, done.stderr
+    import json
+
+    return {group["name"]: group for group in json.loads(done.stdout)}
+
+
+def members(rosterd: Rosterd, name: str) -> list[str]:
+    import json
+
+    done = rosterd.cli("group", "show", name, "--account", "acme", "--json")
+    assert done.returncode == 0, done.stderr
+    return [person["email"] for person in json.loads(done.stdout)["members"]]
+
+
+def made(rosterd: Rosterd, name: str, *permissions: str) -> str:
+    id_ = str(told(rosterd, "group", "add", "--account", "acme", name)["id"])
+    for permission in permissions:
+        told(rosterd, "group", "grant", id_, permission)
+    return id_
+
+
+def provided(rosterd: Rosterd, feed: Feed, name: str, *users: str, id_: str = "g1") -> None:
+    rosterd.tell(feed, "group.upserted", {"id": id_, "name": name})
+    for user in users:
+        rosterd.hire(feed, user)
+        rosterd.tell(feed, "group.member_added", {"group_id": id_, "user_id": user})
+
+
+def reasons(rosterd: Rosterd) -> list[str]:
+    return [letter["reason"] for letter in rosterd.dead()]
+
+
+def test_g4_the_first_active_connection_brings_provision_managers(rosterd: Rosterd) -> None:
+    first = {"Owners", "Administrators", "Team Members", "Security"}
+    assert rosterd.cli("account", "add", "acme").returncode == 0
+    assert set(groups(rosterd)) == first
+    words = ("connection", "add", "--account", "acme", "--source", "standard", "--observe")
+    assert rosterd.cli(*words).returncode == 0
+    assert set(groups(rosterd)) == first, "observing is not active"
+    for telling in ("go-live standard --yes --wait 0", "resume standard"):
+        done = rosterd.cli("connection", *telling.split(), "--reason", "r")
+        assert done.returncode == 0, done.stderr
+        assert set(groups(rosterd)) == {*first, "Provision Managers"}
+    assert members(rosterd, "Provision Managers") == []
+
+
+def test_g5_built_in_groups_are_neither_deleted_nor_renamed_nor_given_away(
+    rosterd: Rosterd,
+) -> None:
+    feed = rosterd.account(owner="boss@example.com", existing_groups="manage")
+    for name in list(groups(rosterd)):
+        for words in (("delete", name, "--yes"), ("rename", name, "Other")):
+            refused = told(rosterd, "group", *words, "--account", "acme", code=1)
+            assert "built in" in refused["error"]
+        told(rosterd, "group", "add", "--account", "acme", name.upper(), code=2)
+        rosterd.tell(feed, "group.upserted", {"id": name, "name": f" {name.lower()} "})
+    assert reasons(rosterd) == ["protected_group"] * 5
+    assert [line for line in rosterd.export() if line["kind"] == "group"] == []
+    told(rosterd, "group", "revoke", "Owners", "recover_accounts", "--account", "acme", code=1)
+
+
+def test_g5_who_has_the_role_is_in_the_group_of_the_role(rosterd: Rosterd) -> None:
+    feed = rosterd.account(owner="boss@example.com")
+    added(rosterd, "guest@example.com", "--role", "guest", "--active")
+    added(rosterd, "bo@example.com", "--role", "administrator", "--active")
+    rosterd.hire(feed, "u1")
+    assert members(rosterd, "Owners") == ["boss@example.com"]
+    assert members(rosterd, "Administrators") == ["bo@example.com"]
+    assert members(rosterd, "Team Members") == [
+        "bo@example.com",
+        "boss@example.com",
+        "u1@example.com",
+    ]
+    words = ("member", "add", "Owners", "bo@example.com", "--account", "acme")
+    assert "whoever has the role" in told(rosterd, "group", *words, code=1)["error"]
+
+
+def test_g1_groups_by_hand_hold_whoever_and_go_without_them(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    rosterd.hire(feed, "u1")
+    added(rosterd, "bo@example.com")
+    crew = made(rosterd, "Night  crew")
+    for who in ("u1@example.com", "bo@example.com"):
+        words = ("group", "member", "add", crew, who, "--account", "acme")
+        assert told(rosterd, *words)["changed"] is True
+        assert told(rosterd, *words)["changed"] is False
+    assert members(rosterd, "night CREW") == ["bo@example.com", "u1@example.com"]
+    told(rosterd, "group", "rename", crew, "Day crew")
+    lines = [line for line in rosterd.export() if line["kind"] != "user"]
+    assert {(line["connection"], line.get("name") or line["group"]) for line in lines} == {
+        (None, "Day crew")
+    }
+    told(rosterd, "group", "member", "remove", crew, "bo@example.com", "--account", "acme")
+    before = rosterd.export()
+    rehearsed = told(rosterd, "group", "delete", crew, "--dry-run")
+    assert (rehearsed["memberships"], rehearsed["deleted"]) == (1, False)
+    assert rosterd.export() == before
+    told(rosterd, "group", "delete", crew, "--yes")
+    assert [line["kind"] for line in rosterd.export()] == ["user", "user"]
+    assert rosterd.cli("group", "show", crew).returncode == 3
+
+
+def test_g1_no_two_groups_of_one_name(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    provided(rosterd, feed, "Sales")
+    refused = told(rosterd, "group", "add", "--account", "acme", " sales", code=1)
+    assert "already" in refused["error"]
+    crew = made(rosterd, "Crew")
+    told(rosterd, "group", "rename", crew, "SALES", code=1)
+    told(rosterd, "group", "rename", crew, "crew")
+
+
+@pytest.mark.parametrize("name", ["Sales", " sALES "])
+def test_g2_a_group_of_the_same_name_is_untouched_unless_the_setting_says_so(
+    rosterd: Rosterd, name: str
+) -> None:
+    feed = rosterd.account()
+    sales = made(rosterd, "Sales")
+    added(rosterd, "bo@example.com")
+    told(rosterd, "group", "member", "add", sales, "bo@example.com", "--account", "acme")
+    rosterd.tell(feed, "group.upserted", {"id": "g1", "name": name})
+    rosterd.hire(feed, "u1")
+    rosterd.tell(feed, "group.member_added", {"group_id": "g1", "user_id": "u1"}, id_="edge")
+    assert reasons(rosterd) == ["group_exists"]
+    assert rosterd.outcome("edge") == ("waiting", "not_seen"), "it shows, and takes no effect"
+    assert members(rosterd, "Sales") == ["bo@example.com"]
+    assert groups(rosterd)["Sales"]["managed"] is False
+    told(rosterd, "group", "rename", sales, "Old sales")
+    rosterd.cli("dead", "replay", "--account", "acme", "--reason", "r", "--yes", "--wait", "0")
+    rosterd.drain()
+    assert rosterd.outcome("edge")[0] == "applied"
+    assert members(rosterd, name) == ["u1@example.com"]
+
+
+def test_g2_g6_with_the_setting_it_is_managed_and_hands_are_off(rosterd: Rosterd) -> None:
+    feed = rosterd.account(existing_groups="manage")
+    sales = made(rosterd, "Sales", "open_private_space")
+    for name in ("bo", "cy"):
+        added(rosterd, f"{name}@example.com", "--active")
+        told(rosterd, "group", "member", "add", sales, f"{name}@example.com", "--account", "acme")
+    provided(rosterd, feed, "sales", "u1")
+    found = groups(rosterd)["sales"]
+    assert (found["id"], found["managed"], found["external_id"]) == (sales, True, "g1")
+    assert found["permissions"] == ["open_private_space"]
+    assert members(rosterd, "sales") == ["bo@example.com", "cy@example.com", "u1@example.com"]
+    for words in (
+        ("member", "add", sales, "bo@example.com"),
+        ("member", "remove", sales, "bo@example.com"),
+        ("rename", sales, "Other"),
+        ("delete", sales, "--yes"),
+    ):
+        refused = told(rosterd, "group", *words, "--account", "acme", code=1)
+        assert "managed_group" in refused["error"], words
+    rosterd.hire(feed, "u2", "bo@example.com")
+    rosterd.tell(feed, "group.member_removed", {"group_id": "g1", "user_id": "u2"})
+    assert members(rosterd, "sales") == ["cy@example.com", "u1@example.com"]
+    rosterd.tell(feed, "group.members_replaced", {"group_id": "g1", "user_ids": ["u1"]})
+    assert members(rosterd, "sales") == ["u1@example.com"]
+    assert [d["kind"] for d in rosterd.table(rows.decisions)].count("link_group") == 1
+
+
+def test_g6_a_group_that_only_the_idp_made_is_not_changed_by_hand(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    provided(rosterd, feed, "Sales", "u1")
+    added(rosterd, "bo@example.com")
+    for words in (
+        ("member", "add", "Sales", "bo@example.com"),
+        ("member", "remove", "Sales", "u1@example.com"),
+        ("rename", "Sales", "Other"),
+        ("delete", "Sales", "--yes"),
+    ):
+        refused = told(rosterd, "group", *words, "--account", "acme", code=1)
+        assert "managed_group" in refused["error"], words
+    assert members(rosterd, "Sales") == ["u1@example.com"]
+
+
+@pytest.mark.parametrize("permission", ["recover_accounts", "manage_all_groups"])
+@pytest.mark.parametrize("early", [True, False])
+def test_g3_a_protected_group_is_refused_when_linked_memberships_included(
+    rosterd: Rosterd, permission: str, early: bool
+) -> None:
+    feed = rosterd.account(existing_groups="manage")
+    rescue = made(rosterd, "Rescue", permission)
+    rosterd.hire(feed, "u1")
+    member = {"group_id": "g1", "user_id": "u1"}
+    if early:
+        rosterd.tell(feed, "group.member_added", member, id_="edge")
+        assert rosterd.outcome("edge") == ("waiting", "not_seen")
+    rosterd.tell(feed, "group.upserted", {"id": "g1", "name": "rescue"})
+    if not early:
+        rosterd.tell(feed, "group.member_added", member, id_="edge")
+    rosterd.tell(feed, "group.members_replaced", {"group_id": "g1", "user_ids": ["u1"]})
+    assert reasons(rosterd) == ["protected_group"] * 3
+    assert rosterd.outcome("edge") == ("dead", "protected_group")
+    assert members(rosterd, "Rescue") == []
+    assert groups(rosterd)["Rescue"]["managed"] is False
+    told(rosterd, "group", "revoke", rescue, permission)
+    rosterd.cli("dead", "replay", "--account", "acme", "--reason", "r", "--yes", "--wait", "0")
+    rosterd.drain()
+    rosterd.cli("dead", "replay", "--account", "acme", "--reason", "r", "--yes", "--wait", "0")
+    rosterd.drain()
+    assert reasons(rosterd) == []
+    assert members(rosterd, "rescue") == ["u1@example.com"]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_g3_a_managed_group_that_is_given_a_protecting_permission_drops_out(
+    rosterd: Rosterd, linked: bool
+) -> None:
+    feed = rosterd.account(existing_groups="manage")
+    if linked:
+        made(rosterd, "Sales")
+    provided(rosterd, feed, "Sales", "u1", "u2")
+    told(rosterd, "group", "grant", "Sales", "open_private_space", "--account", "acme")
+    assert groups(rosterd)["Sales"]["managed"] is True
+    given = told(rosterd, "group", "grant", "Sales", "recover_accounts", "--account", "acme")
+    assert given["managed"] is False
+    assert members(rosterd, "Sales") == ["u1@example.com", "u2@example.com"], "they stay"
+    for type_, data in (
+        ("group.member_added", {"group_id": "g1", "user_id": "u3"}),
+        ("group.member_removed", {"group_id": "g1", "user_id": "u1"}),
+        ("group.members_replaced", {"group_id": "g1", "user_ids": []}),
+        ("group.upserted", {"id": "g1", "name": "Renamed"}),
+        ("group.deleted", {"id": "g1"}),
+    ):
+        rosterd.tell(feed, type_, data)
+    assert reasons(rosterd) == ["protected_group"] * 5
+    assert members(rosterd, "Sales") == ["u1@example.com", "u2@example.com"]
+    told(rosterd, "group", "member", "remove", "Sales", "u1@example.com", "--account", "acme")
+    assert members(rosterd, "Sales") == ["u2@example.com"]
+    (entry,) = rosterd.table(rows.audit, rows.audit.c.action == "group.drop_out")
+    assert entry["reason"] == "r"
+    told(rosterd, "group", "revoke", "Sales", "recover_accounts", "--account", "acme")
+    assert groups(rosterd)["Sales"]["managed"] is False
+    rosterd.tell(feed, "group.upserted", {"id": "g1", "name": "Sales 2"})
+    assert groups(rosterd)["Sales 2"]["managed"] is True, "described again, managed again"
+
+
+def test_g3_a_managed_group_does_not_take_a_protected_name(rosterd: Rosterd) -> None:
+    feed = rosterd.account(existing_groups="manage")
+    made(rosterd, "Rescue", "recover_accounts")
+    provided(rosterd, feed, "Sales", "u1")
+    for name in ("Rescue", "Owners"):
+        rosterd.tell(feed, "group.upserted", {"id": "g1", "name": name})
+    assert reasons(rosterd) == ["protected_group"] * 2
+    assert members(rosterd, "Sales") == ["u1@example.com"]
+
+
+def test_g3_a_deleted_group_that_had_dropped_out_returns_only_when_described(
+    rosterd: Rosterd,
+) -> None:
+    feed = rosterd.account()
+    provided(rosterd, feed, "Sales", "u1")
+    told(rosterd, "group", "grant", "Sales", "recover_accounts", "--account", "acme")
+    told(rosterd, "group", "delete", "Sales", "--yes", "--account", "acme")
+    assert "Sales" not in groups(rosterd)
+    rosterd.tell(feed, "group.upserted", {"id": "g1", "name": "Sales"})
+    assert members(rosterd, "Sales") == ["u1@example.com"]
+
+
+def test_s1_leaving_a_scope_group_suspends_though_the_group_is_protected(
+    rosterd: Rosterd,
+) -> None:
+    feed = rosterd.account(scope="groups:g1")
+    provided(rosterd, feed, "Staff", "u1")
+    told(rosterd, "group", "grant", "Staff", "recover_accounts", "--account", "acme")
+    rosterd.tell(feed, "group.member_removed", {"group_id": "g1", "user_id": "u1"})
+    assert reasons(rosterd) == ["protected_group"]
+    assert rosterd.user("u1")["state"] == "invited_suspended"  # type: ignore[index]
+
+
+def test_g4_provision_managers_open_a_private_space_until_it_is_accepted(
+    rosterd: Rosterd,
+) -> None:
+    feed = rosterd.account(owner="boss@example.com")
+    rosterd.hire(feed, "u1")
+    added(rosterd, "bo@example.com")
+    added(rosterd, "cy@example.com", "--active")
+
+    def may(by: str, whom: str = "u1@example.com") -> bool:
+        words = ("user", "private-space", whom, "--by", by, "--account", "acme", "--json")
+        done = rosterd.cli(*words)
+        assert done.returncode == 0, done.stderr
+        return '"allowed": true' in done.stdout
+
+    assert not may("cy@example.com")
+    assert not may("boss@example.com"), "not even an owner"
+    for who in ("bo@example.com", "cy@example.com"):
+        told(rosterd, "group", "member", "add", "Provision Managers", who, "--account", "acme")
+    assert may("cy@example.com")
+    assert not may("bo@example.com"), "who has not accepted opens nothing"
+    assert not may("cy@example.com", "bo@example.com"), "nobody provisioned them"
+    assert rosterd.accept("u1@example.com") == 200
+    assert not may("cy@example.com")
+
+
+def test_g4_no_provider_manages_provision_managers(rosterd: Rosterd) -> None:
+    feed = rosterd.account(existing_groups="manage")
+    provided(rosterd, feed, "Provision Managers", "u1")
+    assert set(reasons(rosterd)) == {"protected_group"}
+    assert members(rosterd, "Provision Managers") == []
+
+
+def test_u7_who_is_linked_keeps_groups_by_hand(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    crew = made(rosterd, "Crew")
+    added(rosterd, "bo@example.com", "--active")
+    told(rosterd, "group", "member", "add", crew, "bo@example.com", "--account", "acme")
+    rosterd.hire(feed, "u1", "bo@example.com")
+    assert at(rosterd, "bo@example.com")["user_key"] == "u1"
+    assert members(rosterd, "Crew") == ["bo@example.com"]
+
+
+def test_c7_g6_what_a_retired_connection_managed_is_by_hand_from_then_on(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    provided(rosterd, feed, "Sales", "u1", "u2")
+    assert rosterd.cli("connection", "retire", "standard", "--reason", "r", "--yes").returncode == 0
+    assert groups(rosterd)["Sales"]["managed"] is False
+    assert members(rosterd, "Sales") == ["u1@example.com", "u2@example.com"]
+    words = ("member", "remove", "Sales", "u1@example.com", "--account", "acme")
+    assert told(rosterd, "group", *words)["changed"] is True
+    assert members(rosterd, "Sales") == ["u2@example.com"]
+    told(rosterd, "group", "rename", "Sales", "Sellers", "--account", "acme")
+    told(rosterd, "group", "delete", "Sellers", "--yes", "--account", "acme")
+    assert not {"Sales", "Sellers"} & set(groups(rosterd))
