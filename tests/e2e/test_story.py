@@ -19,4 +19,4 @@ def test_the_story_of_all_rules(
     if database == "postgres":
         options = ("--database-url", str(request.getfixturevalue("postgres_url")))
     told = tell(tmp_path, browser, *options)
-    assert len(told.rules) > 10
+    assert len(told.rules) > 25

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.story import connections, people
+from tests.story import connections, operators, people
 from tests.story.timeline import Timeline
 from tests.story.town import Town, town
 
@@ -17,6 +17,7 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 CHAPTERS = (
     *(people.hire, people.move, people.leave),
+    *(operators.listen, operators.refuse, operators.override, operators.observe, operators.belong),
     *(connections.keep, connections.enter, connections.limit, connections.end),
 )
 
