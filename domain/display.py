@@ -21,6 +21,8 @@ _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 #: Scripts of which letters look alike. More than one of them in a name is a name in disguise.
 _ALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"})
+#: What joins letters or keeps them apart in names of many languages, and hides nothing.
+JOINERS = "\u200c\u200d"
 _NAME_SIGNS = frozenset(" '\u2019\u2018`.,-\u2010\u00b7\u30fb()")
 #: Mail programs make a link of it.
 _DOMAIN_LIKE = re.compile(r"\.\w\w")

@@ -99,6 +99,8 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
     people = {row["external_id"]: row["id"] for row in _people(rosterd, account)}
     listed = rosterd.settings.data_dir / f"{mark}.txt"
     listed.write_text("u1")
+    imported = rosterd.settings.data_dir / f"{mark}.csv"
+    imported.write_text(f"email\n{address('moved-in', mark)}\n")
     with rosterd.setup() as use:
         scopes = ["scim:read", "scim:write", "directory:read", "directory:write"]
         bearer = use.add_token(account, name=mark, scopes=scopes)
@@ -129,6 +131,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "endpoint": endpoint,
             "email": address("u1", mark),
             "listed": str(listed),
+            "imported": str(imported),
         },
         secrets={
             "bearer": bearer,

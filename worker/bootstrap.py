@@ -209,7 +209,11 @@ class Container:
     @cached_property
     def groups(self) -> GroupsByHand:
         """What operators do to groups."""
-        return GroupsByHand(store=SQLGroupStore(self.database), new_id=lambda: new_id("grp"))
+        return self.groups_on(self.database)
+
+    def groups_on(self, database: Changing) -> GroupsByHand:
+        """The same, in transactions of this one."""
+        return GroupsByHand(store=SQLGroupStore(database), new_id=lambda: new_id("grp"))
 
     @cached_property
     def sweep(self) -> Sweep:

@@ -23,12 +23,16 @@ texts = odd_texts.filter(lambda text: text.isascii() or text.encode(errors="igno
 )
 
 
-def operations(rosterd: Rosterd) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every path, method and operation that the API describes."""
+def operations(rosterd: Rosterd) -> Iterator[tuple[str, str, dict[str, Any], list[str]]]:
+    """Every path, method and operation that the API describes, with the members of its body."""
     document = rosterd.http.get("/api/openapi.json").json()
+    schemas = document["components"]["schemas"]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            yield f"/api{path}", method.upper(), operation
+            content = operation.get("requestBody", {}).get("content", {})
+            reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+            shape = schemas.get(reference.rpartition("/")[2], {})
+            yield f"/api{path}", method.upper(), operation, sorted(shape.get("properties", ()))
 
 
 def known(rosterd: Rosterd) -> tuple[bytes, list[str]]:
@@ -50,7 +54,7 @@ def known(rosterd: Rosterd) -> tuple[bytes, list[str]]:
 @st.composite
 def requests(draw: st.DrawFn, described: list[Any], ids: list[str], bearer: bytes) -> Asked:
     """One operation with ids that exist or anything else, and any parameters and body."""
-    path, method, operation = draw(st.sampled_from(described))
+    path, method, operation, members = draw(st.sampled_from(described))
     value = st.sampled_from(ids) | texts
     told = {}
     for one in operation.get("parameters", ()):
@@ -59,12 +63,20 @@ def requests(draw: st.DrawFn, described: list[Any], ids: list[str], bearer: byte
         elif one["in"] == "query" and draw(st.booleans()):
             told[one["name"]] = draw(value | st.sampled_from(["1", "true", "active", "owner"]))
     headers = [(b"authorization", bearer), (b"content-type", b"application/json")]
-    body = draw(bodies(operation)) if "requestBody" in operation else b""
+    more = st.sampled_from([b"k1", b"k2", b"", b"\xff", b"a b"])
+    headers += [(b"idempotency-key", draw(more))] * draw(st.integers(0, 1))
+    headers += [(b"x-reason", draw(more))] * draw(st.integers(0, 1))
+    body = draw(bodies(members, value)) if "requestBody" in operation else b""
     return Asked(method, path.encode(), urlencode(told).encode(), headers, [body] if body else [])
 
 
-def bodies(_operation: dict[str, Any]) -> st.SearchStrategy[bytes]:
-    return st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode())
+def bodies(members: list[str], value: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
+    """Bodies that have the right members, mostly, and anything in them, now and then."""
+    words = st.sampled_from(["owner", "guest", "new@example.com", "Crew", "New crew"])
+    filled = st.fixed_dictionaries({}, optional=dict.fromkeys(members, value | words | anything))
+    shaped = filled.map(lambda document: json.dumps(document).encode())
+    other = anything.map(lambda document: json.dumps(document).encode())
+    return shaped | shaped | other | st.binary(max_size=60)
 
 
 def test_no_request_with_a_token_ends_in_a_500(rosterd: Rosterd) -> None:

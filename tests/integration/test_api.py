@@ -175,6 +175,7 @@ def test_u10_the_full_state_of_a_person_is_told(rosterd: Rosterd, feed: Feed, ap
         "given_name": "Ana",
         "family_name": "Silva",
         "display_name": "Ana Silva",
+        "undeliverable": None,
         "returns_as_new": False,
     }
     rosterd.accept("u1@example.com")

@@ -98,6 +98,18 @@ def test_u3_u4_out_and_in_again(rosterd: Rosterd, app: Client) -> None:
     is_problem(app.ask("POST", f"{path}/resend"), 409, "refused")
 
 
+def test_e7_a_bounce_is_shown_until_a_mail_was_read(rosterd: Rosterd, app: Client) -> None:
+    ana = app.post("/users", ANA, 201)
+    path = f"/users/{ana['id']}"
+    assert ana["undeliverable"] is None
+    told = app.post(f"{path}/bounce", {"why": "550 no such user"})
+    assert told["undeliverable"] == app.get(path)["undeliverable"] == "550 no such user"
+    for body in ({}, {"why": ""}, {"why": "x", "email": "other@example.com"}):
+        is_problem(app.ask("POST", f"{path}/bounce", json=body), 422, "invalid")
+    rosterd.accept("ana@example.com")
+    assert app.get(path)["undeliverable"] is None
+
+
 def test_u6_the_last_owner_stays_one(rosterd: Rosterd, app: Client) -> None:
     ana = app.post("/users", {**ANA, "role": "owner"}, 201)
     rosterd.accept("ana@example.com")
@@ -124,6 +136,7 @@ def test_what_makes_no_sense_is_refused_with_its_place_and_changes_nothing(
         ("POST", "/users", {"email": "no address"}),
         ("POST", "/users", {"email": "a@b\r\nBcc: x@example.com"}),
         ("POST", "/users", {"email": "b@example.com", "role": "king"}),
+        ("POST", "/users", {"email": "b@example.com", "given_name": "B\u202eA"}),
         ("POST", "/users", {"email": "b@example.com", "rôle": "owner"}),
         ("POST", "/users", {"email": "b@example.com", "display_name": "B\x00"}),
         ("POST", "/users", {"email": "b@example.com", "display_name": "x" * 400}),

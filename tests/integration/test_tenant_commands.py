@@ -96,6 +96,7 @@ TOLD_OF_BETA = (
     "connection set {connection} address=attributes.x --reason x --dry-run",
     "connection list-is {connection} {listed} --count 1 --reason x --yes",
     "directory export --account {account}",
+    "directory import {imported} --account {account} --reason x",
     "domain list {account}",
     "domain check {account} a@example.com",
     "domain allow {account} beta.org",

@@ -21,7 +21,9 @@ NOBODY = "nobody-" + "0" * 36
 #: What a body of the API is sent with, so that it is the id that is refused.
 BODIES: dict[str, Any] = {
     "Amended": {"role": "member"},
+    "Bounce": {"why": "550 no such user"},
     "NewEmail": {"email": "walk@example.com"},
+    "NewName": {"name": "walk"},
 }
 #: Where a secret of the first account is the credential itself: whoever has it is meant.
 RIGHTFUL = {("/invitations/{token}", "invitation"), ("/email-changes/{token}", "change")}

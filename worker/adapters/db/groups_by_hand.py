@@ -15,7 +15,7 @@ from domain.keys import group_id
 from domain.model import Group, Person
 from domain.own_groups import OwnGroup, built_in, name_key
 from worker.adapters.db import bulk, rows
-from worker.adapters.db.engine import Database
+from worker.adapters.db.engine import Changing
 from worker.adapters.db.group_rows import own_groups, own_members
 from worker.adapters.db.mapping import group_from_row, group_to_row, person_from_row
 from worker.adapters.db.membership import people_in
@@ -262,7 +262,7 @@ def make_built_in(connection: Connection, account: str, names: tuple[str, ...]) 
 class SQLGroupStore:
     """Transactions of operators over groups; made again where they met another."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Changing) -> None:
         self._database = database
 
     def change(self, work: Callable[[SQLGroupWork], Done], *, actor: str) -> Done:

@@ -26,7 +26,8 @@ WINDOW = 5_000
 class PeopleFilter:
     """What is asked of the people of an account; None asks nothing.
 
-    email: in force or pending, in any case. external_id: the IdP's, of any connection.
+    email: in force or pending, in any case. external_id: the IdP's, of any connection. roles: any
+    of them.
     """
 
     email: str | None = None
@@ -34,6 +35,7 @@ class PeopleFilter:
     external_id: str | None = None
     is_managed: bool | None = None
     role: Role | None = None
+    roles: frozenset[Role] = frozenset()
 
     def fits(self, person: Person) -> bool:
         """Whether a person is asked for, by all that stands in a person's row."""
@@ -111,6 +113,8 @@ def _window(connection: Connection, account: str, wanted: PeopleFilter) -> Selec
         return mine.where(people.c.state == wanted.state.value, NOT_ACTIVE)
     if wanted.role is not None and wanted.role is not Role.MEMBER:
         return mine.where(people.c.role == wanted.role.value, NOT_MEMBER)
+    if wanted.roles and Role.MEMBER not in wanted.roles:
+        return mine.where(people.c.role.in_(sorted(wanted.roles)), NOT_MEMBER)
     if wanted.is_managed is False:
         return mine.where(people.c.connection_id.is_(None))
     return mine
@@ -138,6 +142,8 @@ def _conditions(wanted: PeopleFilter) -> list[ColumnElement[bool]]:
         found.append(people.c.state == wanted.state.value)
     if wanted.role is not None:
         found.append(people.c.role == wanted.role.value)
+    if wanted.roles:
+        found.append(people.c.role.in_(sorted(wanted.roles)))
     if wanted.is_managed is not None:
         column = people.c.connection_id
         found.append(column.is_not(None) if wanted.is_managed else column.is_(None))

@@ -18,7 +18,7 @@ from domain.errors import NothingFoundError, RefusedError, UsageError
 from domain.ports import InfrastructureError
 from worker.adapters.vault import new_id
 from worker.bootstrap import Container
-from worker.web.api import groups, meaning, users, users_by_hand
+from worker.web.api import grants, groups, groups_by_hand, meaning, users, users_by_hand
 from worker.web.api.caller import Rates
 from worker.web.api.problems import (
     CODES,
@@ -33,7 +33,7 @@ from worker.web.body import ClientDisconnect, EncodingError, TooLargeError, read
 
 PREFIX = "/api"
 #: The routers, in the order of the description.
-ROUTERS = (users.router, users_by_hand.router, groups.router)
+ROUTERS = (users.router, users_by_hand.router, groups.router, groups_by_hand.router, grants.router)
 TRY_LATER = {"Retry-After": "5"}
 HEADERS = {
     "Cache-Control": "no-store",

@@ -28,7 +28,7 @@ UNKNOWN = responses(404)
 
 @router.get("/groups", responses=UNKNOWN)
 def list_groups(caller: Reader, parts: Parts, asked: PagedQuery) -> Page[Group]:
-    """Groups in the order of their ids."""
+    """Groups: the account's own first, then what identity providers told."""
     account = caller.one_account(asked.account)
     with reading(parts) as connection:
         seen, after = groups_page(connection, account, after=asked.after, limit=asked.limit)
@@ -48,10 +48,10 @@ def show_group(group: str, caller: Reader, parts: Parts, request: Request) -> Re
 
 @router.get("/groups/{group}/members", responses=UNKNOWN)
 def list_members(group: str, caller: Reader, parts: Parts, asked: PagedQuery) -> Page[Member]:
-    """Members in the order of their external ids, those not seen yet among them (G7)."""
+    """Members, in a managed group those not seen yet among them (G7)."""
     with reading(parts) as connection:
         seen = found_group(connection, caller, group)
-        members, after = members_page(connection, seen.group, after=asked.after, limit=asked.limit)
+        members, after = members_page(connection, seen, after=asked.after, limit=asked.limit)
         return Page(items=_members(connection, members), next=sealed(after))
 
 

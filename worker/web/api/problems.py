@@ -53,6 +53,17 @@ KINDS: Mapping[str, Kind] = {
         "An identity provider governs this group",
         "Change its members at the identity provider (G6).",
     ),
+    "protected_group": Kind(
+        409,
+        "The group is built in, or holds a permission that protects it",
+        "Leave it as it is, or use another group (G3, G5).",
+    ),
+    "follows_role": Kind(
+        409,
+        "The members of this group are whoever has the role",
+        "Change the person's role (G5).",
+    ),
+    "name_taken": Kind(409, "A group of the account has this name", "Take another name."),
     "last_owner": Kind(
         409,
         "An account keeps an owner who can act",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
+from domain.display import JOINERS, has_hidden
 from domain.errors import NothingFoundError
 from domain.keys import ENCODED, group_ref
 
@@ -24,23 +25,37 @@ def _checked(text: str) -> str:
     return text
 
 
+def _shown(text: str) -> str:
+    if has_hidden(text, allowed=JOINERS):
+        raise ValueError("holds a character that nobody sees, or that turns text around")
+    return text
+
+
 #: One line of text.
 Text = Annotated[str, StringConstraints(max_length=LONGEST), AfterValidator(_checked)]
+#: One that people will be shown.
+Shown = Annotated[Text, AfterValidator(_shown)]
 
 
 def group_row(ref: str) -> str:
-    """The id behind `group_ref`; raises NothingFoundError."""
+    """The id that a database is asked for, of `group_ref` or as it is; raises NothingFoundError."""
+    if not ref.startswith(ENCODED):
+        return _plain(ref, "group")
     try:
         text = urlsafe_b64decode(ref.removeprefix(ENCODED).encode("ascii") + b"==").decode()
     except (ValueError, UnicodeError):
         raise NothingFoundError("group", ref) from None
-    if not ref.startswith(ENCODED) or "\0" in text or group_ref(text) != ref:
+    if "\0" in text or group_ref(text) != ref:
         raise NothingFoundError("group", ref)
     return text
 
 
 def person_ref(ref: str) -> str:
     """An id of a person that a database can be asked for; raises NothingFoundError."""
-    if not ref.isascii() or not ref.isprintable() or len(ref) > LONGEST:
-        raise NothingFoundError("user", ref)
+    return _plain(ref, "user")
+
+
+def _plain(ref: str, what: str) -> str:
+    if not ref.isascii() or not ref.isprintable() or len(ref) > LONGEST or ":" in ref:
+        raise NothingFoundError(what, ref)
     return ref

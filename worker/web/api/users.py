@@ -62,7 +62,7 @@ def _of_group(
     seen = one_group(connection, group_row(ref))
     if seen is None or seen.account != caller.one_account(asked.account):
         raise NothingFoundError("group", ref)
-    members, after = members_page(connection, seen.group, after=asked.after, limit=asked.limit)
+    members, after = members_page(connection, seen, after=asked.after, limit=asked.limit)
     people = [m.person for m in members if m.person is not None and wanted.fits(m.person)]
     return Page(items=users_of(connection, people), next=sealed(after))
 

@@ -6,19 +6,21 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import Connection
 from starlette.responses import Response
 
 from domain.connecting import check_address
 from domain.errors import UsageError
 from domain.model import Person, Role
+from domain.values import normalise_address
+from worker.adapters.db.deliverability import note_bounce
 from worker.services.admit import PeopleByHand
 from worker.services.amend import Amendment, amend
 from worker.web.api.answers import reading
 from worker.web.api.problems import responses
 from worker.web.api.shapes import User, users_of
-from worker.web.api.texts import Text, person_ref
+from worker.web.api.texts import Shown, Text, person_ref
 from worker.web.api.users import found_person
 from worker.web.api.writing import Told, Write, Writes
 
@@ -36,11 +38,11 @@ class Asking(BaseModel):
 class NewUser(Asking):
     """Somebody whom no identity provider makes."""
 
-    email: Text
+    email: Shown
     role: Role = Role.MEMBER
-    given_name: Text | None = None
-    family_name: Text | None = None
-    display_name: Text | None = None
+    given_name: Shown | None = None
+    family_name: Shown | None = None
+    display_name: Shown | None = None
     account: Text | None = Field(
         None, description="Id of the account; needed with a token that is for all of them."
     )
@@ -50,15 +52,26 @@ class Amended(Asking):
     """What is to be changed: whatever is left out stays, null takes an attribute away."""
 
     role: Role | None = None
-    given_name: Text | None = None
-    family_name: Text | None = None
-    display_name: Text | None = None
+    given_name: Shown | None = None
+    family_name: Shown | None = None
+    display_name: Shown | None = None
 
 
 class NewEmail(Asking):
     """Another address."""
 
-    email: Text
+    email: Shown
+
+
+class Bounce(Asking):
+    """A mail that came back."""
+
+    why: Annotated[Text, StringConstraints(min_length=1)] = Field(
+        description="As the mail server put it."
+    )
+    email: Text | None = Field(
+        None, description="To which address; left out: the pending one, else the one in force."
+    )
 
 
 @router.post("/users", status_code=201, response_model=User)
@@ -124,6 +137,29 @@ def suspend(user: Who, write: Writes) -> Response:
 def reactivate(user: Who, write: Writes) -> Response:
     """U4 by hand: back; who never accepted is invited anew."""
     return _one(user, write, PeopleByHand.reactivate)
+
+
+@router.post("/users/{user}/bounce", response_model=User)
+def bounce(user: Who, asked: Bounce, write: Writes) -> Response:
+    """E7: mail to an address of theirs came back; operators are shown it."""
+    with reading(write.parts) as connection:
+        person = found_person(connection, write.caller, user)
+    address = asked.email or person.pending or person.email
+    held = {normalise_address(one) for one in (person.email, person.pending) if one}
+    if normalise_address(address) not in held:
+        raise UsageError(f"email: {address!r} is no address of {person.id}")
+    return write.answered(
+        lambda database: database.change(
+            lambda connection: note_bounce(
+                connection,
+                address,
+                account=person.account,
+                actor=write.caller.actor,
+                reason=asked.why,
+            )
+        ),
+        lambda connection, _ids: _told(200)(connection, person),
+    )
 
 
 @router.post("/users/{user}/resend", response_model=User)
