@@ -37,6 +37,8 @@ from worker.adapters.db.engine import Changing, Database
 from worker.adapters.db.foreign import collect_foreign
 from worker.adapters.db.gauges import Gauges
 from worker.adapters.db.groups_by_hand import SQLGroupStore
+from worker.adapters.db.import_trial import ImportTrial
+from worker.adapters.db.importing import ImportOrder, SQLImportStore, TrialImportStore
 from worker.adapters.db.members import SQLMembers
 from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.db.observing import rehearsal
@@ -60,6 +62,7 @@ from worker.services.announce import Announce
 from worker.services.deliver import REQUEST_SECONDS, Deliver
 from worker.services.drain import Drain
 from worker.services.group import GroupsByHand
+from worker.services.importing import Importing, ImportStore
 from worker.services.notify import Notify
 from worker.services.observe import Observe, Rehearsal
 from worker.services.readdress import Readdress
@@ -198,6 +201,29 @@ class Container:
             ),
             new_id=lambda: new_id("usr"),
             ring=self.ring_notices,
+        )
+
+    def importing(self, order: ImportOrder, *, is_trial: bool) -> Importing:
+        """An import of people, groups and memberships, or its dry run."""
+        store: ImportStore = (
+            cast("ImportStore", TrialImportStore(self.database, order, ImportTrial()))
+            if is_trial
+            else cast(
+                "ImportStore",
+                SQLImportStore(
+                    self.database,
+                    self.vault,
+                    order,
+                    link_seconds=self.settings.link_life.total_seconds(),
+                ),
+            )
+        )
+        return Importing(
+            store=store,
+            new_user=lambda: new_id("usr"),
+            new_group=lambda: new_id("grp"),
+            account=order.account,
+            batch_size=self.settings.effective_batch_size,
         )
 
     @cached_property

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from worker.adapters.db.export import export_lines
+from worker.cli.importing import import_
 from worker.cli.output import as_json
 from worker.cli.session import reading, setup
 
 app = typer.Typer(no_args_is_help=True, help="The directory of an account.")
+app.command("import")(import_)
 
 
 @app.command("export")
