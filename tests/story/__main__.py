@@ -9,14 +9,14 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.story import connections, operators, people
+from tests.story import connections, groups, operators, people
 from tests.story.timeline import Timeline
 from tests.story.town import Town, town
 
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 CHAPTERS = (
-    *(people.hire, people.move, people.leave),
+    *(people.hire, people.move, people.leave, groups.protect),
     *(operators.listen, operators.refuse, operators.override, operators.observe, operators.belong),
     *(connections.keep, connections.enter, connections.limit, connections.end),
 )

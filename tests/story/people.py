@@ -25,6 +25,7 @@ def hire(town: Town, told: Timeline) -> None:
     assert old is not None
     told.so("E6", "the old link is dead", lambda: "does not work" in town.visits(old))
     idp.standard("group.upserted", {"id": "g1", "name": "Engineering"})
+    told.so("G7 G1", "her membership came before both", lambda: _groups(town) == ["Engineering"])
     town.clicks("ana@example.com")
     told.so("U2", "accepted on a phone", lambda: town.is_so("acme", "ana", state="active"))
     idp.standard("user.upserted", {"id": "gus", "email": "gus@example.com", "user_type": "guest"})
@@ -102,3 +103,10 @@ def _ended(town: Town, subject: str, outcome: str, reason: str | None) -> bool:
     """Whether the newest event about somebody ended so."""
     newest = town.newest(subject)
     return (newest["outcome"], newest["reason"] or None) == (outcome, reason)
+
+
+def _groups(town: Town) -> list[str]:
+    """Names of Ana's groups."""
+    ana = town.person("acme", external_id="ana") or {}
+    _, found = town.calls("acme", "GET", f"/users/{ana['id']}/groups")
+    return [group["name"] for group in found["items"]]
