@@ -365,7 +365,11 @@ class Container:
             )
             return cast("AbstractContextManager[Rehearsal]", made)
 
-        return Observe(rehearsals=rehearsals, write=self.drain.write)
+        return Observe(
+            rehearsals=rehearsals,
+            write=self.drain.write,
+            batch_size=self.settings.effective_batch_size,
+        )
 
     def kinds_due(self, lane: Lane) -> list[Kind]:
         """Kinds of which something is due in this lane."""

@@ -129,6 +129,27 @@ def test_s4_what_was_announced_is_what_happens(rosterd: Rosterd, tmp_path: Path)
     assert "is active" in again
 
 
+def test_s4_g4_a_history_of_many_batches_happens_as_it_was_announced(
+    database_url: str, tmp_path: Path
+) -> None:
+    rosterd = Rosterd(database_url, tmp_path, batch_size=3)
+    with rosterd.serving():
+        feed = observing(rosterd, breaker_min="2", breaker_percent="0")
+        history(rosterd, feed, 12)
+        for number in range(6, 12):
+            rosterd.tell(feed, "user.suspended", {"id": f"u{number}"}, drain=False)
+        plan = rosterd.parts.observe.plan(feed.connection)
+        assert (plan.events, plan.held) == (31, 9)
+        with rosterd.setup() as use:
+            found = use.connection(feed.connection)
+            kept = use.keep_plan(found, plan, None)
+            use.go_live(found, scope=None, plan=kept, reason="x")
+        rosterd.drain()
+        with rosterd.setup() as use:
+            assert use.happened(feed.connection, kept).as_dict() == plan.as_dict()
+    rosterd.close()
+
+
 def test_s4_a_plan_that_is_out_of_date_is_refused_with_the_difference(rosterd: Rosterd) -> None:
     feed = observing(rosterd)
     history(rosterd, feed)

@@ -107,6 +107,8 @@ class SQLBreakers:
             self._set(connection, people=people, people_at=self._now)
             # Counted anew about once a minute, which is often enough to forget, too.
             self._forget(connection, writes.rules[connection])
+        # A rehearsal goes on with the next batch, whose figures are its own.
+        self._people.clear()
         self._note_held(writes)
 
     def _set(self, connection: str, **values: Any) -> None:

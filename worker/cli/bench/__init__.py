@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.bench.breaker import flooded
 from worker.cli.bench.claims import among_people, claim_times
 from worker.cli.bench.cold import cold_start
 from worker.cli.bench.drain import applied
@@ -19,6 +20,7 @@ from worker.cli.bench.latency import suspensions
 from worker.cli.bench.memory import resident
 from worker.cli.bench.noop import noops
 from worker.cli.bench.report import Series, percentile, tell
+from worker.cli.output import out
 from worker.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Measurements, each beside its comparison.")
@@ -190,6 +192,39 @@ def isolation(
     series = [Series(f"p99 beside {nuisance}", "ms") for nuisance in NUISANCES]
     setting = f"{_on(database_url, broker_url)}, {size:,} events"
     tell("isolation", _rounds(rounds, series, measured), json_=json_, setting=setting)
+
+
+@app.command("breaker")
+def breaker(
+    people: Annotated[int, typer.Option(help="Of the account.")] = 20_000,
+    leave: Annotated[int, typer.Option(help="Of them, all at once.")] = 10_000,
+    count: Annotated[int, typer.Option(help="Creates, and suspensions of another.")] = 100,
+    database_url: DatabaseURL = None,
+    broker_url: BrokerURL = None,
+    json_: JSON = False,
+) -> None:
+    """Many suspended at once: held after the limit; creates and others beside it; approved."""
+    with _folder() as folder:
+        found = flooded(database_url, broker_url, folder, people=people, leave=leave, count=count)
+    setting = f"{_on(database_url, broker_url)}, {leave:,} of {people:,} suspended at once"
+    if not json_:
+        for text in (
+            (
+                f"let through {found.let_through:,}, held {found.held:,} "
+                f"after {found.seconds_to_hold:.1f} s: {found.explanation}"
+            ),
+            f"approved: {found.out_after_approval:,} out {found.seconds_to_release:.1f} s later",
+        ):
+            out.print(text, markup=False)
+    series = [
+        Series(f"{what}, p{share:.0%} {when}".replace("%", ""), "ms", [percentile(times, share)])
+        for share in (0.5, 0.99)
+        for what, figures in (("create", found.creates), ("suspension elsewhere", found.others))
+        for when, times in sorted(figures.items(), reverse=True)
+    ]
+    for number in range(0, len(series), 2):
+        pair = series[number : number + 2]
+        tell("breaker", pair, json_=json_, setting=setting)
 
 
 @app.command("claims")

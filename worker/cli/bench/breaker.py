@@ -1,0 +1,165 @@
+"""A flood of suspensions against the breaker, and what everything else notices of it (C6)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from domain.errors import RefusedError
+from worker.adapters.db import rows
+from worker.adapters.db.engine import Database
+from worker.adapters.db.holding import SQLHolds
+from worker.adapters.db.scratch import scratch_database
+from worker.bootstrap import Container
+from worker.cli.bench.drain import drained
+from worker.cli.bench.scratch import (
+    connect,
+    rosterd_on,
+    scratch_broker,
+    signed,
+    store,
+    submissions,
+)
+from worker.cli.sender import Hook, Sent, send
+from worker.cli.up import bring_up
+from worker.settings import load_settings
+
+#: Between two events of the quiet ones: they must find the workers at work, not each other.
+PAUSE_SECONDS = 0.1
+PATIENCE_SECONDS = 180.0
+OUT = ("suspended", "invited_suspended")
+#: Subjects beyond those of the flood, so that a create is a create.
+NEWCOMERS = 1_000_000
+
+
+@dataclass(slots=True)
+class Flood:
+    """What was measured. Milliseconds from receipt to commit, quiet ones alone and beside it."""
+
+    let_through: int = 0
+    held: int = 0
+    seconds_to_hold: float = 0.0
+    explanation: str = ""
+    out_after_approval: int = 0
+    seconds_to_release: float = 0.0
+    creates: dict[str, list[float]] = field(default_factory=dict)
+    others: dict[str, list[float]] = field(default_factory=dict)
+
+
+def flooded(
+    server: str | None, broker_url: str | None, folder: Path, *, people: int, leave: int, count: int
+) -> Flood:
+    """`leave` of `people` are suspended at once, through HTTP processes of `rosterd up`."""
+    with ExitStack() as stack:
+        url = stack.enter_context(scratch_database(server, folder))
+        broker = stack.enter_context(scratch_broker(broker_url, folder))
+        parts = stack.enter_context(rosterd_on(url, folder, broker))
+        loud, other = connect(parts, "loud"), connect(parts, "other")
+        store(parts, submissions(parts, loud, range(people)))
+        # So many that its own suspensions stay below its own limit.
+        store(parts, submissions(parts, other, range(30 * count)))
+        drained(parts)
+        settings = load_settings(data_dir=folder, database_url=url, broker_url=broker)
+        running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
+        stack.callback(running.supervisor.stop)
+        return _measured(parts, running.url, loud, other, leave=leave, count=count)
+
+
+def _measured(
+    parts: Container, url: str, loud: Hook, other: Hook, *, leave: int, count: int
+) -> Flood:
+    found = Flood()
+    _quiet(parts, url, loud, other, found, "alone", range(count))
+    began = time.monotonic()
+    storing = threading.Thread(
+        target=store, args=(parts, submissions(parts, loud, range(leave), "user.suspended"))
+    )
+    storing.start()
+    _quiet(parts, url, loud, other, found, "beside the flood", range(count, 2 * count))
+    storing.join()
+    _await(lambda: _open(parts.database, loud) == 0)
+    found.seconds_to_hold = time.monotonic() - began
+    found.let_through = _out(parts.database, loud)
+    (hold,) = SQLHolds(parts.database).list(account=None, connection=None, is_open=True)
+    found.held, found.explanation = hold["events"], hold["explanation"]
+    began = time.monotonic()
+    SQLHolds(parts.database).approve(hold["id"], actor="bench", reason="a measurement")
+    _await(lambda: _open(parts.database, loud) == 0)
+    found.seconds_to_release = time.monotonic() - began
+    found.out_after_approval = _out(parts.database, loud)
+    return found
+
+
+def _quiet(
+    parts: Container, url: str, loud: Hook, other: Hook, found: Flood, when: str, numbers: range
+) -> None:
+    """One create of the loud connection and one suspension of the other, again and again."""
+    began = datetime.now(UTC)
+    for number in numbers:
+        _post(url, loud, NEWCOMERS + number, "user.upserted")
+        _post(url, other, number, "user.suspended")
+        time.sleep(PAUSE_SECONDS)
+    pairs = ((loud, "user.upserted", found.creates), (other, "user.suspended", found.others))
+    for hook, type_, figures in pairs:
+        figures[when] = _awaited(parts.database, hook, type_, began, len(numbers))
+
+
+def _awaited(
+    database: Database, hook: Hook, type_: str, began: datetime, count: int
+) -> list[float]:
+    _await(lambda: len(_ended(database, hook, type_, began)) >= count)
+    return _ended(database, hook, type_, began)
+
+
+def _post(url: str, hook: Hook, number: int, type_: str) -> None:
+    request = signed(hook, number, type_)
+    headers = {"content-type": "application/json", **request.headers}
+    if send(Sent(f"{url}/hooks/{hook.url}", headers, request.body)) != 200:  # noqa: PLR2004
+        raise RefusedError("an event was not taken")
+
+
+def _ended(database: Database, hook: Hook, type_: str, began: datetime) -> list[float]:
+    events = rows.events
+    with database.read() as connection:
+        ended = connection.execute(
+            select(events.c.received_at, events.c.ended_at).where(
+                events.c.feed_id == hook.url,
+                events.c.type == type_,
+                events.c.received_at >= began,
+                events.c.ended_at.is_not(None),
+            )
+        ).all()
+    return [(row.ended_at - row.received_at).total_seconds() * 1000 for row in ended]
+
+
+def _open(database: Database, hook: Hook) -> int:
+    events = rows.events
+    due = events.c.feed_id == hook.url, events.c.due_at.is_not(None)
+    with database.read() as connection:
+        counted = select(func.count()).select_from(events).where(*due)
+        return int(connection.execute(counted).scalar_one())
+
+
+def _out(database: Database, hook: Hook) -> int:
+    people, feeds = rows.people, rows.feeds
+    owner = select(feeds.c.connection_id).where(feeds.c.id == hook.url).scalar_subquery()
+    with database.read() as connection:
+        counted = (
+            select(func.count())
+            .select_from(people)
+            .where(people.c.connection_id == owner, people.c.state.in_(OUT))
+        )
+        return int(connection.execute(counted).scalar_one())
+
+
+def _await(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.05)
