@@ -10,6 +10,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from domain.consequences import NoticeKind
+
 REGISTRY = CollectorRegistry()
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -72,6 +74,8 @@ NOTICES = Counter(
     ["kind", "result"],
     registry=REGISTRY,
 )
+#: unreachable: the server itself was the matter, and the mail waits.
+MAIL_RESULTS = ("sent", "retrying", "unreachable", "failed", "lease_lost")
 MEMBER_PAGES = Counter(
     "rosterd_member_pages",
     "Requests for members' pages by kind of link and result.",
@@ -98,6 +102,7 @@ BUG_KINDS = (
     "event_stuck",
     "group_broke",
     "marker_unrepairable",
+    "override_not_ended",
     "session_ended",
     "transactions_met",
     "worker_stalled",
@@ -116,6 +121,9 @@ ack_latency = cache(ACK_LATENCY.labels)
 # An alert on increase() does not see a series appear with 1: each is there from the start, with 0.
 for kind in BUG_KINDS:
     BUGS.labels(kind)
+for notice in NoticeKind:
+    for mail_result in MAIL_RESULTS:
+        NOTICES.labels(notice.value, mail_result)
 
 #: prometheus_client keeps counters in files of this folder, so that processes share them.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"

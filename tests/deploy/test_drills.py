@@ -12,6 +12,7 @@ import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -402,28 +403,62 @@ class MailServer:
         return "250 OK"
 
 
-def test_drill_mail_fails(sqlite_url: str, tmp_path: Path) -> None:
-    server, port = MailServer(), free_port()
+@contextmanager
+def mailing(folder: Path, database_url: str) -> Iterator[tuple[Drill, int]]:
+    """A drill whose mails go to a server at this port."""
+    port = free_port()
+    url = f"smtp://127.0.0.1:{port}"
+    settings: dict[str, object] = {"smtp_url": url}
+    with staged(database_url, folder, settings=settings, ROSTERD_SMTP_URL=url) as (drill, _):
+        yield drill, port
+
+
+@contextmanager
+def listening(server: MailServer, port: int) -> Iterator[None]:
     controller = Controller(server, hostname="127.0.0.1", port=port)
     controller.start()
-    url = f"smtp://127.0.0.1:{port}"
-    try:
-        with staged(sqlite_url, tmp_path, settings={"smtp_url": url}, ROSTERD_SMTP_URL=url) as (
-            drill,
-            _,
-        ):
-            film = drill.film()
-            drill.rosterd.parts.notify.run()
-            film.scene(FIRES)
-            assert "the server answers" in drill.command("doctor"), "so it refuses"
-            server.refuses = False
-            (person,) = json.loads(drill.command("user", "list", "--json"))
-            drill.command("user", "resend", person["id"], "--reason", "the server is mended")
-            drill.rosterd.parts.notify.run()
-            film.scene(OVER)
-            played(drill, film, "RosterdMailFails")
-    finally:
-        controller.stop()
+    yield
+    controller.stop(no_assert=True)
+
+
+def test_drill_mail_fails(sqlite_url: str, tmp_path: Path) -> None:
+    server = MailServer()
+    with mailing(tmp_path, sqlite_url) as (drill, port), listening(server, port):
+        data = {"id": "u1", "email": "u1@example.com"}
+        drill.rosterd.tell(drill.feed, "user.upserted", data)
+        film = drill.film()
+        drill.rosterd.parts.notify.run()
+        film.scene(FIRES)
+        assert "the server answers" in drill.command("doctor"), "so it refuses"
+        known = json.loads(drill.command("user", "list", "--json"))
+        first, second = (one["id"] for one in known if one["undeliverable"])
+        assert "relaying is denied" in drill.command("user", "show", first)
+        server.refuses = False
+        drill.command("user", "resend", first, "--reason", "the server is mended")
+        drill.command("user", "revoke-invitation", second, "--reason", "left already", "--yes")
+        drill.rosterd.parts.notify.run()
+        film.scene(OVER)
+        played(drill, film, "RosterdMailFails")
+
+
+def test_drill_mail_server_away(sqlite_url: str, tmp_path: Path) -> None:
+    server = MailServer()
+    server.refuses = False
+    with mailing(tmp_path, sqlite_url) as (drill, port):
+        for number in range(3):
+            data = {"id": f"m{number}", "email": f"m{number}@example.com"}
+            drill.rosterd.tell(drill.feed, "user.upserted", data)
+        film = drill.film()
+        drill.rosterd.parts.notify.run()
+        film.scene(FIRES, minutes=10)
+        assert "out of reach" in drill.command("doctor", code=1)
+        person = json.loads(drill.command("user", "list", "--json"))[0]["id"]
+        drill.command("user", "accept", person, "--reason", "I know her")
+        drill.age(rows.notices, "due_at", 1)
+        with listening(server, port):
+            assert drill.rosterd.parts.notify.run()["sent"] == 3
+        film.scene(OVER)
+    played(drill, film, "RosterdMailServerAway")
 
 
 def test_drill_invariant_violated(drill: Drill, tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ from worker.adapters.db.filling import fill_ended, fill_people
 
 #: Rows of what has ended, in each of the tables that grow. The long form: a million.
 ROWS = int(os.environ.get("ROSTERD_TEST_ROWS", "50000"))
-GROWING = "events|deliveries|attempts|users|people|addresses|memberships|waits|dead_letters|notices"
+GROWING = (
+    "events|deliveries|attempts|users|people|addresses|memberships|waits|dead_letters|notices|links"
+)
 _SCAN = re.compile(rf"Seq Scan on ({GROWING})\b")
 
 #: What a measurement's filling leaves out.
@@ -37,6 +39,9 @@ FILL = {
     "dead_letters": "(event_id, account_id, connection_id, state, reason, fingerprint, first_error,"
     " last_error, first_at, last_at, attempts, note) SELECT -i, 'a', 'c', CASE mod(i, 10) WHEN 0"
     " THEN 'open' ELSE 'replayed' END, 'error', 'f' || mod(i, 7), '', '', now(), now(), 1, ''",
+    "links": "(id, token_hash, account_id, person_id, kind, address, state, created_at, expires_at)"
+    " SELECT 'l' || i, decode(md5(i::text), 'hex'), 'a', 'p' || i, 'invitation', 'x',"
+    " CASE mod(i, 10) WHEN 0 THEN 'open' ELSE 'accepted' END, now(), now() + interval '9 days'",
     "notices": "(id, account_id, person_id, kind, address, state, attempts, fence, created_at)"
     " SELECT 'n' || i, 'a', 'p' || i, 'invitation', 'x', 'sent', 1, 1, now()",
 }
@@ -80,6 +85,7 @@ def everything(rosterd: Rosterd, feed: Feed) -> None:
     rosterd.allow("forbidden.example")
     rosterd.parts.replay.start(Selection(account=rosterd.account_id), actor="t", reason="t")
     rosterd.drain()
+    rosterd.parts.notify.run()
     rosterd.parts.sweep.run()
     rosterd.parts.sweep.sweeper.heads(["urgent", "standard", "bulk"])
 

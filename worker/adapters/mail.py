@@ -142,10 +142,10 @@ class SMTPMailer:
             server = self._connected()
             try:
                 with deadline(server, WHOLE_SECONDS / 2):
-                    server.ehlo()
+                    server.ehlo_or_helo_if_needed()
                     if self._url.scheme != "smtps" and server.has_extn("starttls"):
                         server.starttls(context=self._tls)
-                        server.ehlo()
+                        server.ehlo_or_helo_if_needed()
                     if self._url.username:
                         server.login(unquote(self._url.username), unquote(self._url.password or ""))
             except BaseException:

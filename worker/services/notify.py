@@ -63,7 +63,7 @@ class Notify:
                 return True
             result, is_served = self._one(notice)
             tally[result] += 1
-            self.told(notice.kind.value, result)
+            self.told(notice.kind.value, result if is_served else "unreachable")
             if not is_served:
                 self.outbox.release(list(due[place + 1 :]))
                 return False

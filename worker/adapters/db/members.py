@@ -189,6 +189,7 @@ class SQLMembers:
             .where(rows.links.c.id == link.id)
             .values(state="accepted", answered_at=now)
         )
+        _cancel_mail_of(connection, link.id, link.kind)
         bulk.upsert(connection, rows.people, [person_to_row(after)])
         gone = address_id(before.account, before.email)
         if gone != address_id(after.account, after.email):
@@ -203,6 +204,17 @@ class SQLMembers:
                 now=now,
                 link_seconds=self._link_seconds,
             )
+
+
+def _cancel_mail_of(connection: Connection, link: str, kind: LinkKind) -> None:
+    """Whoever was vouched for needs no mail with the link; the note beside it still goes out."""
+    notices = rows.notices
+    connection.execute(
+        update(notices)
+        .where(notices.c.link_id == link, notices.c.kind == kind.value)
+        .where(notices.c.state.in_(["pending", "failed"]))
+        .values(state="cancelled", due_at=None, secret=None)
+    )
 
 
 def _of_account(person: Person, account: str | None) -> Person:

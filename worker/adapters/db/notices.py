@@ -91,7 +91,7 @@ class SQLOutbox:
 
         def write(connection: Connection) -> bool:
             now = database_now(connection)
-            state = "failed" if retry_in is None else "pending"
+            state = "pending" if retry_in is not None else _lost(notice)
             due_at = now + retry_in if retry_in is not None else None
             if not _finish(connection, notice, {"state": state, "due_at": due_at}, why):
                 return False
@@ -153,6 +153,11 @@ def _finish(
         _held(notice).values(**{"attempts": attempts, "last_error": why, **values})
     )
     return done.rowcount == 1
+
+
+def _lost(notice: DueNotice) -> str:
+    """Somebody waits for a link: that failed until it is sent again. A note is not repeated."""
+    return "failed" if notice.kind in PROVING else "undelivered"
 
 
 def _held(notice: DueNotice) -> Update:
