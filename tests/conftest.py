@@ -15,6 +15,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from tests.harness import Rosterd
+from tests.listening import Listening, listening_on
+from tests.receiver import receiver
 from tests.servers import RabbitServer, RedisServer
 from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import migrate
@@ -131,6 +133,13 @@ def rosterd(database_url: str, tmp_path: Path) -> Iterator[Rosterd]:
     with harness.serving():
         yield harness
     harness.close()
+
+
+@pytest.fixture
+def listening(database_url: str, tmp_path: Path) -> Iterator[Listening]:
+    """The same, with an application that listens."""
+    with receiver() as app, listening_on(database_url, tmp_path, app) as harness:
+        yield harness
 
 
 @pytest.fixture(scope="session")

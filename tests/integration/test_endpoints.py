@@ -3,83 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from domain.keys import group_id, group_ref
-from tests.command import Done
-from tests.harness import Feed, Rosterd
-from tests.receiver import Receiver, receiver
+from tests.harness import Rosterd
+from tests.listening import Listening
 from worker.adapters.db import rows
 from worker.adapters.db.outbound_rows import announcements, dispatches, endpoints, sequences
-
-HERE = "127.0.0.1"
-
-
-class Listening(Rosterd):
-    """A rosterd that may reach this machine, whose account has an application that listens."""
-
-    app: Receiver
-    endpoint: str
-    secret: str
-
-    def cli(self, *words: str, **environment: str) -> Done:
-        return super().cli(*words, **{"ROSTERD_OUTBOUND_ALLOW": HERE, **environment})
-
-    def done(self, *words: str) -> Any:
-        """What a command that succeeds prints as JSON."""
-        done = self.cli(*words, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def listen(self, *words: str, account: str = "acme") -> dict[str, Any]:
-        """A further endpoint of the application."""
-        found: dict[str, Any] = self.done(
-            "endpoint", "add", self.app.url, "--account", account, *words
-        )
-        return found
-
-    def begin(self, *words: str, **account: Any) -> Feed:
-        """An account with a connection and an endpoint."""
-        feed = self.account(**account)
-        found = self.listen(*words)
-        self.endpoint, self.secret = found["id"], found["signing_secret"]
-        return feed
-
-    def deliver(self) -> dict[str, int]:
-        """What workers do with announcements that are due."""
-        return self.parts.deliver.run()
-
-    def types(self) -> list[str]:
-        """Deliver; all that was told so far."""
-        self.deliver()
-        return self.app.types()
-
-    def heard(self, feed: Feed, type_: str, data: dict[str, Any], **more: Any) -> list[str]:
-        """What the application is told because of this."""
-        before = len(self.app.told)
-        self.tell(feed, type_, data, **more)
-        return self.types()[before:]
-
-
-@pytest.fixture
-def app() -> Iterator[Receiver]:
-    with receiver() as found:
-        yield found
-
-
-@pytest.fixture
-def listening(database_url: str, tmp_path: Path, app: Receiver) -> Iterator[Listening]:
-    harness = Listening(database_url, tmp_path, outbound_allow=HERE)
-    harness.app = app
-    with harness.serving():
-        yield harness
-    harness.close()
 
 
 def test_every_change_of_a_person_is_told_signed_and_numbered(listening: Listening) -> None:

@@ -103,6 +103,6 @@ def _queue_again(
                 "fence": dispatches.c.fence + 1,
             },
             where=dispatches.c.due_at.is_(None),
-        )
+        ).returning(dispatches.c.id)
     )
-    return int(done.rowcount)
+    return len(done.all())
