@@ -12,6 +12,7 @@ from enum import StrEnum
 from domain.inbox import Lane
 from domain.keys import group_id, group_ref
 from domain.model import Group, Person, PersonState
+from domain.own_groups import OwnGroup
 from domain.values import normalise_address
 
 
@@ -92,6 +93,15 @@ def view_of(group: Group, account: str) -> GroupView:
     """The view of a group that an identity provider keeps."""
     key = group_ref(group_id(group.connection, group.key))
     return GroupView(key, account, group.name[1] or group.key, group.connection, group.key)
+
+
+def view_of_own(group: OwnGroup) -> GroupView:
+    """The view of a group that operators keep; one that stands for a provider's bears its id."""
+    if group.connection is None or group.key is None:
+        return GroupView(group.id, group.account, group.name)
+    key = group_ref(group_id(group.connection, group.key))
+    governs = group.connection if group.is_managed else None
+    return GroupView(key, group.account, group.name, governs, group.key)
 
 
 def user_body(person: Person) -> dict[str, object]:

@@ -245,8 +245,7 @@ def test_a_sender_back_after_its_lease_notes_nothing(listening: Listening) -> No
     listening.let_waits_end()
     (now,) = store.claim(listening.endpoint, lane=Lane.STANDARD, limit=5, lease=lease)
     assert not store.delivered(late, was_failing=False)
-    wrong = {"wait": lease, "rest": None, "gives_way": False}
-    assert not store.failed(late, "why", **wrong)
+    assert not store.failed(late, "why", wait=lease, rest=None, gives_way=False)
     assert store.delivered(now, was_failing=False)
     assert not store.delivered(now, was_failing=False), "once"
 

@@ -186,6 +186,24 @@ def test_u3_u4_u6_what_operators_do_by_hand_is_told_too(listening: Listening) ->
     assert listening.app.told[-1].data["managed"] is False
 
 
+def test_g1_groups_by_hand_are_told_too(listening: Listening) -> None:
+    listening.begin()
+    ana = listening.done("user", "add", "--account", "acme", "ana@example.com")["id"]
+    listening.types()
+    for words, told in (
+        ("group add Crew --account acme --reason x", ["group.created"]),
+        (f"group member add Crew {ana} --account acme --reason x", ["group.member_added"]),
+        (f"group member add Crew {ana} --account acme --reason x", []),
+        (f"group member remove Crew {ana} --account acme --reason x", ["group.member_removed"]),
+        ("group delete Crew --account acme --reason x --yes", ["group.deleted"]),
+    ):
+        listening.app.told.clear()
+        done = listening.cli(*words.split())
+        assert done.returncode == 0, (words, done.stderr)
+        assert listening.types() == told, words
+    assert listening.app.told[-1].data["managed"] is False
+
+
 def test_a_removed_endpoint_hears_nothing_and_leaves_no_secret(listening: Listening) -> None:
     feed = listening.begin()
     listening.hire(feed, "u1")

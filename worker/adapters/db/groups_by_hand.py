@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import Connection, delete, select, update
 
+from domain.announcements import of_group, of_membership, view_of_own
 from domain.errors import NothingFoundError
 from domain.keys import group_id
 from domain.model import Group, Person
 from domain.own_groups import OwnGroup, built_in, name_key
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.announcing import announce
 from worker.adapters.db.engine import Changing
 from worker.adapters.db.group_rows import own_groups, own_members
 from worker.adapters.db.mapping import group_from_row, group_to_row, person_from_row
@@ -143,6 +145,8 @@ class SQLGroupWork:
         barred = f"group {after.name!r} ({after.id}) dropped out of management: it holds {held}"
         self._write(before, after, barred=barred)
         self._log(after, action, reason, before=before)
+        was = view_of_own(before) if before is not None else None
+        announce(self._connection, of_group(was, view_of_own(after)), now=self._now)
 
     def _write(self, before: OwnGroup | None, after: OwnGroup, *, barred: str) -> None:
         """The group, and its provider's side, which is barred once it is let go (G3, C7)."""
@@ -177,6 +181,7 @@ class SQLGroupWork:
                 update(table).where(table.c.own_id == group.id).values(own_id=None)
             )
         self._log(group, "group.delete", reason)
+        announce(self._connection, of_group(view_of_own(group), None), now=self._now)
         return gone
 
     def join(self, group: OwnGroup, person: Person, *, is_member: bool, reason: str) -> bool:
@@ -193,6 +198,8 @@ class SQLGroupWork:
             self._connection.execute(delete(table).where(key))
         action = "group.member_add" if is_member else "group.member_remove"
         self._log(group, action, reason, person=person.id)
+        told = of_membership(person, view_of_own(group), is_member=is_member)
+        announce(self._connection, [told], now=self._now)
         return True
 
     def _log(
