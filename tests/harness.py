@@ -198,17 +198,23 @@ class Rosterd:
         total: dict[str, int] = {}
         for _ in range(20):
             claimed = 0
-            for lane in Lane:
-                for kind in Kind:
-                    tally, _ = self.parts.drain.run(
-                        lane=lane.value, kind=kind, budget=timedelta(seconds=30)
-                    )
-                    claimed += tally.claimed
-                    for name, count in tally.as_dict().items():
-                        total[name] = total.get(name, 0) + count
+            for lane, kind in self._due():
+                tally, _ = self.parts.drain.run(lane=lane, kind=kind, budget=timedelta(seconds=30))
+                claimed += tally.claimed
+                for name, count in tally.as_dict().items():
+                    total[name] = total.get(name, 0) + count
             if not claimed:
                 return total
         return total
+
+    def _due(self) -> list[tuple[str, Kind]]:
+        """The lanes and kinds of what is due, urgent ones first."""
+        events = rows.events
+        due = select(events.c.lane, events.c.kind).where(events.c.due_at <= datetime.now(UTC))
+        with self.parts.database.read() as connection:
+            found = {(row.lane, row.kind) for row in connection.execute(due.distinct())}
+        order = [(lane.value, kind) for lane in Lane for kind in Kind]
+        return [(lane, kind) for lane, kind in order if (lane, kind.value) in found]
 
     def cli(self, *words: str, **environment: str) -> Done:
         """A command as an operator types it."""
