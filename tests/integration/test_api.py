@@ -63,7 +63,7 @@ def test_c3_that_a_token_is_used_is_told_once_a_minute(rosterd: Rosterd, app: Cl
     assert used() == first
 
 
-def test_g7_a_token_sees_its_own_account_only(rosterd: Rosterd, feed: Feed, app: Client) -> None:
+def test_a_token_sees_its_own_account_only(rosterd: Rosterd, feed: Feed, app: Client) -> None:
     rosterd.hire(feed, "u1")
     rosterd.tell(feed, "group.upserted", {"id": "g1", "name": "Crew"})
     (mine,), (crew,) = app.all("/users"), app.all("/groups")

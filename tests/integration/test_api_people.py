@@ -165,7 +165,7 @@ def test_c3_reading_and_writing_are_two_scopes(rosterd: Rosterd, app: Client) ->
     assert everything.post("/users", bob, 201)["account"] == rosterd.account_id
 
 
-def test_g3_what_is_sent_again_under_its_key_is_done_once(rosterd: Rosterd, app: Client) -> None:
+def test_what_is_sent_again_under_its_key_is_done_once(rosterd: Rosterd, app: Client) -> None:
     key = {"Idempotency_Key": "k-1"}
     first = app.post("/users", ANA, 201, **key)
     mails = len(rosterd.mails())
@@ -200,7 +200,7 @@ def test_a_refusal_is_not_kept_under_the_key(rosterd: Rosterd, app: Client) -> N
     assert app.post("/users", ANA, 201, Idempotency_Key="k")["email"] == "ana@example.com"
 
 
-def test_g3_of_many_with_one_key_at_once_one_is_done(postgres_url: str, tmp_path: Path) -> None:
+def test_of_many_with_one_key_at_once_one_is_done(postgres_url: str, tmp_path: Path) -> None:
     rosterd = Rosterd(postgres_url, tmp_path)
     with rosterd.serving():
         rosterd.account()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from pathlib import Path
 
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
@@ -252,3 +253,16 @@ def test_an_address_that_is_none_of_the_public_is_refused(listening: Listening, 
     assert done.returncode == 2
     assert "secret" not in done.stderr
     assert listening.table(endpoints) == []
+
+
+def test_who_and_what_is_imported_is_announced_like_any_other(
+    listening: Listening, tmp_path: Path
+) -> None:
+    listening.begin()
+    file = tmp_path / "people.csv"
+    file.write_text("kind,email,state,group\ngroup,,,Crew\nuser,a@example.com,active,Crew\n")
+    for expected in (["user.activated", "group.created", "group.member_added"], []):
+        done = listening.cli("directory", "import", str(file), "--reason", "moving in")
+        assert done.returncode == 0, done.stderr
+        before = len(listening.app.told)
+        assert sorted(listening.types()[before:]) == sorted(expected)

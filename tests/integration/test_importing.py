@@ -78,6 +78,9 @@ def test_people_groups_and_memberships_come_in_and_twice_is_once(
         "bob@example.com": ("invited", "member"),
         "cleo@example.com": ("suspended", "guest"),
     }
+    (ana,) = json.loads(rosterd.cli("user", "list", "--email", "ana@example.com", "--json").stdout)
+    (entry,) = json.loads(rosterd.cli("user", "show", ana["id"], "--json").stdout)["timeline"]
+    assert (entry["action"], entry["reason"]) == ("user.import", "moving in")
     before = contents(rosterd)
     code, summary, refused = importing(CSV)
     assert (code, summary["unchanged"], refused) == (0, 5, {})

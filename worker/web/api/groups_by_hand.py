@@ -136,8 +136,7 @@ def _member(group: str, user: str, write: Write, act: Callable[..., bool]) -> Re
 def _which(ref: str, write: Write) -> str:
     """The id by which operators' changes know a group, whoever made it."""
     with reading(write.parts) as connection:
-        seen = found_group(connection, write.caller, ref)
-        return seen.own.id if seen.own is not None else seen.id
+        return found_group(connection, write.caller, ref).id
 
 
 def _on_whose_word(write: Write) -> dict[str, Any]:
