@@ -22,6 +22,12 @@ def decide(
 
     A refusal keeps no fact but a suspension inside the change (D10).
     """
+    if stamp <= state.user.facts.floor:
+        return Decision(
+            outcome=Outcome.SUPERSEDED,
+            detail="the person was deleted for good after this",
+            superseded_by=state.user.facts.floor,
+        )
     facts = record(state.user.facts, change, stamp=stamp, feed=feed, scope=policy.scope)
     settled = settle(state, facts, policy=policy)
     if not isinstance(settled, Refused):

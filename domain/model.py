@@ -60,7 +60,8 @@ class UserFacts:
 
     profile: attribute -> newest assertion. The three histories are sorted by stamp; `scopes`
     carries a word per group or application that the connection's scope names, and the word
-    "guest" (S2).
+    "guest" (S2). floor: of a subject whose person was deleted for good; what is not newer is
+    superseded unread (U5), a decision.
     """
 
     is_described: bool = False
@@ -68,6 +69,7 @@ class UserFacts:
     emails: tuple[Word, ...] = ()
     actives: tuple[Word, ...] = ()
     scopes: tuple[Word, ...] = ()
+    floor: Stamp = BEGINNING
 
 
 @dataclass(frozen=True, slots=True)

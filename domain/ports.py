@@ -272,6 +272,13 @@ class DirectoryStore(Protocol):
         """Subjects by id; the mapping gives what to create where one is missing."""
         ...
 
+    def buried(self, connections: Collection[str], users: Collection[str]) -> dict[str, Stamp]:
+        """U5: of subjects whose person was deleted for good the stamp up to which nothing counts.
+
+        Only those of the subject ids that were.
+        """
+        ...
+
     def try_users(self, ids: Collection[str]) -> dict[str, User]:
         """Those of the subjects that can be locked at once."""
         ...

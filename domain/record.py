@@ -25,6 +25,8 @@ def record(
     facts: UserFacts, change: UserChange, *, stamp: Stamp, feed: str, scope: Scope
 ) -> UserFacts:
     """The facts with this change among them, wherever its stamp belongs."""
+    if stamp <= facts.floor:
+        return facts
     match change:
         case ProvisionUser():
             return _describe(facts, change, stamp, feed)
@@ -51,7 +53,8 @@ def _describe(facts: UserFacts, change: ProvisionUser, stamp: Stamp, feed: str) 
         actives = remember(actives, word)
     if change.user_type is not None:
         scopes = remember(scopes, Word(stamp, GUEST, change.user_type.casefold() == "guest"))
-    return UserFacts(
+    return replace(
+        facts,
         is_described=True,
         profile=_assert_profile(facts.profile, change.profile, stamp),
         emails=emails,
@@ -90,7 +93,7 @@ def say_scope(
     facts: UserFacts, rule: ScopeRule, key: str, stamp: Stamp, scope: Scope, *, is_in: bool
 ) -> UserFacts:
     """Record that the person entered or left something that the scope names (S1)."""
-    if not names_scope(scope, rule, key):
+    if not names_scope(scope, rule, key) or stamp <= facts.floor:
         return facts
     word = Word(stamp if is_in else stamp.destructive(), key, is_in)
     return replace(facts, scopes=remember(facts.scopes, word))

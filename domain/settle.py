@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from domain.contest import Contested, GivesUp, Linked, Overtaken, Swapped, contest
 from domain.decision import Decided, Refused, Waits
+from domain.erasure import is_gone
 from domain.inbox import Reason
 from domain.model import Mark, Person, PersonState, Pinned, User, UserFacts
 from domain.ordering import (
@@ -64,6 +65,8 @@ def _as_told(state: UserState) -> UserState:
 
 def _settled(state: UserState, facts: UserFacts, *, policy: Policy) -> Decided | Refused:
     user = replace(state.user, facts=facts)
+    if is_gone(facts):
+        return Decided(user=user)
     if facts.is_described and not facts.emails:
         why = f"nothing told the attribute that is the address ({policy.address})"
         return Refused(Reason.NO_ADDRESS, why)

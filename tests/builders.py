@@ -21,11 +21,13 @@ from domain.changes import (
     UpdateProfile,
 )
 from domain.consequences import link_of
+from domain.erasure import buried
 from domain.inbox import Kind
-from domain.keys import address_id, user_id
+from domain.keys import address_id, user_id, when_settled, when_user_seen
 from domain.ordering import LISTING
 from domain.policy import Policy
 from domain.settle import UserState
+from domain.values import BEGINNING
 from tests.fakes.memory import START, Memory, MemorySource
 from worker.services.drain import Drain
 
@@ -82,6 +84,27 @@ def accept(memory: Memory, person_id: str) -> None:
     state.people[person.id] = after
     if after.email != person.email:
         state.addresses.pop(address_id("acc", person.email), None)
+
+
+def erase(memory: Memory, key: str) -> bool:
+    """An operator deletes a subject's suspended person for good (U5); whether there was one."""
+    state = memory.state
+    user = state.users.get(user_id("con", key))
+    person = state.people.get(user.person or "") if user is not None else None
+    if user is None or person is None or not person.is_suspended:
+        return False
+    floor = buried(user.facts, BEGINNING).floor
+    state.buried[user_id("con", key)] = floor
+    del state.users[user_id("con", key)]
+    del state.people[person.id]
+    for address in [a for a, holder in state.addresses.items() if holder == person.id]:
+        del state.addresses[address]
+    for edge in [e for e, found in state.edges.items() if found.user == key]:
+        del state.edges[edge]
+    with memory.work() as work:
+        work.wake({when_settled(user_id("con", key)), when_user_seen(user_id("con", key))})
+        work.commit()
+    return True
 
 
 @dataclass

@@ -20,6 +20,7 @@ from domain.own_groups import OwnGroup, name_key
 from domain.policy import Policy
 from domain.ports import ClaimedEvent, Parsed, Result, Writes, stamp_key
 from domain.protection import Keeper, protected_ids
+from domain.values import Stamp
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -33,6 +34,7 @@ class Stored:
     groups: dict[str, Group] = field(default_factory=dict)
     edges: dict[str, Edge] = field(default_factory=dict)
     own: dict[str, OwnGroup] = field(default_factory=dict)
+    buried: dict[str, Stamp] = field(default_factory=dict)
     addresses: dict[str, str | None] = field(default_factory=dict)
     events: dict[int, ClaimedEvent] = field(default_factory=dict)
     changes: dict[int, tuple[Change, ...]] = field(default_factory=dict)
@@ -238,6 +240,10 @@ class MemoryWork:
         for key, user in missing.items():
             self._state.users.setdefault(key, user)
         return {key: self._state.users[key] for key in missing}
+
+    def buried(self, connections: Collection[str], users: Collection[str]) -> dict[str, Stamp]:
+        del connections
+        return {key: self._state.buried[key] for key in users if key in self._state.buried}
 
     def try_users(self, ids: Collection[str]) -> dict[str, User]:
         return {key: self._state.users[key] for key in ids if key in self._state.users}

@@ -9,6 +9,7 @@ import pytest
 from tests.harness import Feed, Rosterd
 from tests.integration.test_by_hand import added, at, told
 from worker.adapters.db import rows
+from worker.adapters.db.mail_rows import alerts
 
 
 def groups(rosterd: Rosterd, account: str = "acme") -> dict[str, dict[str, Any]]:
@@ -338,3 +339,21 @@ def test_c7_g6_what_a_retired_connection_managed_is_by_hand_from_then_on(rosterd
     told(rosterd, "group", "rename", "Sales", "Sellers", "--account", "acme")
     told(rosterd, "group", "delete", "Sellers", "--yes", "--account", "acme")
     assert not {"Sales", "Sellers"} & set(groups(rosterd))
+
+
+def test_g3_g4_operators_are_warned_for_as_long_as_it_is_so(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    added(rosterd, "bo@example.com", "--active")
+    words = ("Provision Managers", "bo@example.com", "--account", "acme")
+    warning = "acme: 1 may open private spaces"
+    assert warning not in rosterd.cli("doctor").stdout
+    told(rosterd, "group", "member", "add", *words)
+    assert warning in rosterd.cli("doctor").stdout
+    assert [row["topic"] for row in rosterd.table(alerts)] == ["group.private_space"]
+    told(rosterd, "group", "member", "remove", *words)
+    assert warning not in rosterd.cli("doctor").stdout
+    assert rosterd.table(alerts) == []
+    provided(rosterd, feed, "Sales", "u1")
+    told(rosterd, "group", "grant", "Sales", "recover_accounts", "--account", "acme")
+    assert "acme: group Sales is out of management" in rosterd.cli("doctor").stdout
+    assert [row["topic"] for row in rosterd.table(alerts)] == ["group.drop_out"]

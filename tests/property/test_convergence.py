@@ -13,7 +13,7 @@ from domain.changes import ChangeEmail, ProvisionUser, SuspendUser
 from domain.consequences import link_of
 from domain.inbox import State
 from domain.policy import OnReturn, Scope, ScopeRule
-from tests.builders import IdP, accept, drain, policy
+from tests.builders import IdP, accept, drain, erase, policy
 from tests.exploring import patient
 from tests.fakes.memory import START, Memory
 
@@ -132,6 +132,35 @@ def _breaker_history(data: st.DataObject, length: int) -> tuple[list, list[int]]
         idp.step()
     log = data.draw(st.permutations(idp.log))
     return log, data.draw(st.lists(st.integers(1, 6), max_size=10))
+
+
+@patient(400)
+@given(data=st.data(), before=st.integers(2, 9), after=st.integers(1, 9))
+def test_u5_d1_with_the_same_deletions_every_order_gives_the_same_directory(
+    data: st.DataObject, before: int, after: int
+) -> None:
+    """A deletion is a decision: what is older brings nobody back, whenever it arrives."""
+    idp = IdP(data, may_rehire=False)
+    for _ in range(before):
+        idp.step()
+    first = list(idp.log)
+    for _ in range(after):
+        idp.step()
+    rest = idp.log[len(first) :]
+    told, other = _run(first, [1] * len(first)), _run(data.draw(st.permutations(first)), [])
+    chosen = data.draw(st.sets(st.sampled_from(["u0", "u1", "u2", "u3"])))
+    for key in sorted(chosen):
+        assert erase(told, key) == erase(other, key)
+    for memory in (told, other):
+        drain(memory)
+    again = data.draw(st.lists(st.sampled_from(first), max_size=4)) if first else []
+    twice = [(f"{name}-again", at, change) for name, at, change in again]
+    note("\n".join(f"{name} {change}" for name, _, change in idp.log))
+    note(f"deletes {sorted(chosen)}, then again {[name for name, _, _ in twice]}")
+    assert told.export() == other.export()
+    _feed(told, rest)
+    _feed(other, data.draw(st.permutations([*rest, *twice])))
+    assert told.export() == other.export()
 
 
 def _feed(memory: Memory, log: list) -> None:  # type: ignore[type-arg]

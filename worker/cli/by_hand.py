@@ -10,7 +10,7 @@ from domain.connecting import check_address
 from domain.errors import UsageError
 from domain.model import Person, Role
 from worker.adapters.db.group_queries import private_space
-from worker.cli.output import AsJSON, as_json, out
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
 from worker.cli.session import actor, container, person_named, post, reading, setup
 
 Reason = Annotated[str, typer.Option(help="Why, for the audit.")]
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("reactivate")(reactivate)
     app.command("change-email")(change_email)
     app.command("private-space")(private_space_)
+    app.command("delete")(delete)
 
 
 def role_named(text: str) -> Role:
@@ -123,6 +124,29 @@ def change_email(
     post()
     asked = f"; {after.pending} has been asked" if after.pending else ""
     _tell(after, as_json_=json_, says=f"{after.id}: address in force {after.email}{asked}")
+
+
+def delete(
+    person: Who,
+    reason: Reason,
+    account: Account = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    json_: AsJSON = False,
+) -> None:
+    """Delete somebody suspended for good: what told of them goes, a tombstone stays (U5)."""
+    if not reason.strip():
+        raise UsageError("a deletion needs a --reason for the audit")
+    id_, owner = person_named(person, account)
+    people = container().people
+    people.delete(id_, actor=actor(), reason=reason, account=owner, is_rehearsal=True)
+    if not dry_run:
+        ask(f"delete {id_} for good? nothing brings them back", yes=yes or not out.is_terminal)
+        people.delete(id_, actor=actor(), reason=reason, account=owner)
+    if json_:
+        print(as_json({"id": id_, "deleted": not dry_run}))
+        return
+    out.print(f"{'would delete' if dry_run else 'deleted'} {id_}", markup=False)
 
 
 def private_space_(

@@ -14,6 +14,7 @@ from domain.notices import MailError
 from domain.ports import InfrastructureError
 from worker.adapters.db import rows
 from worker.adapters.db.engine import translated
+from worker.adapters.db.group_alerts import standing_warnings
 from worker.adapters.db.schema import is_current
 from worker.adapters.db.uow import database_now
 from worker.adapters.mail import SMTPMailer
@@ -65,6 +66,7 @@ def examine(parts: Container) -> Iterator[Finding]:
     yield _mail(parts)
     yield _keys(parts)
     yield from _accounts(parts)
+    yield from _groups(parts)
     workers = parts.gauges.snapshot().workers
     says = f"{workers} alive" if workers else "none alive: start `rosterd worker`"
     yield Finding("workers", "ok" if workers else "warn", says)
@@ -129,6 +131,13 @@ def _paused(account: str, connection: str, held: int) -> str:
         f"{account}/{connection} is paused, {held} events are not applied: "
         "`rosterd connection resume` applies them"
     )
+
+
+def _groups(parts: Container) -> Iterator[Finding]:
+    """G3, G4: warnings that stand until somebody does something about them."""
+    with translated(), parts.database.read() as connection:
+        for says in standing_warnings(connection):
+            yield Finding("group", "warn", says)
 
 
 def _accounts(parts: Container) -> Iterator[Finding]:

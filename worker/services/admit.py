@@ -7,10 +7,12 @@ transaction of the change.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from domain import by_hand
+from domain.erasure import insist_erasable
 from domain.model import Person, Role
 from domain.protection import Keeper
 
@@ -44,6 +46,17 @@ class HandWork(Protocol):
         Raises RefusedError where an address belongs to somebody else (E8).
         """
         ...
+
+    def erase(self, person: Person, *, reason: str) -> None:
+        """Delete a locked person for good, and leave a tombstone (U5, D16).
+
+        Raises RefusedError while an event about the person is open.
+        """
+        ...
+
+
+class _RehearsedError(Exception):
+    """Rolls a dry run back."""
 
 
 class HandStore(Protocol):
@@ -149,6 +162,27 @@ class PeopleByHand:
             return after
 
         return self._mailed(work, actor)
+
+    def delete(
+        self,
+        person: str,
+        *,
+        actor: str,
+        reason: str,
+        account: str | None = None,
+        is_rehearsal: bool = False,
+    ) -> None:
+        """U5: delete somebody suspended for good; raises RefusedError for anybody else."""
+
+        def work(unit: HandWork) -> None:
+            found = unit.locked(person, account=account)
+            insist_erasable(found, unit.keepers(found.account))
+            unit.erase(found, reason=reason)
+            if is_rehearsal:
+                raise _RehearsedError
+
+        with suppress(_RehearsedError):
+            self.store.change(work, actor=actor)
 
     def _mailed(self, work: Callable[[HandWork], Person], actor: str) -> Person:
         done = self.store.change(work, actor=actor)

@@ -49,7 +49,7 @@ from domain.policy import Policy, ScopeRule
 from domain.ports import Effect, Result
 from domain.record import has_word, say_scope
 from domain.settle import UserState, settle
-from domain.values import HORIZON, Stamp
+from domain.values import BEGINNING, HORIZON, Stamp
 from worker.services.breaking import Gate, HeldError, losses
 from worker.services.own_groups import met_by, put_own_group
 from worker.services.world import (
@@ -258,6 +258,7 @@ class _Applying:
                 known = _all_edges(world, group)
                 # Whoever asks what this took away has to find what was.
                 world.edges.update({edge_id(e.connection, e.group, e.user): e for e in known})
+                change = replace(change, users=_alive(world, work, change, stamp))
                 decision = decide_replace(group, known, change.users, stamp=stamp)
         waits_for = None
         if counts_for_scope(work.policy, change.group) and not isinstance(change, PutGroup):
@@ -325,6 +326,9 @@ class _Applying:
         connection = work.policy.connection
         group = world.groups[group_id(connection, change.group)]
         known = world.edges.get(edge_id(connection, change.group, change.user))
+        floor = world.users[user_id(connection, change.user)].facts.floor
+        if stamp <= floor:
+            return Decision(outcome=Outcome.SUPERSEDED, superseded_by=floor)
         waits_for = None
         if counts_for_scope(work.policy, change.group):
             is_in = isinstance(change, AddMember)
@@ -412,6 +416,15 @@ class _Applying:
             Reason.ADDRESS_TAKEN,
             f"{decision.waits_for} has belonged to {who} for 24 hours",
         )
+
+
+def _alive(world: World, work: Work, change: ReplaceMembers, stamp: Stamp) -> tuple[str, ...]:
+    """Of a list of members those who were not deleted for good after it (U5)."""
+    if not world.buried:
+        return change.users
+    connection = work.policy.connection
+    floors = world.buried
+    return tuple(u for u in change.users if stamp > floors.get(user_id(connection, u), BEGINNING))
 
 
 def _all_edges(world: World, group: Group) -> list[Edge]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domain.changes import (
@@ -23,13 +23,14 @@ from domain.changes import (
 from domain.groups import is_current
 from domain.holding import addresses_of
 from domain.keys import address_id, edge_id, group_id, user_id
-from domain.model import Edge, Group, Person, User
+from domain.model import Edge, Group, Person, User, UserFacts
 from domain.own_groups import OwnGroup, name_key
 from domain.policy import Policy, ScopeRule
 from domain.ports import ClaimedEvent, DirectoryStore, Writes
-from domain.values import normalise_address
+from domain.values import Stamp, normalise_address
 
 _ABSENT = object()
+UNHEARD = UserFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class World:
     edges: dict[str, Edge] = field(default_factory=dict)
     addresses: dict[str, str | None] = field(default_factory=dict)
     protected: frozenset[str] = frozenset()
+    buried: dict[str, Stamp] = field(default_factory=dict)
     own: dict[str, OwnGroup] = field(default_factory=dict)
     writes: Writes = field(default_factory=Writes)
     touched: dict[str, int] = field(default_factory=dict)
@@ -157,6 +159,7 @@ def load(store: DirectoryStore, batch: Collection[Work]) -> World:
     store.lock_owners(set(accounts.values()))
     _load_groups(world, batch, accounts)
     _load_users(world, batch, accounts)
+    _load_buried(world, batch)
     _load_addresses(world, batch, accounts)
     world.protected = store.protected(set(accounts.values()), world.people.keys())
     _load_edges(world, batch)
@@ -203,6 +206,25 @@ def _load_users(world: World, batch: Iterable[Work], accounts: Mapping[str, str]
             missing[user_id(work.policy.connection, key)] = User(work.policy.connection, key)
     if missing:
         world.users = world.store.lock_users(missing, accounts)
+
+
+def _load_buried(world: World, batch: Collection[Work]) -> None:
+    """U5: ask after subjects of whom nothing is known, and after who is in a list of members."""
+    fresh = {key for key, user in world.users.items() if user.facts == UNHEARD}
+    listed = {
+        user_id(work.policy.connection, user)
+        for work in batch
+        for change in work.changes
+        if isinstance(change, ReplaceMembers)
+        for user in change.users
+    }
+    if not fresh and not listed:
+        return
+    connections = {work.policy.connection for work in batch}
+    world.buried = world.store.buried(connections, fresh | listed)
+    for key in fresh & world.buried.keys():
+        facts = UserFacts(floor=world.buried[key])
+        world.users[key] = replace(world.users[key], facts=facts)
 
 
 def _users_of(world: World, work: Work) -> set[str]:

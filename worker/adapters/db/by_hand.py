@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import orjson
@@ -20,6 +21,7 @@ from worker.adapters.db import bulk, rows
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.directory import NOTHING_ON_CONFLICT, SQLDirectory, keepers_of
 from worker.adapters.db.engine import Changing
+from worker.adapters.db.erasing import erase
 from worker.adapters.db.mapping import person_from_row, person_to_row
 from worker.adapters.db.uow import database_now, save_consequences
 from worker.adapters.vault import Vault
@@ -114,6 +116,12 @@ class SQLHandWork:
         SQLDirectory(self._connection, self._now).wake(freed(before, after))
         announce(self._connection, of_person(before, after), now=self._now)
         self.log(before, after, action=action, reason=reason)
+
+    def erase(self, person: Person, *, reason: str) -> None:
+        """See the port."""
+        erase(self._connection, self._vault, person, self._now)
+        bare = replace(person, email="", requested="", pending=None, profile={}, user=None)
+        self.log(None, bare, action="user.delete", reason=reason)
 
     def log(self, before: Person | None, after: Person, *, action: str, reason: str) -> None:
         """The audit row: who did what, to whom, why."""

@@ -8,12 +8,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, select, update
 
+from domain.errors import RefusedError
 from domain.keys import user_id
 from domain.model import Edge, Group, Person, PersonState, Role, User
 from domain.own_groups import OwnGroup
 from domain.ports import Writes
 from domain.protection import Keeper, protected_ids
+from domain.values import Stamp
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.burying import stamps_of_buried
 from worker.adapters.db.mapping import (
     edge_from_row,
     edge_to_row,
@@ -25,6 +28,7 @@ from worker.adapters.db.mapping import (
     user_to_row,
 )
 from worker.adapters.db.own_groups import locked_own_groups, save_own_groups
+from worker.adapters.vault import Vault
 
 NOTHING_ON_CONFLICT = "ON CONFLICT DO NOTHING"
 
@@ -32,7 +36,10 @@ NOTHING_ON_CONFLICT = "ON CONFLICT DO NOTHING"
 class SQLDirectory:
     """`DirectoryStore` on PostgreSQL and SQLite. Locks are PostgreSQL's; SQLite has one writer."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
+    def __init__(
+        self, connection: Connection, now: datetime, *, vault: Vault | None = None
+    ) -> None:
+        self._vault = vault
         self._connection = connection
         self._now = now
         self._accounts: dict[str, str] = {}
@@ -85,8 +92,16 @@ class SQLDirectory:
             user_to_row(missing[key], self._accounts[missing[key].connection])
             for key in sorted(missing)
         ]
-        bulk.insert(self._connection, rows.users, created, conflict=NOTHING_ON_CONFLICT)
-        return {row["id"]: user_from_row(row) for row in self._locked(rows.users, sorted(missing))}
+        found: list[RowMapping] = []
+        while len(found) < len(missing):
+            # Once more where one was deleted for good while we waited for it (U5).
+            bulk.insert(self._connection, rows.users, created, conflict=NOTHING_ON_CONFLICT)
+            found = self._locked(rows.users, sorted(missing))
+        return {row["id"]: user_from_row(row) for row in found}
+
+    def buried(self, connections: Collection[str], users: Collection[str]) -> dict[str, Stamp]:
+        """See the port."""
+        return stamps_of_buried(self._connection, self._vault, connections, users)
 
     def try_users(self, ids: Collection[str]) -> dict[str, User]:
         """See the port."""
@@ -96,9 +111,11 @@ class SQLDirectory:
         return {row["id"]: user_from_row(row) for row in found}
 
     def try_or_lock(self, key: str) -> User:
-        """One known subject, waited for."""
-        found = self._locked(rows.users, [key])
-        return user_from_row(found[0])
+        """One known subject, waited for; raises RefusedError if it is gone by then."""
+        found = self.lock_subject(key)
+        if found is None:
+            raise RefusedError("this person was deleted meanwhile")
+        return found
 
     def lock_subject(self, key: str) -> User | None:
         """One subject, waited for; None if it is gone by then."""

@@ -14,10 +14,11 @@ from domain.announcements import of_group, of_membership, view_of_own
 from domain.errors import NothingFoundError
 from domain.keys import group_id
 from domain.model import Group, Person
-from domain.own_groups import OwnGroup, built_in, name_key
+from domain.own_groups import OwnGroup, Permission, built_in, name_key
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.engine import Changing
+from worker.adapters.db.group_alerts import tell_of_drop_out, tell_of_openers
 from worker.adapters.db.group_rows import own_groups, own_members
 from worker.adapters.db.mapping import group_from_row, group_to_row, person_from_row
 from worker.adapters.db.membership import people_in
@@ -144,6 +145,10 @@ class SQLGroupWork:
         held = ", ".join(sorted(after.permissions))
         barred = f"group {after.name!r} ({after.id}) dropped out of management: it holds {held}"
         self._write(before, after, barred=barred)
+        if before is not None and before.is_managed and not after.is_managed:
+            tell_of_drop_out(self._connection, after, self._now)
+        if before is not None and before.permissions != after.permissions:
+            tell_of_openers(self._connection, after.account, self._now)
         self._log(after, action, reason, before=before)
         was = view_of_own(before) if before is not None else None
         announce(self._connection, of_group(was, view_of_own(after)), now=self._now)
@@ -196,6 +201,8 @@ class SQLGroupWork:
             bulk.insert(self._connection, table, [new])
         else:
             self._connection.execute(delete(table).where(key))
+        if Permission.OPEN_PRIVATE_SPACE in group.permissions:
+            tell_of_openers(self._connection, group.account, self._now)
         action = "group.member_add" if is_member else "group.member_remove"
         self._log(group, action, reason, person=person.id)
         told = of_membership(person, view_of_own(group), is_member=is_member)

@@ -22,7 +22,7 @@ from domain.model import (
     UserFacts,
     Word,
 )
-from domain.values import Stamp
+from domain.values import BEGINNING, Stamp
 
 Row = dict[str, Any]
 EMPTY_FACTS = b"{}"
@@ -55,6 +55,7 @@ def facts_to_bytes(facts: UserFacts) -> bytes:
         "e": facts.emails,
         "a": facts.actives,
         "s": facts.scopes,
+        "f": facts.floor if facts.floor > BEGINNING else None,
     }
     return _dumps({key: value for key, value in document.items() if value})
 
@@ -70,6 +71,7 @@ def facts_from_bytes(raw: bytes) -> UserFacts:
         emails=_words(document.get("e", ())),
         actives=_words(document.get("a", ())),
         scopes=_words(document.get("s", ())),
+        floor=Stamp(*document["f"]) if "f" in document else BEGINNING,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, select
 from worker.adapters.db import bulk, outbound_rows, rows
 from worker.adapters.db.api_rows import api_answers
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.erasure_rows import erasure_keys
 from worker.adapters.vault import SealError, Vault
 
 SEALED: Mapping[Table, tuple[str, ...]] = {
@@ -18,6 +19,7 @@ SEALED: Mapping[Table, tuple[str, ...]] = {
     outbound_rows.endpoint_secrets: ("ciphertext",),
     rows.notices: ("secret",),
     rows.dead_letters: ("payload",),
+    erasure_keys: ("ciphertext",),
     rows.deliveries: ("headers", "body"),
     api_answers: ("answer",),
 }

@@ -76,7 +76,7 @@ class SQLWork:
         self._is_ahead = False
         self.has_announced = False
         self.now = _marked_now(connection, name)
-        self.directory = SQLDirectory(connection, self.now)
+        self.directory = SQLDirectory(connection, self.now, vault=vault)
         self.breaker = SQLBreakers(connection, self.now)
         self._inbox = SQLInbox(connection, self.now)
 

@@ -1,0 +1,159 @@
+"""Permanent deletion (U5): by an operator, of somebody suspended, for good; on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.harness import Feed, Rosterd
+from tests.integration.test_by_hand import added, at, told
+from worker.adapters.db import rows
+from worker.adapters.db.erasure_rows import erasure_keys, tombstones
+from worker.adapters.db.sealed import read_all
+
+
+def suspended(rosterd: Rosterd, feed: Feed, key: str = "u1") -> str:
+    """Somebody who accepted, belongs to a group, and left."""
+    rosterd.tell(feed, "group.upserted", {"id": "g1", "name": "Sales"}, at=1)
+    rosterd.hire(feed, key, at=2, given_name="Zebulon")
+    rosterd.tell(feed, "group.member_added", {"group_id": "g1", "user_id": key}, at=3)
+    rosterd.accept(f"{key}@example.com")
+    rosterd.tell(feed, "user.suspended", {"id": key}, at=4)
+    return str(at(rosterd, f"{key}@example.com")["id"])
+
+
+def deleted(rosterd: Rosterd, person: str) -> None:
+    told(rosterd, "user", "delete", person, "--yes")
+
+
+def create(rosterd: Rosterd, feed: Feed, second: float, id_: str, **more: Any) -> None:
+    data = {"id": "u1", "email": "u1@example.com", **more}
+    rosterd.tell(feed, "user.upserted", data, at=second, id_=id_)
+
+
+def test_u5_only_somebody_suspended_is_deleted_and_nobody_protected(rosterd: Rosterd) -> None:
+    feed = rosterd.account(owner="boss@example.com")
+    rosterd.hire(feed, "u1")
+    boss = at(rosterd, "boss@example.com")["id"]
+    assert "last owner" in told(rosterd, "user", "delete", boss, "--yes", code=1)["error"]
+    person = at(rosterd, "u1@example.com")["id"]
+    assert "suspended" in told(rosterd, "user", "delete", person, "--yes", code=1)["error"]
+    rosterd.tell(feed, "user.suspended", {"id": "u1"})
+    told(rosterd, "user", "break-glass", person, "on")
+    assert "break-glass" in told(rosterd, "user", "delete", person, "--yes", code=1)["error"]
+    assert len(rosterd.table(rows.people)) == 2
+
+
+def test_u5_a_dry_run_changes_nothing(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    person = suspended(rosterd, feed)
+    before = rosterd.export()
+    assert told(rosterd, "user", "delete", person, "--dry-run")["deleted"] is False
+    assert rosterd.export() == before
+    assert rosterd.table(tombstones) == []
+
+
+def test_u5_d16_an_older_event_brings_nobody_back_and_a_newer_create_makes_a_new_person(
+    rosterd: Rosterd,
+) -> None:
+    feed = rosterd.account()
+    person = suspended(rosterd, feed)
+    deleted(rosterd, person)
+    assert rosterd.users() == []
+    create(rosterd, feed, 3.5, "older", active=True)
+    assert rosterd.outcome("older") == ("superseded", None)
+    member = {"group_id": "g1", "user_id": "u1"}
+    rosterd.tell(feed, "group.member_added", member, at=3.6, id_="edge")
+    assert rosterd.outcome("edge") == ("superseded", None)
+    replaced = {"group_id": "g1", "user_ids": ["u1"]}
+    rosterd.tell(feed, "group.members_replaced", replaced, at=3.7)
+    create(rosterd, feed, 6, "silent")
+    assert rosterd.users() == [], "it does not say that the person is active"
+    mails = len(rosterd.mails())
+    create(rosterd, feed, 7, "newer", active=True)
+    (line,) = rosterd.users()
+    assert (line["state"], line["external_id"], line["given_name"]) == ("invited", "u1", None)
+    assert [x for x in rosterd.export() if x["kind"] == "membership"] == []
+    assert at(rosterd, "u1@example.com")["id"] != person
+    assert len(rosterd.mails()) == mails + 1
+    create(rosterd, feed, 3.8, "late", active=False)
+    rosterd.tell(feed, "user.suspended", {"id": "u1"}, at=3.9)
+    assert rosterd.user("u1")["state"] == "invited", "the new person has a life of their own"  # type: ignore[index]
+
+
+def test_u5_the_address_is_free_for_anybody(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    person = suspended(rosterd, feed)
+    deleted(rosterd, person)
+    rosterd.hire(feed, "u2", "u1@example.com", at=5)
+    assert rosterd.user("u2")["state"] == "invited"  # type: ignore[index]
+
+
+def test_u5_d16_nothing_that_told_of_the_person_stays(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    person = suspended(rosterd, feed, "zz-top")
+    rosterd.hire(feed, "zz-top", "zz-top@elsewhere.example", at=3.5)
+    told(rosterd, "group", "add", "--account", "acme", "Crew")
+    told(rosterd, "group", "member", "add", "Crew", person, "--account", "acme")
+    deleted(rosterd, person)
+    for table in rows.metadata.sorted_tables:
+        for row in rosterd.table(table):
+            text = repr(sorted(row.items())).casefold()
+            assert "zz-top" not in text, (table.name, text)
+            assert "zebulon" not in text, (table.name, text)
+    bodies = {rosterd.parts.vault.open(row["body"]) for row in rosterd.table(rows.deliveries)}
+    assert not [body for body in bodies if b"Zebulon" in body]
+    (entry,) = rosterd.table(rows.audit, rows.audit.c.action == "user.delete")
+    assert (entry["subject"], entry["reason"]) == (person, "r")
+    assert rosterd.dead() == []
+    assert len(rosterd.table(tombstones)) == 1
+    assert len(rosterd.table(erasure_keys)) == 1
+    walked = list(read_all(rosterd.parts.database, rosterd.parts.vault))
+    assert any(one.table == "erasure_keys" and not one.unreadable for one in walked)
+
+
+def test_u5_not_while_something_about_the_person_is_open(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    person = suspended(rosterd, feed)
+    rosterd.tell(feed, "user.reactivated", {"id": "u1"}, at=5, drain=False)
+    refused = told(rosterd, "user", "delete", person, "--yes", code=1)
+    assert "not applied yet" in refused["error"]
+    rosterd.drain()
+    assert rosterd.user("u1")["state"] == "active"  # type: ignore[index]
+
+
+def test_u5_of_people_by_hand(rosterd: Rosterd) -> None:
+    rosterd.account()
+    bo = added(rosterd, "bo@example.com", "--active")
+    told(rosterd, "user", "suspend", bo)
+    deleted(rosterd, bo)
+    assert rosterd.users() == []
+    assert rosterd.cli("user", "show", bo).returncode == 3
+    added(rosterd, "bo@example.com")
+
+
+def test_u5_e5_the_one_who_was_replaced_goes_and_the_new_one_stays(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    old = suspended(rosterd, feed)
+    rosterd.hire(feed, "u1", "new@example.com", at=5, active=True)
+    assert rosterd.user("u1")["email"] == "new@example.com"  # type: ignore[index]
+    deleted(rosterd, old)
+    assert [u["email"] for u in rosterd.users()] == ["new@example.com"]
+    assert rosterd.accept("new@example.com") == 200
+    rosterd.tell(feed, "user.suspended", {"id": "u1"}, at=6)
+    assert rosterd.user("u1")["state"] == "suspended"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ["u1", "never-seen"])
+def test_u5_the_tombstone_is_a_digest_of_the_accounts_own(rosterd: Rosterd, name: str) -> None:
+    stones = []
+    for account in ("alpha", "beta"):
+        feed = rosterd.account(name=account)
+        rosterd.hire(feed, name, at=1)
+        rosterd.tell(feed, "user.suspended", {"id": name}, at=2)
+        (person,) = [p for p in rosterd.table(rows.people) if p["account_id"] == rosterd.account_id]
+        deleted(rosterd, person["id"])
+        stones = rosterd.table(tombstones)
+    assert len({stone["id"] for stone in stones}) == 2
+    assert len({stone["address"] for stone in stones}) == 2

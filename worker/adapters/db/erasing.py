@@ -1,0 +1,216 @@
+"""Permanent deletion in SQL: what told of a person goes, what tells that it happened stays (U5).
+
+Stay: the audit's who, what, when and why without what it showed of the person, a tombstone, and
+bodies that tell of others too: sealed, for as long as retention keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, select, update
+
+from domain.announcements import of_deletion
+from domain.erasure import buried
+from domain.errors import RefusedError
+from domain.holding import addresses_of
+from domain.keys import user_id, when_free, when_settled, when_user_seen
+from domain.model import Person, User
+from domain.ports import stamp_key
+from domain.values import BEGINNING, Stamp, normalise_address, to_micros
+from worker.adapters.db import bulk, rows
+from worker.adapters.db.announcing import announce
+from worker.adapters.db.breaker_rows import breaker_marks
+from worker.adapters.db.burying import bury
+from worker.adapters.db.directory import SQLDirectory
+from worker.adapters.db.group_rows import own_members
+from worker.adapters.db.mail_rows import undeliverable
+from worker.adapters.db.mapping import user_from_row, user_to_row
+from worker.adapters.db.outbound_rows import announcements
+from worker.adapters.db.override_rows import overrides
+from worker.adapters.vault import Vault
+
+#: What stands where an external id stood.
+ERASED = "erased"
+#: Tables whose rows tell of one person, by the column that names it.
+OF_A_PERSON: tuple[tuple[Table, str], ...] = (
+    (rows.links, "person_id"),
+    (rows.notices, "person_id"),
+    (own_members, "person_id"),
+    (undeliverable, "person_id"),
+    (overrides, "person_id"),
+)
+OPEN = ("pending", "retrying")
+
+
+def erase(connection: Connection, vault: Vault, person: Person, now: datetime) -> None:
+    """Delete a locked person for good. Raises RefusedError while an event about them is open."""
+    subjects = _subjects(connection, person)
+    mine = [user for user in subjects if not _lives_on(user, person)]
+    for user in mine:
+        _bury(connection, vault, person, user, now)
+    for user in subjects:
+        if _lives_on(user, person):
+            _forget_in(connection, user, person)
+    if not mine:
+        bury(connection, vault, person, None, BEGINNING, now)
+    _delete_rows(connection, person)
+    keys = [user_id(user.connection, user.key) for user in mine]
+    stirred = {key for one in keys for key in (when_settled(one), when_user_seen(one))}
+    freed = {when_free(key) for key in addresses_of(person)}
+    SQLDirectory(connection, now).wake(stirred | freed)
+    _announce(connection, person, now)
+
+
+def _subjects(connection: Connection, person: Person) -> list[User]:
+    """Subjects that are, were or may become the person's, locked in the order of their ids."""
+    of = person.connection or person.governed_by
+    if of is None:
+        return []
+    users, decisions = rows.users, rows.decisions
+    pinned = connection.execute(
+        select(users.c.id, users.c.person_id, users.c.pinned).where(users.c.connection_id == of)
+    )
+    mark = f'"{person.id}"'.encode()
+    known = {r.id for r in pinned if r.person_id == person.id or mark in bytes(r.pinned or b"")}
+    told = connection.execute(
+        select(decisions.c.user_key, decisions.c.inputs).where(
+            decisions.c.account_id == person.account, decisions.c.person_id == person.id
+        )
+    )
+    for row in told:
+        former = orjson.loads(row.inputs).get("former_external_id")
+        for key in (row.user_key, former):
+            if key:
+                known.add(key if key.startswith(f"{of}:") else user_id(of, key))
+    found = connection.execute(
+        select(users)
+        .where(bulk.among(users.c.id, sorted(known), connection))
+        .order_by(users.c.id)
+        .with_for_update(key_share=True)
+    ).mappings()
+    return [user_from_row(row) for row in found]
+
+
+def _lives_on(user: User, person: Person) -> bool:
+    """Whether the subject is somebody else by now (E5): it only forgets this person."""
+    return user.person is not None and user.person != person.id
+
+
+def _bury(connection: Connection, vault: Vault, person: Person, user: User, now: datetime) -> None:
+    of, key = user.connection, user_id(user.connection, user.key)
+    heard = _heard(connection, user)
+    stamp = buried(user.facts, heard).floor
+    bury(connection, vault, person, key, stamp, now)
+    edges = rows.memberships
+    connection.execute(
+        delete(edges).where(edges.c.connection_id == of, edges.c.user_key == user.key)
+    )
+    connection.execute(delete(rows.users).where(rows.users.c.id == key))
+    # Counted as lost it stays, without a name, for as long as the breaker's window is.
+    marks = breaker_marks
+    counted = (marks.c.connection_id == of) & (marks.c.key == f"u:{user.key}")
+    connection.execute(update(marks).where(counted).values(key=f"u:{person.id}"))
+    _redact_events(connection, vault, of, user.key, now)
+
+
+def _heard(connection: Connection, user: User) -> Stamp:
+    """The newest event about a subject; all of them have to be over."""
+    events = rows.events
+    mine = (events.c.connection_id == user.connection) & (events.c.subject == user.key)
+    waiting = connection.execute(
+        select(events.c.id).where(mine, events.c.state.in_((*OPEN, "held"))).limit(1)
+    ).first()
+    if waiting is not None:
+        raise RefusedError(
+            f"event {waiting.id} about this person is not applied yet: delete them after it"
+        )
+    newest = connection.execute(
+        select(events.c.occurred_at, events.c.digest)
+        .where(mine)
+        .order_by(events.c.occurred_at.desc(), events.c.digest.desc())
+        .limit(1)
+    ).first()
+    if newest is None:
+        return BEGINNING
+    return Stamp(to_micros(newest.occurred_at), 1, stamp_key(newest.digest))
+
+
+def _forget_in(connection: Connection, user: User, person: Person) -> None:
+    """The subject's next person stays who they are; what was this one's address is forgotten."""
+    was = normalise_address(person.email)
+    words = tuple(w for w in user.facts.emails if normalise_address(str(w.value)) != was)
+    facts = replace(user.facts, emails=words or user.facts.emails[-1:])
+    pinned = user.pinned if user.pinned and user.pinned.person != person.id else None
+    kept = replace(user, facts=facts, pinned=pinned)
+    bulk.upsert(connection, rows.users, [user_to_row(kept, person.account)])
+
+
+def _redact_events(connection: Connection, vault: Vault, of: str, key: str, now: datetime) -> None:
+    events, letters, deliveries = rows.events, rows.dead_letters, rows.deliveries
+    mine = (events.c.connection_id == of) & (events.c.subject == key)
+    found = connection.execute(select(events.c.id, events.c.delivery_id).where(mine)).all()
+    ids = [row.id for row in found]
+    if not ids:
+        return
+    connection.execute(
+        update(events)
+        .where(bulk.among(events.c.id, ids, connection), events.c.state == "dead")
+        .values(state="ended", outcome="discarded", ended_at=now)
+    )
+    connection.execute(
+        update(events).where(bulk.among(events.c.id, ids, connection)).values(subject=ERASED)
+    )
+    _among(connection, rows.attempts, rows.attempts.c.event_id, ids, detail="")
+    its = bulk.among(letters.c.event_id, ids, connection)
+    connection.execute(
+        update(letters).where(its, letters.c.state == "open").values(state="discarded")
+    )
+    connection.execute(
+        update(letters).where(its).values(first_error="", last_error="", note=ERASED)
+    )
+    others = exists().where(events.c.delivery_id == deliveries.c.id, events.c.subject != ERASED)
+    sole = bulk.among(deliveries.c.id, sorted({r.delivery_id for r in found}), connection)
+    connection.execute(
+        update(deliveries).where(sole, ~others).values(body=vault.seal(b"{}"), is_cut=True)
+    )
+
+
+def _among(
+    connection: Connection, table: Table, column: Any, ids: Sequence[int], **values: Any
+) -> None:
+    wanted: ColumnElement[bool] = bulk.among(column, ids, connection)
+    connection.execute(update(table).where(wanted).values(**values))
+
+
+def _delete_rows(connection: Connection, person: Person) -> None:
+    for table, column in OF_A_PERSON:
+        connection.execute(delete(table).where(table.c[column] == person.id))
+    audit, decisions, addresses = rows.audit, rows.decisions, rows.addresses
+    connection.execute(
+        update(audit).where(audit.c.subject == person.id).values(before=None, after=None)
+    )
+    connection.execute(
+        update(decisions)
+        .where(decisions.c.account_id == person.account, decisions.c.person_id == person.id)
+        .values(user_key=None, inputs=b"{}")
+    )
+    connection.execute(
+        delete(addresses).where(
+            bulk.among(addresses.c.id, sorted(addresses_of(person)), connection)
+        )
+    )
+    connection.execute(delete(rows.people).where(rows.people.c.id == person.id))
+
+
+def _announce(connection: Connection, person: Person, now: datetime) -> None:
+    """Applications hear who is gone by id; what they were told of the person before is emptied."""
+    connection.execute(
+        update(announcements).where(announcements.c.subject == person.id).values(data=b"{}")
+    )
+    bare = replace(person, email="", requested="", pending=None, profile={}, user=None)
+    announce(connection, [of_deletion(bare)], now=now)
