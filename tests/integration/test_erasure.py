@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.harness import Feed, Rosterd
 from tests.integration.test_by_hand import added, at, told
+from tests.integration.test_database_faults import beside, later, lock
+from tests.servers import await_true
 from worker.adapters.db import rows
 from worker.adapters.db.erasure_rows import erasure_keys, tombstones
 from worker.adapters.db.sealed import read_all
@@ -157,3 +161,31 @@ def test_u5_the_tombstone_is_a_digest_of_the_accounts_own(rosterd: Rosterd, name
         stones = rosterd.table(tombstones)
     assert len({stone["id"] for stone in stones}) == 2
     assert len({stone["address"] for stone in stones}) == 2
+
+
+def test_u5_a_deletion_beside_a_drain_that_waits_for_the_same_subject(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    rosterd = Rosterd(postgres_url, tmp_path)
+    with rosterd.serving():
+        feed = rosterd.account()
+        person = suspended(rosterd, feed)
+        member = {"group_id": "g2", "user_id": "u1"}
+        rosterd.tell(feed, "group.member_added", member, at=3.5, id_="edge", drain=False)
+        with beside(rosterd) as other:
+            lock(other, "u1")
+            threads = [later(lambda: deleted(rosterd, person)), later(rosterd.drain)]
+            await_true(lambda: waiting_for_locks(other) >= 2, name="both wait")
+            other.rollback()
+        for thread in threads:
+            thread.join(timeout=30)
+        rosterd.drain()
+        assert rosterd.outcome("edge")[0] in {"superseded", "waiting"}
+        assert [line["kind"] for line in rosterd.export()] == ["group"]
+        assert rosterd.users() == []
+    rosterd.close()
+
+
+def waiting_for_locks(other: psycopg.Connection) -> int:
+    told = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+    return int(other.execute(told).fetchall()[0][0])
