@@ -124,6 +124,8 @@ def test_c6_d17_counted_are_distinct_people_who_really_lost_something(rosterd: R
     rosterd.tell(feed, "user.reactivated", {"id": "u2"}, at=3000)
     rosterd.tell(feed, "user.suspended", {"id": "u2"}, at=2000, id_="superseded")
     suspend(rosterd, feed, 3)
+    rosterd.tell(feed, "user.reactivated", {"id": "u0"})
+    rosterd.tell(feed, "user.suspended", {"id": "u0"})
     assert held(rosterd) == [], "u0, u1 and u3"
     suspend(rosterd, feed, 4)
     assert held(rosterd) == ["s4"]

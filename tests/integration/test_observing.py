@@ -138,8 +138,10 @@ def test_s4_g4_a_history_of_many_batches_happens_as_it_was_announced(
         history(rosterd, feed, 12)
         for number in range(6, 12):
             rosterd.tell(feed, "user.suspended", {"id": f"u{number}"}, drain=False)
+        for number in range(6):
+            rosterd.hire(feed, f"harmless{number}", drain=False)
         plan = rosterd.parts.observe.plan(feed.connection)
-        assert (plan.events, plan.held) == (31, 9)
+        assert (plan.events, plan.held) == (37, 9)
         with rosterd.setup() as use:
             found = use.connection(feed.connection)
             kept = use.keep_plan(found, plan, None)
@@ -315,3 +317,10 @@ def test_s4_nobody_begins_behind_a_batch_of_a_history_that_is_under_way(
         with rosterd.parts.works() as two:
             assert claim(two, 4) == mine[:4]
     rosterd.close()
+
+
+def test_g4_going_live_for_the_first_time_brings_provision_managers(rosterd: Rosterd) -> None:
+    feed = observing(rosterd)
+    assert "Provision Managers" not in cli(rosterd, "group", "list", "--account", "acme", "--json")
+    cli(rosterd, *_live(feed), "--yes")
+    assert "Provision Managers" in cli(rosterd, "group", "list", "--account", "acme", "--json")

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from domain.replays import Selection
 from tests.harness import Feed, Rosterd
+from worker.adapters.db.breaker_rows import holds
 from worker.adapters.db.engine import Database
 from worker.adapters.db.event_queries import dead_groups, dead_letters
 from worker.adapters.db.filling import fill_ended, fill_people
@@ -86,6 +87,11 @@ def everything(rosterd: Rosterd, feed: Feed) -> None:
     rosterd.parts.replay.start(Selection(account=rosterd.account_id), actor="t", reason="t")
     rosterd.drain()
     rosterd.parts.notify.run()
+    with rosterd.setup() as use:
+        strict = {"breaker_min": "0", "breaker_percent": "0"}
+        use.change_settings(use.connection(feed.connection), strict, reason="t")
+    rosterd.tell(feed, "user.suspended", {"id": "u3"})
+    assert [row["state"] for row in rosterd.table(holds)] == ["open"]
     rosterd.parts.sweep.run()
     rosterd.parts.sweep.sweeper.heads(["urgent", "standard", "bulk"])
 

@@ -58,3 +58,12 @@ def _fill(database: Database, tables: dict[str, str], connection_id: str, count:
             connection.exec_driver_sql(said)
             connection.exec_driver_sql(f"ANALYZE {table}")
         connection.commit()
+
+
+def forget_mails(database: Database) -> None:
+    """Mails that wait are not sent: what is measured is something else."""
+    with database.begin() as connection:
+        if database.is_postgres:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("UPDATE notices SET state = 'cancelled', due_at = NULL")
+        connection.commit()

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.bench.breaker import flooded
+from worker.cli.bench.breaker import Flood, beside, flooded
 from worker.cli.bench.claims import among_people, claim_times
 from worker.cli.bench.cold import cold_start
 from worker.cli.bench.drain import applied
@@ -203,28 +203,25 @@ def breaker(
     broker_url: BrokerURL = None,
     json_: JSON = False,
 ) -> None:
-    """Many suspended at once: held after the limit; creates and others beside it; approved."""
-    with _folder() as folder:
-        found = flooded(database_url, broker_url, folder, people=people, leave=leave, count=count)
+    """Many suspended at once: held beyond the limit; creates and others beside it; approved."""
+    found: dict[bool, Flood] = {}
+    for has_breaker in (True, False):
+        with _folder() as folder:
+            found[has_breaker] = flooded(
+                database_url,
+                broker_url,
+                folder,
+                people=people,
+                leave=leave,
+                count=count,
+                has_breaker=has_breaker,
+            )
     setting = f"{_on(database_url, broker_url)}, {leave:,} of {people:,} suspended at once"
     if not json_:
-        for text in (
-            (
-                f"let through {found.let_through:,}, held {found.held:,} "
-                f"after {found.seconds_to_hold:.1f} s: {found.explanation}"
-            ),
-            f"approved: {found.out_after_approval:,} out {found.seconds_to_release:.1f} s later",
-        ):
+        for text in found[True].told():
             out.print(text, markup=False)
-    series = [
-        Series(f"{what}, p{share:.0%} {when}".replace("%", ""), "ms", [percentile(times, share)])
-        for share in (0.5, 0.99)
-        for what, figures in (("create", found.creates), ("suspension elsewhere", found.others))
-        for when, times in sorted(figures.items(), reverse=True)
-    ]
-    for number in range(0, len(series), 2):
-        pair = series[number : number + 2]
-        tell("breaker", pair, json_=json_, setting=setting)
+    for one in beside(found[True], found[False]):
+        tell("breaker", one, json_=json_, setting=setting)
 
 
 @app.command("claims")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,10 +15,13 @@ from sqlalchemy import func, select
 from domain.errors import RefusedError
 from worker.adapters.db import rows
 from worker.adapters.db.engine import Database
+from worker.adapters.db.filling import forget_mails
 from worker.adapters.db.holding import SQLHolds
 from worker.adapters.db.scratch import scratch_database
+from worker.adapters.db.setup import setting_up
 from worker.bootstrap import Container
 from worker.cli.bench.drain import drained
+from worker.cli.bench.report import Series, percentile
 from worker.cli.bench.scratch import (
     connect,
     rosterd_on,
@@ -37,6 +40,7 @@ PATIENCE_SECONDS = 180.0
 OUT = ("suspended", "invited_suspended")
 #: Subjects beyond those of the flood, so that a create is a create.
 NEWCOMERS = 1_000_000
+ALONE, BESIDE = "alone", "beside the flood"
 
 
 @dataclass(slots=True)
@@ -52,9 +56,44 @@ class Flood:
     creates: dict[str, list[float]] = field(default_factory=dict)
     others: dict[str, list[float]] = field(default_factory=dict)
 
+    def told(self) -> list[str]:
+        """For people."""
+        return [
+            (
+                f"let through {self.let_through:,}, held {self.held:,}, "
+                f"all decided after {self.seconds_to_hold:.1f} s: {self.explanation}"
+            ),
+            f"approved: {self.out_after_approval:,} are out {self.seconds_to_release:.1f} s later",
+        ]
+
+
+def beside(flood: Flood, free: Flood) -> Iterator[list[Series]]:
+    """What quiet events notice: of the flood with a breaker, without one, and of nothing."""
+    for what, mine, others in (
+        ("create", flood.creates, free.creates),
+        ("suspension elsewhere", flood.others, free.others),
+    ):
+        for share in (0.5, 0.99):
+            times = {
+                "beside the flood": mine[BESIDE],
+                "the same, no breaker": others[BESIDE],
+                "alone": mine[ALONE],
+            }
+            yield [
+                Series(f"{what} p{share * 100:.0f}, {when}", "ms", [percentile(found, share)])
+                for when, found in times.items()
+            ]
+
 
 def flooded(
-    server: str | None, broker_url: str | None, folder: Path, *, people: int, leave: int, count: int
+    server: str | None,
+    broker_url: str | None,
+    folder: Path,
+    *,
+    people: int,
+    leave: int,
+    count: int,
+    has_breaker: bool = True,
 ) -> Flood:
     """`leave` of `people` are suspended at once, through HTTP processes of `rosterd up`."""
     with ExitStack() as stack:
@@ -66,6 +105,12 @@ def flooded(
         # So many that its own suspensions stay below its own limit.
         store(parts, submissions(parts, other, range(30 * count)))
         drained(parts)
+        # Twenty thousand invitations would be written to files meanwhile.
+        forget_mails(parts.database)
+        if not has_breaker:
+            with setting_up(parts.database, parts.vault, actor="bench") as use:
+                off = {"breaker_min": str(people), "breaker_percent": "100"}
+                use.change_settings(use.connection("loud"), off, reason="the comparison")
         settings = load_settings(data_dir=folder, database_url=url, broker_url=broker)
         running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
         stack.callback(running.supervisor.stop)
@@ -76,17 +121,19 @@ def _measured(
     parts: Container, url: str, loud: Hook, other: Hook, *, leave: int, count: int
 ) -> Flood:
     found = Flood()
-    _quiet(parts, url, loud, other, found, "alone", range(count))
+    _quiet(parts, url, loud, other, found, ALONE, range(count))
     began = time.monotonic()
     storing = threading.Thread(
         target=store, args=(parts, submissions(parts, loud, range(leave), "user.suspended"))
     )
     storing.start()
-    _quiet(parts, url, loud, other, found, "beside the flood", range(count, 2 * count))
+    _quiet(parts, url, loud, other, found, BESIDE, range(count, 2 * count))
     storing.join()
     _await(lambda: _open(parts.database, loud) == 0)
     found.seconds_to_hold = time.monotonic() - began
     found.let_through = _out(parts.database, loud)
+    if found.let_through == leave:
+        return found
     (hold,) = SQLHolds(parts.database).list(account=None, connection=None, is_open=True)
     found.held, found.explanation = hold["events"], hold["explanation"]
     began = time.monotonic()
