@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from domain.model import Mark, UserFacts, Word
@@ -13,6 +14,10 @@ from domain.values import BEGINNING, HORIZON, MICROSECOND, Stamp
 #: Words kept of one history whatever their age; beyond it, what nothing can reach goes (D3).
 KEPT_WORDS = 64
 GUEST = "guest"
+#: Who is quoted for what held when a subject was taken over from another connection, or linked to
+#: somebody who is out. It replaces all that was said before it, and any word of a feed that lets
+#: the person in replaces it.
+INHERITED = "(inherited)"
 #: Whose register it is that somebody was missing in a full list, or is in one again (S3).
 LISTING = "listing"
 HORIZON_MICROS = HORIZON // MICROSECOND
@@ -101,18 +106,35 @@ class _Status:
         self.is_guest = False
 
     def hear(self, word: Word, *, about_scope: bool) -> None:
-        if not about_scope:
+        if word.by == INHERITED:
+            self._inherit(word, about_scope=about_scope)
+        elif not about_scope:
             self._hear_active(word)
         elif word.by == GUEST:
             self.is_guest = bool(word.value)
         else:
-            (self._in_by.add if word.value else self._in_by.discard)(word.by)
+            self._hear_scope(word)
+
+    def _inherit(self, word: Word, *, about_scope: bool) -> None:
+        if about_scope:
+            self._in_by = {INHERITED} if word.value else set()
+        else:
+            self._out_by = set() if word.value else {INHERITED}
+
+    def _hear_scope(self, word: Word) -> None:
+        self._in_by.discard(INHERITED)
+        if word.value:
+            self._in_by.add(word.by)
+            self._out_by.discard(INHERITED)
+        else:
+            self._in_by.discard(word.by)
 
     def _hear_active(self, word: Word) -> None:
         """Nobody said that a missing person is out: any feed's later "active" outranks a list."""
         if word.value:
             self._out_by.discard(word.by)
             self._out_by.discard(LISTING)
+            self._out_by.discard(INHERITED)
         else:
             self._out_by.add(word.by)
 
@@ -120,7 +142,9 @@ class _Status:
     def in_scope(self) -> bool:
         if self.is_guest:
             return False
-        return self._scope.is_open or not self._in_by.isdisjoint(self._scope.keys)
+        if self._scope.is_open or INHERITED in self._in_by:
+            return True
+        return not self._in_by.isdisjoint(self._scope.keys)
 
     @property
     def is_active(self) -> bool:
@@ -207,6 +231,12 @@ def _moment_order(row: tuple[Stamp, Word | None, bool]) -> Stamp:
 
 def _same_event(one: Stamp, other: Stamp) -> bool:
     return one.at == other.at and one.event == other.event
+
+
+def stays_out(facts: UserFacts) -> UserFacts:
+    """The facts of one linked to somebody who is out: being listed brings nobody back (U7)."""
+    word = Word(Stamp(1, 1, INHERITED), INHERITED, False)
+    return replace(facts, actives=remember(facts.actives, word))
 
 
 def claim_of(facts: UserFacts, stands: Standing) -> Stamp:

@@ -11,6 +11,7 @@ from domain.erasure import is_gone
 from domain.inbox import Reason
 from domain.model import Mark, Person, PersonState, Pinned, User, UserFacts
 from domain.ordering import (
+    INHERITED,
     Standing,
     claim_of,
     in_force,
@@ -18,6 +19,7 @@ from domain.ordering import (
     requested_at,
     run_start,
     standing,
+    stays_out,
 )
 from domain.overriding import as_told, outranked
 from domain.policy import OnReturn, Policy
@@ -279,6 +281,13 @@ class _Settling:
         self, verdict: Linked, holder: Person, current: Person | None, pinned: Pinned | None
     ) -> Decided:
         """U7, D4: the holder of the address is the person of this subject from now on."""
+        known = {word.by for word in self._user.facts.actives}
+        if verdict.made.kind == "link" and holder.is_suspended and INHERITED not in known:
+            facts = stays_out(self._user.facts)
+            stands = standing(facts, self._policy.scope)
+            user = replace(self._user, facts=facts)
+            settling = _Settling(self._state, user, stands, self._policy)
+            return settling._link(verdict, holder, current, pinned)
         replaced = () if current is None else (withdrawn(current),)
         retired = () if pinned is None else self._retired_person(pinned)
         if not holder.is_accepted:

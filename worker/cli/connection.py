@@ -14,6 +14,7 @@ from worker.cli import listing, setting
 from worker.cli.backfill import backfill
 from worker.cli.connection_observing import go_live, plan
 from worker.cli.connection_states import pause, resume, retire
+from worker.cli.links import replace
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.reach import check, watch
 from worker.cli.session import container, setup
@@ -28,7 +29,7 @@ app.command("watch")(watch)
 app.command("plan")(plan)
 app.command("go-live")(go_live)
 app.command("backfill")(backfill)
-for _command in (pause, resume, retire):
+for _command in (pause, replace, resume, retire):
     app.command(_command.__name__)(_command)
 app.command("set")(setting.set_)
 app.command("list-is")(listing.list_is)

@@ -8,12 +8,14 @@ import typer
 
 from domain.own_groups import OwnGroup, permission_named
 from worker.adapters.db.group_queries import find_groups, group_named, group_story
+from worker.cli.links import move_group
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.session import actor, container, person_named, reading, setup
 
 app = typer.Typer(no_args_is_help=True, help="Groups, whoever made them.")
 member = typer.Typer(no_args_is_help=True, help="Members of groups by hand.")
 app.add_typer(member, name="member")
+app.command("move")(move_group)
 
 Which = Annotated[str, typer.Argument(metavar="GROUP", help="Id, or name with --account.")]
 Who = Annotated[str, typer.Argument(metavar="PERSON", help="Id, or address with --account.")]

@@ -28,6 +28,7 @@ NOUNS = (
     "group",
     "hold",
     "keys",
+    "links",
     "mail",
     "operator",
     "token",

@@ -11,6 +11,7 @@ from domain.inbox import Lane
 from domain.model import PersonState
 from worker.adapters.db.people_queries import find_people, person_story
 from worker.cli import by_hand, override, user_mail
+from worker.cli.links import move_user
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import actor, container, post, reading, setup
 
@@ -18,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="People, whoever made them.")
 by_hand.register(app)
 user_mail.register(app)
 override.register(app)
+app.command("move")(move_user)
 
 COLUMNS = [
     *("id", "email", "requested_email", "state", "undeliverable"),

@@ -12,7 +12,6 @@ from domain.ports import SigningSecret
 from worker.adapters.db import rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.observing_setup import ObservingSetup
-from worker.adapters.db.retiring import RetireSetup
 from worker.adapters.db.setup_accounts import AccountSetup
 from worker.adapters.db.setup_addresses import AddressSetup
 from worker.adapters.db.setup_endpoints import EndpointSetup
@@ -20,6 +19,7 @@ from worker.adapters.db.setup_lists import ListSetup
 from worker.adapters.db.setup_part import LINK_SECONDS
 from worker.adapters.db.setup_settings import SettingSetup
 from worker.adapters.db.setup_tokens import TokenSetup
+from worker.adapters.db.taking_over import TakeOverSetup
 from worker.adapters.db.templates import TemplateSetup
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
@@ -27,7 +27,7 @@ from worker.adapters.vault import Vault
 
 class SQLSetup(
     AccountSetup,
-    RetireSetup,
+    TakeOverSetup,
     EndpointSetup,
     AddressSetup,
     ListSetup,
