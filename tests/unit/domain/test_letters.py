@@ -32,7 +32,14 @@ ABOUT = About(
 NASTY = st.text(
     st.sampled_from("a\r\n\t\x00\x0b\x85\u2028\u2029<>&\"'`=:{}\u202e\u2066\u2069\u200f\u200bא.й@ ")
 )
-TEXTS = st.one_of(NASTY, st.text(), st.sampled_from(["{{link}}", "{{ account }}", "</title>"]))
+#: Pieces that are markup, a variable or a header once they are believed.
+PIECES = ("<b>", "</bdi>", "<img src=x>", "&lt;", "{{link}}", "{{ name }}", "\r\nBcc: x@y.z", "a")
+TEXTS = st.one_of(
+    NASTY,
+    st.lists(st.sampled_from(PIECES)).map("".join),
+    st.text(),
+    st.sampled_from(["{{link}}", "{{ account }}", "</title>"]),
+)
 
 
 class Outline(HTMLParser):
