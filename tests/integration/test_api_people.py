@@ -11,6 +11,7 @@ import pytest
 
 from tests.api import Client, is_problem
 from tests.harness import Feed, Rosterd
+from worker.web.api.problems import MEDIA_TYPE
 
 ANA = {"email": "ana@example.com", "display_name": "Ana Silva"}
 
@@ -108,6 +109,26 @@ def test_e7_a_bounce_is_shown_until_a_mail_was_read(rosterd: Rosterd, app: Clien
         is_problem(app.ask("POST", f"{path}/bounce", json=body), 422, "invalid")
     rosterd.accept("ana@example.com")
     assert app.get(path)["undeliverable"] is None
+
+
+def test_u5_only_somebody_suspended_is_deleted_and_for_good(
+    rosterd: Rosterd, feed: Feed, app: Client
+) -> None:
+    ana = app.post("/users", ANA, 201)
+    path, why = f"/users/{ana['id']}", {"X-Reason": "asked for it"}
+    told = app.ask("DELETE", path, headers=why)
+    assert told.status_code == 409, told.text
+    assert told.headers["content-type"] == MEDIA_TYPE
+    app.post(f"{path}/suspend")
+    is_problem(app.ask("DELETE", path), 422, "invalid")
+    assert app.get(path)["state"] == "invited_suspended"
+    for _ in range(2):
+        gone = app.ask("DELETE", path, headers={**why, "Idempotency-Key": "k"})
+        assert (gone.status_code, gone.content) == (204, b"")
+    is_problem(app.ask("DELETE", path, headers=why), 404, "not_found")
+    is_problem(app.ask("GET", path), 404, "not_found")
+    assert app.all("/users") == []
+    assert app.post("/users", ANA, 201)["id"] != ana["id"]
 
 
 def test_u6_the_last_owner_stays_one(rosterd: Rosterd, app: Client) -> None:

@@ -188,6 +188,21 @@ def accept(user: Who, write: Writes) -> Response:
     )
 
 
+@router.delete("/users/{user}", status_code=204, response_model=None)
+def delete_user(user: Who, write: Writes) -> Response:
+    """U5: somebody suspended is deleted for good. Say why."""
+    reason = write.because()
+    return write.answered(
+        lambda database: write.parts.people_on(database).delete(
+            person_ref(user),
+            actor=write.caller.actor,
+            reason=reason,
+            account=write.caller.account,
+        ),
+        lambda _connection, _nothing: (204, None),
+    )
+
+
 def _one(user: str, write: Write, act: Callable[..., Person]) -> Response:
     return write.answered(
         lambda database: act(
