@@ -47,7 +47,7 @@ from worker.adapters.db.operators import SQLOperators
 from worker.adapters.db.overriding import SQLOverrides
 from worker.adapters.db.reannouncing import SQLReannounce
 from worker.adapters.db.replaying import SQLReplays
-from worker.adapters.db.retention import retain_bodies
+from worker.adapters.db.retention import retain_announcements, retain_bodies
 from worker.adapters.db.sweeping import SQLSweep, kinds_due
 from worker.adapters.db.uow import SQLWork, sql_work
 from worker.adapters.mail import FileMailer, SMTPMailer
@@ -384,9 +384,13 @@ class Container:
         return collect_foreign(self.celery, self.database, self.vault, ring=self.ringer)
 
     def retain(self) -> dict[str, int]:
-        """Delete bodies that retention lets go, and answers to keys of a day ago."""
+        """Delete bodies and announcements that retention lets go, and answers of a day ago."""
         forget_answers(self.database)
-        return retain_bodies(self.database, days=self.settings.retention_days)
+        days = self.settings.retention_days
+        told = retain_announcements(self.database, days=days)
+        if told["dropped"]:
+            self.log.warning("announcements_dropped", count=told["dropped"], days=days)
+        return {**retain_bodies(self.database, days=days), **told}
 
     def source_named(self, name: str) -> Source:
         """The adapter of a source."""

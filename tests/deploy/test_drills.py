@@ -25,10 +25,12 @@ from tests.conftest import missing
 from tests.deploy.drill import FIRES, OVER, QUIET, Drill, commands_of, played, scraped, staged
 from tests.deploy.film import RULES, Film, series
 from tests.harness import Feed
+from tests.receiver import receiver
 from tests.servers import PostgresServer, RedisServer, await_true, free_port
 from worker.adapters.db import rows
 from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import migrate
+from worker.adapters.db.outbound_rows import endpoints
 from worker.cli.sender import Sent, send
 
 pytestmark = pytest.mark.long
@@ -439,6 +441,32 @@ def test_drill_mail_fails(sqlite_url: str, tmp_path: Path) -> None:
         drill.rosterd.parts.notify.run()
         film.scene(OVER)
         played(drill, film, "RosterdMailFails")
+
+
+def test_drill_endpoint_fails(sqlite_url: str, tmp_path: Path) -> None:
+    allow = "127.0.0.1"
+    settings: dict[str, object] = {"outbound_allow": allow}
+    with (
+        receiver() as app,
+        staged(sqlite_url, tmp_path, settings=settings, ROSTERD_OUTBOUND_ALLOW=allow) as (drill, _),
+    ):
+        made = json.loads(drill.command("endpoint", "add", app.url, "--account", "acme", "--json"))
+        endpoint = made["id"]
+        film = drill.film()
+        app.answers = lambda _told: 500
+        drill.rosterd.tell(drill.feed, "user.suspended", {"id": "u0"})
+        drill.rosterd.parts.deliver.run()
+        drill.age(endpoints, "failing_since", 3600)
+        film.scene(FIRES)
+        assert "answered 500" in drill.command("endpoint", "list")
+        app.answers = lambda _told: 204
+        assert "ok" in drill.command("endpoint", "test", endpoint)
+        drill.command("endpoint", "resume", endpoint, "--reason", "mended")
+        drill.rosterd.parts.deliver.run()
+        assert app.types()[-1] == "user.suspended"
+        drill.command("endpoint", "replay", endpoint, "--since", "2h", "--reason", "lost", "--yes")
+        film.scene(OVER)
+        played(drill, film, "RosterdEndpointFails")
 
 
 def test_drill_mail_server_away(sqlite_url: str, tmp_path: Path) -> None:

@@ -415,6 +415,33 @@ def test_a_replay_sends_what_followed_a_cursor_once_more(listening: Listening) -
     assert len(listening.app.told) == 8
 
 
+def test_g9_retention_lets_go_of_what_was_delivered_and_of_nothing_else(
+    listening: Listening,
+) -> None:
+    feed = hired(listening, "u1")
+    listening.deliver()
+    paused = ("endpoint", "pause", listening.endpoint, "--reason", "x")
+    assert listening.cli(*paused).returncode == 0
+    listening.hire(feed, "u2")
+    with listening.parts.database.begin() as connection:
+        long_ago = listening.at(0) - timedelta(days=31)
+        connection.execute(update(announcements).values(made_at=long_ago))
+        connection.commit()
+    assert listening.parts.retain()["announcements"] == 1
+    (kept,) = listening.table(announcements)
+    (row,) = waiting(listening)
+    assert row["announcement_id"] == kept["id"]
+    with listening.parts.database.begin() as connection:
+        connection.execute(update(endpoints).values(state="disabled"))
+        connection.commit()
+    assert listening.parts.retain()["dropped"] == 1
+    assert listening.table(dispatches) == []
+    listening.cli("endpoint", "resume", listening.endpoint)
+    listening.hire(feed, "u3")
+    (new,) = listening.table(announcements)
+    assert new["id"] > kept["id"], "a cursor never goes back"
+
+
 def test_what_is_under_way_is_not_replayed_twice(listening: Listening) -> None:
     hired(listening, "u1")
     count = listening.parts.announce.replay(listening.endpoint, since=0, actor="t", reason="r")

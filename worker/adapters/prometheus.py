@@ -54,6 +54,7 @@ def state_gauges(snapshot: Snapshot, queues: dict[str, int]) -> list[Metric]:
         _paused(snapshot),
         _dead(snapshot),
         _last_heard(snapshot),
+        *_listeners(snapshot),
         notices,
         _single(
             "rosterd_clock_skew_seconds",
@@ -116,6 +117,18 @@ def _tripped(snapshot: Snapshot) -> GaugeMetricFamily:
         is_open = one.connection_id in snapshot.tripped
         family.add_metric([one.account, one.connection], float(is_open))
     return family
+
+
+def _listeners(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:
+    says = "Since an application's endpoint took something, disabled or not; 0: it does."
+    failing = _family("rosterd_endpoint_failing_seconds", says, "account", "endpoint")
+    left = "Announcements that are not delivered."
+    waiting = _family("rosterd_announcements_waiting", left, "account", "endpoint")
+    for one in snapshot.listeners:
+        failing.add_metric([one.account, one.id], max(one.failing, 0.0))
+        waiting.add_metric([one.account, one.id], one.waiting)
+    yield failing
+    yield waiting
 
 
 def _dead(snapshot: Snapshot) -> GaugeMetricFamily:

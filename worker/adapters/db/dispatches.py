@@ -31,6 +31,7 @@ from domain.dispatches import (
 from domain.errors import NothingFoundError
 from domain.inbox import Lane
 from worker.adapters.db import bulk
+from worker.adapters.db.alerts import tell_operators
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.outbound_rows import (
     announcements,
@@ -45,6 +46,8 @@ from worker.adapters.vault import Vault
 TURNS = 4
 #: Subjects whose people lose access, looked at for one share.
 _LOOKED_AT = 50
+#: What operators are told of an endpoint that is disabled.
+DISABLED_TOPIC = "endpoint.disabled"
 
 
 class SQLDispatches:
@@ -394,5 +397,21 @@ def _disable(connection: Connection, endpoint: str, why: str, now: datetime) -> 
         update(endpoints)
         .where(endpoints.c.id == endpoint, endpoints.c.state == EndpointState.ACTIVE.value)
         .values(state=EndpointState.DISABLED.value, why=why, changed_at=now)
+        .returning(endpoints.c.account_id, endpoints.c.url)
+    ).first()
+    if done is None:
+        return False
+    tell_operators(
+        connection,
+        now,
+        topic=DISABLED_TOPIC,
+        subject=endpoint,
+        headline=f"Endpoint {endpoint} of an application is disabled: it is told nothing more",
+        details=[
+            f"{done.url}: {why}",
+            f"Everything waits. Once it is mended: rosterd endpoint resume {endpoint} --reason ..",
+        ],
+        account=done.account_id,
+        is_urgent=True,
     )
-    return done.rowcount == 1
+    return True

@@ -16,6 +16,7 @@ from worker.adapters.db import rows
 from worker.adapters.db.breaker_rows import holds
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.observing_rows import backfills
+from worker.adapters.db.outbound_rows import dispatches, endpoints
 from worker.adapters.db.uow import database_now
 from worker.adapters.sources.reconciliation import NAME as OWN_WORDS
 
@@ -64,6 +65,20 @@ class Heard(Named):
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """An endpoint of an application. failing: seconds since it last took something, 0 if it does.
+
+    waiting: announcements that are not delivered.
+    """
+
+    id: str
+    account: str
+    state: str
+    failing: float
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at one moment. suspensions: connection's id -> age of the oldest unapplied one.
 
@@ -83,6 +98,7 @@ class Snapshot:
     backfilled: tuple[str, ...] = ()
     dead: tuple[Dead, ...] = ()
     heard: tuple[Heard, ...] = ()
+    listeners: tuple[Listener, ...] = ()
     workers: int = 0
     swept_at: datetime | None = None
     notices: dict[str, int] = field(default_factory=dict)
@@ -131,6 +147,7 @@ def take(connection: Connection) -> Snapshot:
         ),
         dead=_dead(connection, known),
         heard=_heard(connection, known),
+        listeners=_listeners(connection, now),
         workers=_workers(connection, now),
         swept_at=connection.execute(
             select(rows.marks.c.at).where(rows.marks.c.name == "swept")
@@ -239,6 +256,31 @@ def _heard(connection: Connection, known: dict[str, Named]) -> tuple[Heard, ...]
             row["state"],
             row["last_heard_at"],
             row["created_at"],
+        )
+        for row in found
+    )
+
+
+def _listeners(connection: Connection, now: datetime) -> tuple[Listener, ...]:
+    """Each with a count of its own: an index holds what waits, and nothing else."""
+    waits = (
+        select(func.count())
+        .where(dispatches.c.endpoint_id == endpoints.c.id, dispatches.c.due_at.is_not(None))
+        .scalar_subquery()
+    )
+    found = connection.execute(
+        select(endpoints, rows.accounts.c.name.label("account"), waits.label("waiting"))
+        .join(rows.accounts, rows.accounts.c.id == endpoints.c.account_id)
+        .where(endpoints.c.state != "removed")
+        .order_by(endpoints.c.id)
+    ).mappings()
+    return tuple(
+        Listener(
+            row["id"],
+            row["account"],
+            row["state"],
+            (now - row["failing_since"]).total_seconds() if row["failing_since"] else 0.0,
+            row["waiting"],
         )
         for row in found
     )

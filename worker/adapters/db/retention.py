@@ -8,6 +8,7 @@ from sqlalchemy import delete, exists, select
 
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.outbound_rows import announcements, dispatches, endpoints
 from worker.adapters.db.uow import database_now
 
 AT_ONCE = 1000
@@ -21,6 +22,44 @@ def retain_bodies(database: Database, *, days: int) -> dict[str, int]:
         deleted += gone
         if gone < AT_ONCE:
             return {"deleted": deleted}
+
+
+def retain_announcements(database: Database, *, days: int) -> dict[str, int]:
+    """Delete old announcements whose deliveries ended; what an endpoint waits for stays.
+
+    What a disabled endpoint was not told for so long is dropped, and counted apart.
+    """
+    announced = dropped = 0
+    while True:
+        gone, lost = _old_announcements(database, timedelta(days=days))
+        announced, dropped = announced + gone, dropped + lost
+        if gone < AT_ONCE:
+            return {"announcements": announced, "dropped": dropped}
+
+
+def _old_announcements(database: Database, age: timedelta) -> tuple[int, int]:
+    with translated(), database.begin() as connection:
+        before = database_now(connection) - age
+        first = select(announcements.c.id, announcements.c.made_at).order_by(announcements.c.id)
+        oldest = first.limit(AT_ONCE).subquery()
+        disabled = select(endpoints.c.id).where(endpoints.c.state == "disabled")
+        waits = exists().where(
+            dispatches.c.announcement_id == oldest.c.id,
+            dispatches.c.due_at.is_not(None),
+            dispatches.c.endpoint_id.not_in(disabled),
+        )
+        old = select(oldest.c.id).where(oldest.c.made_at < before, ~waits)
+        ids = list(connection.scalars(old))
+        if not ids:
+            return 0, 0
+        mine = bulk.among(dispatches.c.announcement_id, ids, connection)
+        lost = connection.execute(delete(dispatches).where(mine, dispatches.c.due_at.is_not(None)))
+        connection.execute(delete(dispatches).where(mine))
+        connection.execute(
+            delete(announcements).where(bulk.among(announcements.c.id, ids, connection))
+        )
+        connection.commit()
+        return len(ids), lost.rowcount
 
 
 def _batch(database: Database, age: timedelta) -> int:

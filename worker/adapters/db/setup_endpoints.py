@@ -12,6 +12,8 @@ from domain.announcements import AnnouncementType
 from domain.dispatches import EndpointState
 from domain.errors import NothingFoundError, RefusedError
 from worker.adapters.db import bulk
+from worker.adapters.db.alerts import settle_alert
+from worker.adapters.db.dispatches import DISABLED_TOPIC
 from worker.adapters.db.outbound_rows import (
     announcements,
     dispatches,
@@ -122,6 +124,12 @@ class EndpointSetup(SetupPart):
         """Send again, all that was kept first; how much that is. Its failures are forgotten."""
         clean = {"failures": 0, "failing_since": None, "rests_until": None, "last_error": None}
         self._set_endpoint(endpoint, EndpointState.ACTIVE, reason, **clean)
+        settle_alert(
+            self.sql,
+            topic=DISABLED_TOPIC,
+            subject=endpoint["id"],
+            account=endpoint["account_id"],
+        )
         mine = dispatches.c.endpoint_id == endpoint["id"]
         self.sql.execute(
             update(dispatches).where(mine, dispatches.c.state == "pending").values(due_at=self.now)

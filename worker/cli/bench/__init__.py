@@ -19,6 +19,7 @@ from worker.cli.bench.isolation import NUISANCES, quiet_latencies
 from worker.cli.bench.latency import suspensions
 from worker.cli.bench.memory import resident
 from worker.cli.bench.noop import noops
+from worker.cli.bench.outbound import told_after
 from worker.cli.bench.report import Series, percentile, tell
 from worker.cli.output import out
 from worker.settings import load_settings
@@ -164,6 +165,31 @@ def latency(
     series = _rounds(rounds, [Series(name, "ms") for name in names], measured)
     setting = f"{_on(database_url, broker_url)}, backlog {backlog:,}"
     tell("suspension latency", series, json_=json_, setting=setting, against=2)
+
+
+@app.command("outbound")
+def outbound(
+    backlog: Annotated[int, typer.Option(help="Events that wait in the standard lane.")] = 100_000,
+    count: Annotated[int, typer.Option(help="Suspensions; the breaker holds none of 50.")] = 50,
+    rounds: Rounds = 3,
+    database_url: DatabaseURL = None,
+    broker_url: BrokerURL = None,
+    json_: JSON = False,
+) -> None:
+    """Receipt of a suspension to the application's receipt behind a backlog, against idle."""
+
+    def measured(folder: Path) -> Iterator[float]:
+        for name, waiting in (("busy", backlog), ("idle", 0)):
+            place = folder / name
+            place.mkdir()
+            found = told_after(database_url, broker_url, place, backlog=waiting, count=count)
+            yield percentile(found, 0.5)
+            yield percentile(found, 0.99)
+
+    names = ["behind it: p50", "behind it: p99", "idle: p50", "idle: p99"]
+    series = _rounds(rounds, [Series(name, "ms") for name in names], measured)
+    setting = f"{_on(database_url, broker_url)}, backlog {backlog:,}"
+    tell("suspension to application", series, json_=json_, setting=setting, against=2)
 
 
 @app.command("isolation")
