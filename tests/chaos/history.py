@@ -76,7 +76,9 @@ def history(stage: Stage, *, people: int, dice: random.Random) -> History:
     for account, tell in tellers.items():
         source = sources[account]
         scope = scopes.get(source, Scope())
-        hook = stage.connect(account, source, scope, domain="example.com").hook
+        # Long forms have hundreds leave within minutes.
+        wide = {"domain": "example.com", "breaker_min": str(people)}
+        hook = stage.connect(account, source, scope, **wide).hook
         made.recorders[account] = Recorder(hook)
         expected: set[tuple[str, ...]] = set()
         facts = tell(people // 4, dice, expected)

@@ -128,7 +128,8 @@ def broker_of(up: Up) -> redis.Redis:
 @pytest.mark.parametrize("up", ["embedded"], indirect=True)
 def test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said(up: Up) -> None:
     stage = up.start()
-    idp = stage.connect("acme", "standard", Scope(), domain="example.com")
+    wide = {"domain": "example.com", "breaker_min": str(EVENTS)}
+    idp = stage.connect("acme", "standard", Scope(), **wide)
     dice = random.Random(11)
     expected: dict[str, str] = {}
     killed = flushed = 0

@@ -34,7 +34,9 @@ class Stage:
     accounts: dict[str, str] = field(default_factory=dict)
     senders: dict[str, Sender] = field(default_factory=dict)
 
-    def connect(self, account: str, source: str, scope: Scope, *, domain: str) -> Sender:
+    def connect(
+        self, account: str, source: str, scope: Scope, *, domain: str, **settings: str
+    ) -> Sender:
         """An account with one connection, and somebody who speaks as its identity provider."""
         with setting_up(self.parts.database, self.parts.vault, actor="demo") as use:
             self.accounts[account] = use.add_account(
@@ -45,7 +47,7 @@ class Stage:
                 name=source,
                 source=source,
                 scope=scope,
-                settings={},
+                settings=settings,
                 secret=SOURCES[source].new_secret(),
                 observe=False,
             )
