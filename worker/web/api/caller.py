@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from starlette.requests import Request
 
 from domain.errors import NothingFoundError, UsageError
+from worker.adapters.db.engine import translated
+from worker.adapters.db.family import family_of
 from worker.adapters.db.token_use import TokenInUse, live_token, note_use
 from worker.bootstrap import Container
 from worker.web.api.problems import ProblemError
@@ -30,12 +33,17 @@ _bearer = HTTPBearer(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The token behind a request. account: None where it is for all accounts."""
+    """The token behind a request. account: None where it is for all accounts.
+
+    family: ids of the account and of everybody below it (C4), asked for only where another account
+    is named than the token's own.
+    """
 
     token: str
     name: str
     account: str | None
     scopes: frozenset[str]
+    family: Callable[[], frozenset[str]] = frozenset
 
     @property
     def actor(self) -> str:
@@ -43,8 +51,8 @@ class Caller:
         return f"token:{self.token}"
 
     def may_see(self, account: str) -> bool:
-        """Whether what belongs to this account is there for the caller (G7)."""
-        return self.account is None or self.account == account
+        """Whether what belongs to this account is there for the caller (G7, C4)."""
+        return self.account in (None, account) or account in self.family()
 
     def check(self, what: str, id_: str, account: str) -> None:
         """Another account's is unknown; raises NothingFoundError."""
@@ -115,7 +123,16 @@ def authenticated(
         )
     if token.is_use_untold:
         note_use(parts.database, token.id)
-    return Caller(token.id, token.name, token.account, token.scopes)
+    return Caller(
+        token.id, token.name, token.account, token.scopes, lambda: _family(parts, token.account)
+    )
+
+
+def _family(parts: Container, account: str | None) -> frozenset[str]:
+    if account is None:
+        return frozenset()
+    with translated(), parts.database.read() as connection:
+        return family_of(connection, account)
 
 
 def _check_scopes(token: TokenInUse, wanted: list[str]) -> None:

@@ -64,7 +64,7 @@ def rename_group(group: Which, asked: NewName, write: Writes) -> Response:
             asked.name,
             actor=write.caller.actor,
             reason=write.reason,
-            account=write.caller.account,
+            account=_owner(group, write),
         ),
         _told(200),
     )
@@ -79,7 +79,7 @@ def delete_group(group: Which, write: Writes) -> Response:
             _which(group, write),
             actor=write.caller.actor,
             reason=reason,
-            account=write.caller.account,
+            account=_owner(group, write),
         ),
         _nothing,
     )
@@ -91,7 +91,7 @@ def grant(group: Which, permission: Permission, write: Writes) -> Response:
 
     def act(database: Changing) -> OwnGroup:
         return write.parts.groups_on(database).grant(
-            _which(group, write), permission, **_on_whose_word(write)
+            _which(group, write), permission, **_on_whose_word(group, write)
         )
 
     return write.answered(act, _told(200))
@@ -103,7 +103,7 @@ def revoke(group: Which, permission: Permission, write: Writes) -> Response:
 
     def act(database: Changing) -> OwnGroup:
         return write.parts.groups_on(database).revoke(
-            _which(group, write), permission, **_on_whose_word(write)
+            _which(group, write), permission, **_on_whose_word(group, write)
         )
 
     return write.answered(act, _told(200))
@@ -127,7 +127,7 @@ def _member(group: str, user: str, write: Write, act: Callable[..., bool]) -> Re
             write.parts.groups_on(database),
             _which(group, write),
             person_ref(user),
-            **_on_whose_word(write),
+            **_on_whose_word(group, write),
         ),
         _nothing,
     )
@@ -139,11 +139,17 @@ def _which(ref: str, write: Write) -> str:
         return found_group(connection, write.caller, ref).id
 
 
-def _on_whose_word(write: Write) -> dict[str, Any]:
+def _owner(ref: str, write: Write) -> str:
+    """C4: the account of the group, which may be a child of the token's."""
+    with reading(write.parts) as connection:
+        return found_group(connection, write.caller, ref).account
+
+
+def _on_whose_word(group: str, write: Write) -> dict[str, Any]:
     return {
         "actor": write.caller.actor,
         "reason": write.reason,
-        "account": write.caller.account,
+        "account": _owner(group, write),
     }
 
 

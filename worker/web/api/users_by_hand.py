@@ -15,6 +15,7 @@ from domain.errors import UsageError
 from domain.model import Person, Role
 from domain.values import normalise_address
 from worker.adapters.db.deliverability import note_bounce
+from worker.adapters.db.people_pages import one_person
 from worker.services.admit import PeopleByHand
 from worker.services.amend import Amendment, amend
 from worker.web.api.answers import reading
@@ -106,7 +107,7 @@ def change(user: Who, asked: Amended, write: Writes) -> Response:
             Amendment(role, given or None),
             actor=write.caller.actor,
             reason=write.reason,
-            account=write.caller.account,
+            account=_owner(user, write),
         ),
         _told(200),
     )
@@ -121,7 +122,7 @@ def change_email(user: Who, asked: NewEmail, write: Writes) -> Response:
             check_address(asked.email),
             actor=write.caller.actor,
             reason=write.reason,
-            account=write.caller.account,
+            account=_owner(user, write),
         ),
         _told(200),
     )
@@ -210,10 +211,19 @@ def _one(user: str, write: Write, act: Callable[..., Person]) -> Response:
             person_ref(user),
             actor=write.caller.actor,
             reason=write.reason,
-            account=write.caller.account,
+            account=_owner(user, write),
         ),
         _told(200),
     )
+
+
+def _owner(user: str, write: Write) -> str | None:
+    """C4: the account of the person, where a parent's token works on a child's; else its own."""
+    with reading(write.parts) as connection:
+        person = one_person(connection, person_ref(user))
+    if person is None or not write.caller.may_see(person.account):
+        return write.caller.account
+    return person.account
 
 
 def _known(user: str, write: Write) -> str:
