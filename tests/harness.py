@@ -18,6 +18,7 @@ from domain.connecting import parse_scope
 from domain.inbox import Kind, Lane
 from tests.command import Done, run_command
 from worker.adapters.db import rows
+from worker.adapters.db.engine import translated
 from worker.adapters.db.export import export_lines
 from worker.adapters.db.setup import SQLSetup
 from worker.adapters.db.uow import database_now
@@ -211,7 +212,7 @@ class Rosterd:
         """The lanes and kinds of what is due, urgent ones first."""
         events = rows.events
         due = select(events.c.lane, events.c.kind).where(events.c.due_at <= datetime.now(UTC))
-        with self.parts.database.read() as connection:
+        with translated(), self.parts.database.read() as connection:
             found = {(row.lane, row.kind) for row in connection.execute(due.distinct())}
         order = [(lane.value, kind) for lane in Lane for kind in Kind]
         return [(lane, kind) for lane, kind in order if (lane, kind.value) in found]

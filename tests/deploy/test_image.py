@@ -86,7 +86,7 @@ def test_the_wheel_alone_serves_every_page_with_its_style(wheel: Path, tmp_path:
             await_true(lambda: http.get("/livez").status_code == 200, name="web")
             link = http.get("/invitations/x")
             assert (link.status_code, link.headers["content-type"]) == (
-                404,
+                410,
                 "text/html; charset=utf-8",
             )
             assert "/member.css" in link.text

@@ -173,7 +173,9 @@ def test_t25_a_pool_without_a_free_connection_is_503_until_there_is_one(
             held.enter_context(on_postgres.parts.database.read())
         assert on_postgres.post(sent) == 503
         with pytest.raises(InfrastructureError, match="no database connection is free"):
-            on_postgres.drain()
+            on_postgres.parts.drain.run(
+                lane=Lane.STANDARD.value, kind=Kind.USERS_CREATE, budget=timedelta(seconds=9)
+            )
     assert on_postgres.post(sent) == 200
     on_postgres.drain()
     assert ended(on_postgres) == {("ended", 0)}
