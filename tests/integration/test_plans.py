@@ -117,7 +117,9 @@ def listed(rosterd: Rosterd) -> None:
         assert told.status_code == 200, told.text
         return told.json()["items"] if "items" in told.json() else told.json()
 
-    user, group = ask("/users")[0]["id"], ask("/groups")[0]["id"]
+    user = ask("/users", external_id="u1")[0]["id"]
+    groups = {one["name"]: one["id"] for one in ask("/groups")}
+    group = groups["Crew"]
     for params in (
         {"email": "u1@example.com"},
         {"external_id": "u1"},
@@ -129,7 +131,8 @@ def listed(rosterd: Rosterd) -> None:
         ask("/users", **params)
     for path in (f"/users/{user}", f"/users/{user}/groups", f"/groups/{group}"):
         ask(path)
-    ask(f"/groups/{group}/members")
+    for name in ("Crew", "Owners", "Team Members", "Security"):
+        ask(f"/groups/{groups[name]}/members")
 
 
 def plan(connection: Connection, statement: str, parameters: Any) -> str:
