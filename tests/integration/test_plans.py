@@ -18,6 +18,8 @@ from sqlalchemy import Connection, Engine, event, text
 
 from domain.replays import Selection
 from tests.harness import Feed, Rosterd
+from tests.listening import listening_on
+from tests.receiver import receiver
 from worker.adapters.db.breaker_rows import holds
 from worker.adapters.db.engine import Database
 from worker.adapters.db.event_queries import dead_groups, dead_letters
@@ -26,12 +28,20 @@ from worker.adapters.db.filling import fill_ended, fill_people
 #: Rows of what has ended, in each of the tables that grow. The long form: a million.
 ROWS = int(os.environ.get("ROSTERD_TEST_ROWS", "50000"))
 GROWING = (
-    "events|deliveries|attempts|users|people|addresses|memberships|waits|dead_letters|notices|links"
+    "events|deliveries|attempts|users|people|addresses|memberships|waits|dead_letters|notices|"
+    "announcements|dispatches|sequences|links"
 )
 _SCAN = re.compile(rf"Seq Scan on ({GROWING})\b")
 
 #: What a measurement's filling leaves out.
 FILL = {
+    "announcements": "(id, message_id, account_id, subject, sequence, type, lane, data, made_at)"
+    " SELECT -i, 'm', 'a', 's' || i, 1, 'user.updated', 'standard', '', now()",
+    # One of ten waits, as while an application is away.
+    "dispatches": "(id, announcement_id, endpoint_id, subject, sequence, lane, state, attempts,"
+    " fence, due_at) SELECT -i, -i, 'e' || mod(i, 7), 's' || i, 1, 'standard', 'pending', 0, 0,"
+    " CASE mod(i, 10) WHEN 0 THEN now() END",
+    "sequences": "(subject, account_id, last) SELECT 's' || i, 'a', 1",
     "deliveries": "(id, feed_id, received_at, headers, body, body_digest, is_cut) SELECT -i, 'f',"
     " now(), '', '', '', false",
     "attempts": "(event_id, at, outcome, detail, worker) SELECT -i, now(), 'applied', '', 'w'",
@@ -225,3 +235,22 @@ def test_d7_no_statement_of_a_drain_scans_a_table_that_grows(
         scans = without_index(database, said)
         assert not scans, "\n\n".join(scans)
     rosterd.close()
+
+
+@pytest.mark.timeout(600)
+def test_d7_no_statement_of_a_delivery_scans_a_table_that_grows(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    with receiver() as app, listening_on(postgres_url, tmp_path, app) as rosterd:
+        feed = rosterd.begin()
+        with overheard(rosterd) as said:
+            for status in (204, 500, 400, 204):
+                app.answers = lambda _told, status=status: status  # type: ignore[misc]
+                rosterd.hire(feed, f"u{status}")
+                rosterd.tell(feed, "user.suspended", {"id": f"u{status}"})
+                rosterd.deliver()
+                rosterd.parts.sweep.run()
+            rosterd.parts.gauges.snapshot()
+        assert sum("dispatches" in statement for statement in said) >= 8
+        scans = without_index(rosterd.parts.database, said)
+        assert not scans, "\n\n".join(scans)
