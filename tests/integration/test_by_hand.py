@@ -209,7 +209,10 @@ def _at_once(rosterd: Rosterd, *work: Any) -> None:
         other.execute("SELECT * FROM accounts FOR UPDATE")
         for thread in threads:
             thread.start()
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
         deadline = threading.Event()
         for _ in range(100):
             if other.execute(waiting).fetchall()[0][0] >= len(work):

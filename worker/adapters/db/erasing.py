@@ -68,25 +68,21 @@ def erase(connection: Connection, vault: Vault, person: Person, now: datetime) -
 
 def _subjects(connection: Connection, person: Person) -> list[User]:
     """Subjects that are, were or may become the person's, locked in the order of their ids."""
-    of = person.connection or person.governed_by
-    if of is None:
-        return []
     users, decisions = rows.users, rows.decisions
-    pinned = connection.execute(
-        select(users.c.id, users.c.person_id, users.c.pinned).where(users.c.connection_id == of)
-    )
-    mark = f'"{person.id}"'.encode()
-    known = {r.id for r in pinned if r.person_id == person.id or mark in bytes(r.pinned or b"")}
     told = connection.execute(
-        select(decisions.c.user_key, decisions.c.inputs).where(
+        select(decisions.c.connection_id, decisions.c.user_key, decisions.c.inputs).where(
             decisions.c.account_id == person.account, decisions.c.person_id == person.id
         )
     )
-    for row in told:
-        former = orjson.loads(row.inputs).get("former_external_id")
-        for key in (row.user_key, former):
-            if key:
-                known.add(key if key.startswith(f"{of}:") else user_id(of, key))
+    known = {subject for row in told for subject in _named_by(row)}
+    of = {person.connection, person.governed_by} - {None}
+    held = connection.execute(
+        select(users.c.id, users.c.person_id, users.c.pinned).where(
+            bulk.among(users.c.connection_id, sorted(map(str, of)), connection)
+        )
+    )
+    mark = f'"{person.id}"'.encode()
+    known |= {r.id for r in held if r.person_id == person.id or mark in bytes(r.pinned or b"")}
     found = connection.execute(
         select(users)
         .where(bulk.among(users.c.id, sorted(known), connection))
@@ -94,6 +90,21 @@ def _subjects(connection: Connection, person: Person) -> list[User]:
         .with_for_update(key_share=True)
     ).mappings()
     return [user_from_row(row) for row in found]
+
+
+def _named_by(row: Any) -> set[str]:
+    """Subjects that a decision about the person names, former and moved ones included."""
+    of, inputs = row.connection_id, orjson.loads(row.inputs)
+    pairs = [
+        (of, row.user_key),
+        (of, inputs.get("former_external_id")),
+        (inputs.get("from"), inputs.get("external_id")),
+    ]
+    return {
+        key if key.startswith(f"{where}:") else user_id(where, key)
+        for where, key in pairs
+        if where and key
+    }
 
 
 def _lives_on(user: User, person: Person) -> bool:
