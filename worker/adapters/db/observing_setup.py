@@ -62,7 +62,6 @@ class ObservingSetup(ConnectionSetup):
         table = rows.connections
         self.sql.execute(update(table).where(table.c.id == connection["id"]).values(values))
         self.activated(connection["account_id"])
-        self.activated(connection["account_id"])
         audit_from = newest_audit(self.sql)
         count = release_in_order(self.sql, connection["id"])
         self.sql.execute(
