@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from domain.decision import Made, Refused, Waits
@@ -27,9 +28,9 @@ class GivesUp:
 
 @dataclass(frozen=True, slots=True)
 class Swapped:
-    """The holder wants what the claimant leaves: both move; here is the holder, moved."""
+    """A ring in which each wants what the next one leaves: all move; here are the others, moved."""
 
-    holder: Person
+    others: tuple[Person, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Overtaken:
     made: Made
 
 
+HolderOf = Callable[[str], Person | None]
 Contested = Linked | GivesUp | Swapped | Overtaken | Waits | Refused
 
 
@@ -49,17 +51,20 @@ def contest(
     address: str,
     claim: Stamp,
     state_policy: Policy,
-    connection: str,
     is_leaver: bool,
     protected: frozenset[str],
+    holder_of: HolderOf,
 ) -> Contested:
     """Settle a claim against the holder of the address.
 
     current: the claimant's own person who has not accepted, if there is one. claim: the
     claimant's stamp; a leaver is taken over only by a newer claim, whatever the order of
     arrival (D4). is_leaver: the claimant is out, so that a late claim of theirs is older news.
+    holder_of: who holds what the holder was given, as far as that is known.
     """
-    if holder.connection is not None and holder.connection != connection:
+    connection = state_policy.connection
+    is_elsewhere = holder.connection is not None and holder.connection != connection
+    if is_elsewhere and current is None:
         return Refused(
             Reason.OWNED_ELSEWHERE,
             f"{address} belongs to person {holder.id}, governed by connection {holder.connection}",
@@ -83,9 +88,8 @@ def contest(
         return Overtaken(Made("rehired_as", inputs))
     if not was_ours and not holder.is_managed and current is None:
         return Linked(Made("link", {"person": holder.id, "by": "address"}))
-    if current is not None and _would_swap(holder, current, address):
-        return Swapped(replace(holder, email=holder.requested, requested=holder.requested))
-    return Waits()
+    ring = () if current is None or current.is_accepted else _ring(holder, current, holder_of)
+    return Swapped(ring) if ring else Waits()
 
 
 def _rehire(holder: Person, policy: Policy) -> Linked | GivesUp:
@@ -104,11 +108,29 @@ def _was_hired_again_as(
     return claim < holder.claim and not (current is not None and current.is_accepted)
 
 
-def _would_swap(holder: Person, current: Person, address: str) -> bool:
-    """Both overstay: each holds what the other was given, and neither ever accepted."""
-    return (
-        not holder.is_accepted
-        and holder.is_managed
-        and normalise_address(holder.requested) == normalise_address(current.email)
-        and normalise_address(address) != normalise_address(current.email)
-    )
+def _ring(holder: Person, current: Person, holder_of: HolderOf) -> tuple[Person, ...]:
+    """Everybody from the holder on, each moved to what they were given; nobody if it is no ring.
+
+    In a ring the last of them was given what the claimant leaves (E8).
+    """
+    moved: dict[str, Person] = {}
+    while overstays(holder) and holder.id not in {current.id, *moved}:
+        moved[holder.id] = replace(holder, email=holder.requested)
+        if _same(holder.requested, current.email):
+            return tuple(moved.values())
+        behind = holder_of(normalise_address(holder.requested))
+        if behind is None:
+            break
+        holder = behind
+    return ()
+
+
+def overstays(person: Person) -> bool:
+    """Who never accepted, and holds another address than the one they were given (E3)."""
+    if person.is_accepted or not person.is_managed or not person.has_address:
+        return False
+    return not _same(person.requested, person.email)
+
+
+def _same(one: str, other: str) -> bool:
+    return one == other or normalise_address(one) == normalise_address(other)

@@ -287,6 +287,10 @@ class DirectoryStore(Protocol):
         """Who holds each address; a free one is reserved until the transaction ends (D4)."""
         ...
 
+    def holders(self, ids: Collection[str]) -> dict[str, str]:
+        """Who holds each address that is held, without a lock."""
+        ...
+
     def people(self, ids: Collection[str]) -> dict[str, Person]:
         """People by id."""
         ...

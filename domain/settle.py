@@ -32,7 +32,8 @@ class UserState:
 
     person: whom the subject is linked to now. pinned: the newest who accepted, if another.
     holder_of: normalised address -> the person who holds it. fresh_id: for a new person.
-    protected: ids of people whom provisioning may not touch (U6).
+    protected: ids of people whom provisioning may not touch (U6). behind: who holds what another
+    holder was given, as far as it was loaded (E8).
     """
 
     account: str
@@ -42,6 +43,7 @@ class UserState:
     holder_of: Callable[[str], Person | None]
     fresh_id: str
     protected: frozenset[str] = frozenset()
+    behind: Callable[[str], Person | None] = lambda _address: None
 
 
 def settle(state: UserState, facts: UserFacts, *, policy: Policy) -> Decided | Refused:
@@ -194,9 +196,9 @@ class _Settling:
             address=self._requested,
             claim=self._claim,
             state_policy=self._policy,
-            connection=self._user.connection,
             is_leaver=not is_active and pinned is None,
             protected=self._state.protected,
+            holder_of=self._state.behind,
         )
         return self._take(verdict, holder, current, pinned)
 
@@ -220,7 +222,7 @@ class _Settling:
                 )
             case Swapped():
                 moved = self._move_in(current, self._requested, pinned)
-                return replace(moved, people=(verdict.holder, *moved.people))
+                return replace(moved, people=(*verdict.others, *moved.people))
             case Overtaken():
                 return self._overtaken(verdict, current)
             case Waits():

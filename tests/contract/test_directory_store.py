@@ -121,6 +121,20 @@ def test_an_address_is_free_then_taken_then_free_again(port: Port) -> None:
         assert work.directory.lock_addresses([address]) == {address: "p2"}
 
 
+def test_holders_are_of_what_is_held_and_asking_reserves_nothing(port: Port) -> None:
+    held, free = (address_id(port.account, f"{name}@example.com") for name in ("ana", "eva"))
+    with port.work() as work:
+        work.directory.lock_addresses([held])
+        work.save(Writes(addresses={held: "p1"}))
+        work.commit()
+    with port.work() as work:
+        assert work.directory.holders([held, free]) == {held: "p1"}
+        work.commit()
+    with port.work() as work:
+        work.directory.lock_addresses([free])
+        assert work.directory.holders([held, free]) == {held: "p1"}, "reserved is not held"
+
+
 def test_trying_gives_only_who_is_there(port: Port) -> None:
     key = user_id(port.connection, "u1")
     accounts = {port.connection: port.account}

@@ -251,6 +251,10 @@ class MemoryWork:
     def lock_addresses(self, ids: Collection[str]) -> dict[str, str | None]:
         return {key: self._state.addresses.setdefault(key, None) for key in ids}
 
+    def holders(self, ids: Collection[str]) -> dict[str, str]:
+        held = {key: self._state.addresses.get(key) for key in ids}
+        return {key: person for key, person in held.items() if person is not None}
+
     def people(self, ids: Collection[str]) -> dict[str, Person]:
         return {key: self._state.people[key] for key in ids if key in self._state.people}
 

@@ -201,6 +201,7 @@ class _Applying:
             holder_of=lambda address: world.holder_of(account, address),
             fresh_id=self._new_id(),
             protected=world.protected,
+            behind=lambda address: world.behind(account, address),
         )
 
     def _put_user(self, work: Work, before: User, decision: Decision | Decided) -> None:

@@ -20,6 +20,7 @@ from domain.changes import (
     RemoveMember,
     ReplaceMembers,
 )
+from domain.contest import overstays
 from domain.groups import is_current
 from domain.holding import addresses_of
 from domain.keys import address_id, edge_id, group_id, user_id
@@ -40,6 +41,10 @@ class Work:
     event: ClaimedEvent
     changes: tuple[Change, ...]
     policy: Policy
+
+
+#: How many people a ring of addresses may have that change hands at once.
+LONGEST_RING = 50
 
 
 class BusyHolderError(Exception):
@@ -129,6 +134,11 @@ class World:
         if holder is None:
             raise BusyHolderError
         return holder
+
+    def behind(self, account: str, address: str) -> Person | None:
+        """As `holder_of`, of an address that nobody of the batch claims; None where not loaded."""
+        key = address_id(account, address)
+        return self.holder_of(account, address) if key in self.addresses else None
 
     def put_person(self, person: Person) -> None:
         """Set a person and move the addresses that follow from it."""
@@ -261,6 +271,31 @@ def _load_addresses(world: World, batch: Iterable[Work], accounts: Mapping[str, 
     for key, person in world.addresses.items():
         if person is None:
             world.writes.addresses[key] = None
+    _load_rings(world)
+
+
+def _load_rings(world: World) -> None:
+    """Who holds what the holders were given, and so on: a ring is seen only whole (E8).
+
+    These addresses are only read: whoever holds one gives it up behind the lock of their subject,
+    which is taken here; one that is free stays unknown, so that nobody claims it unreserved.
+    """
+    asked: set[str] = set()
+    for _ in range(LONGEST_RING):
+        given = {
+            address_id(person.account, person.requested)
+            for person in world.people.values()
+            if overstays(person)
+        }
+        wanted = given - world.addresses.keys() - asked
+        if not wanted:
+            return
+        asked |= wanted
+        found = world.store.holders(wanted)
+        world.addresses.update(found)
+        unknown = set(found.values()) - world.people.keys()
+        if unknown:
+            _load_holders(world, unknown)
 
 
 def _load_holders(world: World, ids: Collection[str]) -> None:

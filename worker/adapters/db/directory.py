@@ -129,6 +129,16 @@ class SQLDirectory:
         bulk.insert(self._connection, rows.addresses, reserved, conflict=NOTHING_ON_CONFLICT)
         return {row["id"]: row["person_id"] for row in self._locked(rows.addresses, wanted)}
 
+    def holders(self, ids: Collection[str]) -> dict[str, str]:
+        """See the port."""
+        table = rows.addresses
+        found = self._all(
+            select(table.c.id, table.c.person_id)
+            .where(bulk.among(table.c.id, sorted(ids), self._connection))
+            .where(table.c.person_id.is_not(None))
+        )
+        return {row["id"]: row["person_id"] for row in found}
+
     def people(self, ids: Collection[str]) -> dict[str, Person]:
         """See the port."""
         if not ids:
