@@ -27,6 +27,10 @@ BUILT_IN_GROUPS = (
 )
 
 
+#: How long a feed may be silent unless its connection says otherwise (C5).
+SILENT_AFTER = "3d"
+
+
 class ScopeRule(StrEnum):
     """By what a connection says whom it provisions (S1)."""
 
@@ -160,6 +164,14 @@ CONNECTION_SETTINGS: Mapping[str, Setting] = {
             (),
             "E9",
             "which attribute is the address: default (the source's own), attributes.NAME, ..",
+        ),
+        Setting(
+            "silent_after",
+            SILENT_AFTER,
+            (),
+            "C5",
+            "a feed that was not heard for so long is warned of: off, or a duration such as 4h",
+            parse_patience,
         ),
         Setting(
             "suspend_unlisted",

@@ -33,7 +33,7 @@ KEPT = (
     *("U1", "U2", "U3", "U4", "U5", "U6", "U7", "U8", "U9", "U10"),
     *("G1", "G2", "G3", "G4", "G5", "G6", "G7", "guarantee G8"),
     *("E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8", "E9"),
-    *("C1", "C2", "C3", "C4", "C6", "C7"),
+    *("C1", "C2", "C3", "C4", "C5", "C6", "C7"),
 )
 _ID = re.compile(r"(?:^|_)([a-z]\d+)(?=_)")
 #: Groups' rules and the guarantees share their letter: a G in one of these is a guarantee.

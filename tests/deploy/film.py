@@ -69,6 +69,10 @@ class Film:
         self._scenes.append(Scene(name, minutes, first, seen))
         self._frame = seen
 
+    def forget_last(self) -> None:
+        """As if it had not been filmed."""
+        self._scenes.pop()
+
     def firing(self, alert: str) -> dict[str, bool]:
         """Scene -> whether the alert fires at its end."""
         return {

@@ -329,10 +329,12 @@ def test_drill_ack_slow(postgres_drill: Drill) -> None:
     played(drill, film, "RosterdAckSlow")
 
 
-def test_drill_connection_silent(drill: Drill) -> None:
+def test_drill_feed_silent(drill: Drill) -> None:
     film = drill.film()
-    drill.age(rows.feeds, "last_heard_at", 4 * 86400)
+    drill.command("connection", "set", "standard", "silent_after=1h", "--reason", "busy")
+    drill.age(rows.feeds, "last_heard_at", 2 * 3600)
     film.scene(FIRES)
+    assert "has been silent for 2:00:" in drill.command("status")
     port = free_port()
     with drill.process("web", "--port", str(port)), drill.process("worker"):
         url = f"http://127.0.0.1:{port}"
@@ -340,7 +342,36 @@ def test_drill_connection_silent(drill: Drill) -> None:
         told = drill.command("connection", "check", "standard", ROSTERD_PUBLIC_URL=url)
         assert "took it" in told
     film.scene(OVER)
-    played(drill, film, "RosterdConnectionSilent")
+    drill.age(rows.feeds, "last_heard_at", 4 * 86400)
+    drill.command("connection", "set", "standard", "silent_after=14d", "--reason", "so quiet")
+    film.scene("quiet by the customer's word")
+    assert not film.firing("RosterdFeedSilent").pop("quiet by the customer's word")
+    film.forget_last()
+    played(drill, film, "RosterdFeedSilent")
+
+
+def test_drill_credential_expires(drill: Drill) -> None:
+    film = drill.film()
+    scope = ("--scope", "directory:read")
+    drill.command("token", "add", "app", *scope, "--days", "2")
+    told = drill.command("feed", "rotate", drill.feed.id, "--overlap-hours", "5", "--json")
+    drill.rosterd.tell(drill.feed, "user.suspended", {"id": "u0"})
+    film.scene(FIRES)
+    doctor = drill.command("doctor")
+    assert "(app) ends in 1 days: rosterd token add" in doctor
+    assert f"the old secret of feed {drill.feed.id}, still in use, ends in 4:59:" in doctor
+    drill.command("token", "add", "app", *scope)
+    listed = json.loads(drill.command("token", "list", "--json"))
+    drill.command("token", "list")
+    (ending,) = [token for token in listed if token["expires_at"] is not None]
+    drill.command("token", "revoke", ending["id"], "--reason", "replaced")
+    lost = drill.command("feed", "rotate", drill.feed.id)
+    (secret,) = re.findall(r"whsec_[A-Za-z0-9+/=]+", lost)
+    mended = Feed(drill.feed.id, drill.feed.connection, secret)
+    drill.rosterd.tell(mended, "user.reactivated", {"id": "u0"})
+    assert json.loads(told)["signing_secret"] != secret
+    film.scene(OVER)
+    played(drill, film, "RosterdCredentialExpires")
 
 
 def test_drill_clock_wrong(postgres_drill: Drill, tmp_path: Path) -> None:

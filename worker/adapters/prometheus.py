@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from domain.inbox import Lane, Reason
-from worker.adapters.db.gauges import OPEN_STATES, Dead, Heard, Named, Snapshot
+from worker.adapters.db.gauges import OPEN_STATES, Dead, Named, Snapshot
 
 #: Reasons by which an event of a connection can die: told as 0 before the first does.
 DEAD_REASONS = (
@@ -55,6 +55,8 @@ def state_gauges(snapshot: Snapshot, queues: dict[str, int]) -> list[Metric]:
         _dead(snapshot),
         _last_heard(snapshot),
         *_listeners(snapshot),
+        *_feeds(snapshot),
+        _expiring(snapshot),
         notices,
         _single(
             "rosterd_clock_skew_seconds",
@@ -158,14 +160,38 @@ def _last_heard(snapshot: Snapshot) -> GaugeMetricFamily:
     for feed in snapshot.heard:
         if feed.state != "retired":
             known = ages.get(feed.connection_id, float("inf"))
-            ages[feed.connection_id] = min(known, _silence(snapshot, feed))
+            ages[feed.connection_id] = min(known, feed.silence(snapshot.at))
     for one in snapshot.connections:
         family.add_metric([one.account, one.connection], ages.get(one.connection_id, 0.0))
     return family
 
 
-def _silence(snapshot: Snapshot, feed: Heard) -> float:
-    return max((snapshot.at - (feed.at or feed.made_at)).total_seconds(), 0.0)
+def _feeds(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:
+    """One series a feed, of those that may speak: each its own way to fall silent (C5)."""
+    labels = ("account", "connection", "feed")
+    ages = _family("rosterd_feed_last_heard_seconds", "Since a feed was last heard.", *labels)
+    limits = _family(
+        "rosterd_feed_silence_limit_seconds", "So much silence is too much; 0: none is.", *labels
+    )
+    for feed in snapshot.heard:
+        if feed.state != "retired":
+            told = [feed.account, feed.connection, feed.feed]
+            ages.add_metric(told, feed.silence(snapshot.at))
+            limits.add_metric(told, feed.silent_after)
+    yield ages
+    yield limits
+
+
+def _expiring(snapshot: Snapshot) -> GaugeMetricFamily:
+    family = _family(
+        "rosterd_credential_expires_seconds",
+        "Until a token, or a secret in use, ends; of those that do within 30 days.",
+        "kind",
+        "id",
+    )
+    for one in snapshot.expiring:
+        family.add_metric([one.kind, one.id], (one.at - snapshot.at).total_seconds())
+    return family
 
 
 def _queues(queues: dict[str, int]) -> GaugeMetricFamily:

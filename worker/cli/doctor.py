@@ -14,11 +14,13 @@ from domain.notices import MailError
 from domain.ports import InfrastructureError
 from worker.adapters.db import rows
 from worker.adapters.db.engine import translated
+from worker.adapters.db.gauges import Snapshot
 from worker.adapters.db.group_alerts import standing_warnings
 from worker.adapters.db.schema import is_current
 from worker.adapters.db.uow import database_now
 from worker.adapters.mail import SMTPMailer
 from worker.bootstrap import KEY_FILE, Container
+from worker.cli import warnings
 from worker.cli.output import AsJSON, as_json, out
 from worker.cli.session import container
 
@@ -165,8 +167,16 @@ def _accounts(parts: Container) -> Iterator[Finding]:
         if not is_filled and snapshot.states.get(one.connection_id) != "retired":
             says = f"{one.account}/{one.connection} is not backfilled: rosterd connection backfill"
             yield Finding("connection", "warn", says)
+    yield from _fresh(snapshot)
+
+
+def _fresh(snapshot: Snapshot) -> Iterator[Finding]:
     for heard in snapshot.heard:
         if snapshot.states.get(heard.connection_id) == "retired":
             continue
         if heard.at is None:
             yield Finding("feed", "warn", f"{heard.feed} ({heard.source}) was never heard")
+        elif heard.is_silent(snapshot.at):
+            yield Finding("feed", "warn", warnings.silent(heard, snapshot.at))
+    for ending in snapshot.expiring:
+        yield Finding(ending.kind, "warn", warnings.expires(ending, snapshot.at))

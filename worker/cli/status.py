@@ -10,8 +10,10 @@ import typer
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from worker.adapters.db.gauges import Snapshot
+from worker.cli import warnings
 from worker.cli.output import AsJSON, as_json, out
 from worker.cli.session import container
 
@@ -84,4 +86,8 @@ def _view(snapshot: Snapshot) -> Group:
         else f"{h.account}/{h.connection} ({h.source}) never heard"
         for h in snapshot.heard
     ]
-    return Group(*lines, table, *heard)
+    warned = [
+        *(warnings.silent(h, snapshot.at) for h in snapshot.heard if h.is_silent(snapshot.at)),
+        *(warnings.expires(one, snapshot.at) for one in snapshot.expiring),
+    ]
+    return Group(*lines, table, *heard, *(Text(text, style="yellow") for text in warned))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -9,11 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, RowMapping, func, select
 
+from domain.breaker import parse_patience
 from domain.inbox import Kind, Reason
+from domain.policy import SILENT_AFTER
 from worker.adapters.db import rows
 from worker.adapters.db.breaker_rows import holds
+from worker.adapters.db.credentials_ending import Expiring, expiring
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.observing_rows import backfills
 from worker.adapters.db.outbound_rows import dispatches, endpoints
@@ -55,13 +59,25 @@ class Dead(Named):
 
 @dataclass(frozen=True, slots=True)
 class Heard(Named):
-    """When a feed was last heard (at; None for never), and since when it is there (made_at)."""
+    """When a feed was last heard (at; None for never), and since when it is there (made_at).
+
+    silent_after: seconds without a word that are too many; 0 for as many as it likes (C5).
+    """
 
     feed: str
     source: str
     state: str
     at: datetime | None
     made_at: datetime
+    silent_after: float = 0.0
+
+    def silence(self, now: datetime) -> float:
+        """Seconds since it was heard, or since it was made, if never."""
+        return max((now - (self.at or self.made_at)).total_seconds(), 0.0)
+
+    def is_silent(self, now: datetime) -> bool:
+        """Whether that is longer than its connection allows."""
+        return 0 < self.silent_after < self.silence(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +115,7 @@ class Snapshot:
     dead: tuple[Dead, ...] = ()
     heard: tuple[Heard, ...] = ()
     listeners: tuple[Listener, ...] = ()
+    expiring: tuple[Expiring, ...] = ()
     workers: int = 0
     swept_at: datetime | None = None
     notices: dict[str, int] = field(default_factory=dict)
@@ -148,6 +165,7 @@ def take(connection: Connection) -> Snapshot:
         dead=_dead(connection, known),
         heard=_heard(connection, known),
         listeners=_listeners(connection, now),
+        expiring=expiring(connection, now),
         workers=_workers(connection, now),
         swept_at=connection.execute(
             select(rows.marks.c.at).where(rows.marks.c.name == "swept")
@@ -244,9 +262,14 @@ def _dead(connection: Connection, known: dict[str, Named]) -> tuple[Dead, ...]:
 
 
 def _heard(connection: Connection, known: dict[str, Named]) -> tuple[Heard, ...]:
-    feeds = rows.feeds
+    feeds, connections = rows.feeds, rows.connections
     # What rosterd itself says is no sign of life of an identity provider.
-    theirs = select(feeds).where(feeds.c.source != OWN_WORDS).order_by(feeds.c.created_at)
+    theirs = (
+        select(feeds, connections.c.settings, connections.c.state.label("whole"))
+        .join(connections, connections.c.id == feeds.c.connection_id)
+        .where(feeds.c.source != OWN_WORDS)
+        .order_by(feeds.c.created_at)
+    )
     found = connection.execute(theirs).mappings()
     return tuple(
         Heard(
@@ -256,6 +279,7 @@ def _heard(connection: Connection, known: dict[str, Named]) -> tuple[Heard, ...]
             row["state"],
             row["last_heard_at"],
             row["created_at"],
+            _silent_after(row),
         )
         for row in found
     )
@@ -284,6 +308,14 @@ def _listeners(connection: Connection, now: datetime) -> tuple[Listener, ...]:
         )
         for row in found
     )
+
+
+def _silent_after(row: RowMapping) -> float:
+    """What is paused or retired on purpose may be silent."""
+    if {row["state"], row["whole"]} & {"paused", "retired"}:
+        return 0.0
+    told = parse_patience(json.loads(row["settings"]).get("silent_after", SILENT_AFTER))
+    return told.total_seconds() if told is not None else 0.0
 
 
 def _workers(connection: Connection, now: datetime) -> int:
