@@ -17,7 +17,8 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 CHAPTERS = (
     *(people.hire, people.move, people.leave, groups.protect),
-    *(operators.listen, operators.refuse, operators.override, operators.observe, operators.belong),
+    *(operators.listen, operators.refuse, operators.override, operators.delete),
+    *(operators.observe, operators.belong),
     *(connections.keep, connections.enter, connections.limit, connections.end),
 )
 

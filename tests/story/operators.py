@@ -52,6 +52,21 @@ def override(town: Town, told: Timeline) -> None:
     told.so("U9", "until it ends by itself", lambda: town.is_so("acme", "kim", state="suspended"))
 
 
+def delete(town: Town, told: Timeline) -> None:
+    """U5: who is deleted for good stays away, until a newer word makes a new person."""
+    told.chapter("Kim asks to be forgotten")
+    idp, kim = town.idps["acme-idp"], town.person("acme", external_id="kim") or {}
+    town.types("user", "delete", kim["id"], "--reason", "she asked for it", "--yes")
+    told.so("U5", "she is gone", lambda: town.person("acme", external_id="kim") is None)
+    body = {"id": "kim", "email": "kim@example.com", "active": True}
+    idp.standard("user.upserted", body, at=datetime.now(UTC) - timedelta(hours=1))
+    told.so("U5", "an older word is no news", lambda: town.newest("kim")["state"] == "ended")
+    assert town.person("acme", external_id="kim") is None
+    idp.standard("user.upserted", body)
+    told.so("U5", "a newer one makes a new person", lambda: town.is_so("acme", "kim"))
+    assert (town.person("acme", external_id="kim") or {})["id"] != kim["id"]
+
+
 def observe(town: Town, told: Timeline) -> None:
     """S4, C1: a second provider is observed, planned, and goes live as it was planned."""
     told.chapter("Another provider is tried before it counts")
