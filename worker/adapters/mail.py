@@ -30,6 +30,7 @@ WHOLE_SECONDS = 110
 _FINAL_FROM = 500
 _CLOSING = 421
 _ACCEPTED = (250, 251)
+_GREETS = 220
 _LONGEST_DOMAIN = 253
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -139,25 +140,32 @@ class SMTPMailer:
 
     def _server(self) -> smtplib.SMTP:
         with _told_of_server():
-            server = self._connected()
+            server, default_port = self._unconnected()
+            # The constructor notes it when it connects; here the greeting is under the deadline.
+            server._host = self._url.hostname or "127.0.0.1"  # type: ignore[attr-defined]  # noqa: SLF001 - for TLS
             try:
                 with deadline(server, WHOLE_SECONDS / 2):
-                    server.ehlo_or_helo_if_needed()
-                    if self._url.scheme != "smtps" and server.has_extn("starttls"):
-                        server.starttls(context=self._tls)
-                        server.ehlo_or_helo_if_needed()
-                    if self._url.username:
-                        server.login(unquote(self._url.username), unquote(self._url.password or ""))
+                    self._greet_and_sign_in(server, self._url.port or default_port)
             except BaseException:
                 server.close()
                 raise
             return server
 
-    def _connected(self) -> smtplib.SMTP:
-        host, port = self._url.hostname or "127.0.0.1", self._url.port
+    def _unconnected(self) -> tuple[smtplib.SMTP, int]:
         if self._url.scheme == "smtps":
-            return smtplib.SMTP_SSL(host, port or 465, timeout=TIMEOUT_SECONDS, context=self._tls)
-        return smtplib.SMTP(host, port or 25, timeout=TIMEOUT_SECONDS)
+            return smtplib.SMTP_SSL(timeout=TIMEOUT_SECONDS, context=self._tls), 465
+        return smtplib.SMTP(timeout=TIMEOUT_SECONDS), 25
+
+    def _greet_and_sign_in(self, server: smtplib.SMTP, port: int) -> None:
+        code, said = server.connect(self._url.hostname or "127.0.0.1", port)
+        if code != _GREETS:
+            raise smtplib.SMTPConnectError(code, said)
+        server.ehlo_or_helo_if_needed()
+        if self._url.scheme != "smtps" and server.has_extn("starttls"):
+            server.starttls(context=self._tls)
+            server.ehlo_or_helo_if_needed()
+        if self._url.username:
+            server.login(unquote(self._url.username), unquote(self._url.password or ""))
 
 
 def _insist(code: int, said: bytes, what: str) -> None:
