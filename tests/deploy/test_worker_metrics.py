@@ -13,7 +13,7 @@ from tests.deploy.film import Frame, series
 from tests.servers import await_true, free_port
 
 #: Of the process that tells it, or of the moment.
-OWN = re.compile(r"rosterd_(clock_skew|.*_age|connection_last_heard)_seconds")
+OWN = re.compile(r"rosterd_(clock_skew|.*_age|(connection|feed)_last_heard)_seconds")
 
 
 def states(seen: Frame) -> dict[object, float]:
