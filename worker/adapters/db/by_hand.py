@@ -18,6 +18,7 @@ from domain.model import Person
 from domain.overriding import by_hand
 from domain.protection import Keeper
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.account_lock import lock_account
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.directory import NOTHING_ON_CONFLICT, SQLDirectory, keepers_of
 from worker.adapters.db.engine import Changing
@@ -79,12 +80,7 @@ class SQLHandWork:
 
     def insist_account(self, account: str) -> None:
         """See the port."""
-        table = rows.accounts
-        found = self._connection.execute(
-            select(table.c.id).where(table.c.id == account).with_for_update(key_share=True)
-        ).first()
-        if found is None:
-            raise NothingFoundError("account", account)
+        lock_account(self._connection, account)
 
     def locked(self, person: str, *, account: str | None = None) -> Person:
         """See the port."""

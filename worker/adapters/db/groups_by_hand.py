@@ -16,6 +16,7 @@ from domain.keys import group_id
 from domain.model import Group, Person
 from domain.own_groups import OwnGroup, Permission, built_in, name_key
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.account_lock import lock_account
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.engine import Changing
 from worker.adapters.db.group_alerts import tell_of_drop_out, tell_of_openers
@@ -40,12 +41,7 @@ class SQLGroupWork:
 
     def insist_account(self, account: str) -> None:
         """See the port."""
-        table = rows.accounts
-        found = self._connection.execute(
-            select(table.c.id).where(table.c.id == account).with_for_update(key_share=True)
-        ).first()
-        if found is None:
-            raise NothingFoundError("account", account)
+        lock_account(self._connection, account)
 
     def locked(self, group: str, *, account: str | None = None) -> OwnGroup:
         """See the port."""

@@ -14,6 +14,7 @@ from domain.keys import address_id
 from domain.model import PersonState, Role
 from domain.own_groups import FIRST_GROUPS
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.account_lock import lock_account
 from worker.adapters.db.by_hand import SQLHandWork
 from worker.adapters.db.groups_by_hand import make_built_in
 from worker.adapters.db.setup_domains import DomainSetup
@@ -86,7 +87,7 @@ class AccountSetup(DomainSetup):
         """
         table, connections = rows.accounts, rows.connections
         mine = table.c.id == account["id"]
-        self.sql.execute(select(table.c.id).where(mine).with_for_update(key_share=True))
+        lock_account(self.sql, account["id"])
         governs = connections.c.state.in_(sorted(GOVERNING))
         found = self.sql.execute(
             select(connections.c.name)
