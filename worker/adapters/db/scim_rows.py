@@ -5,7 +5,7 @@ Members of groups are not here: they are `memberships`, joined by (connection, k
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, Table, Text, text
+from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, text
 
 from worker.adapters.db.rows import metadata
 from worker.adapters.db.types import Moment
@@ -13,7 +13,9 @@ from worker.adapters.db.types import Moment
 #: `id`: what SCIM calls the resource, never used twice. `kind`: User or Group. `key`: the
 #: subject's, as in `users` and `groups`. `alias`: externalId as last told. `handle`: lower-cased
 #: userName, or displayName of a group. `document`: a JSON object without id, meta, members and
-#: password. Rows of deleted resources stay: their id is 404, and a return finds its subject.
+#: password. `is_told`: False while only other feeds of the connection told of the subject; the
+#: document is then made of what they said, and kept up with it. Every subject that is somebody has
+#: a row, so reading makes none. Rows of deleted resources stay: their id is 404 for ever.
 scim_resources = Table(
     "scim_resources",
     metadata,
@@ -26,6 +28,7 @@ scim_resources = Table(
     Column("handle", Text, nullable=False),
     Column("document", Text, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("is_told", Boolean, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("modified_at", Moment, nullable=False),
     Column("deleted_at", Moment),

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("handle", sa.Text(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("is_told", sa.Boolean(), nullable=False),
         sa.Column("created_at", Moment, nullable=False),
         sa.Column("modified_at", Moment, nullable=False),
         sa.Column("deleted_at", Moment, nullable=True),
@@ -36,21 +37,20 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": "80"},
     )
     whose = ["connection_id", "kind"]
+    op.create_index("ix_scim_resources_handle", "scim_resources", [*whose, "handle", "id"])
     for name, columns, rows in (
-        ("ix_scim_resources_handle", [*whose, "handle", "id"], None),
+        ("ix_scim_resources_key", [*whose, "key"], LIVE),
         ("ix_scim_resources_listed", [*whose, "id"], LIVE),
         ("ix_scim_resources_alias", [*whose, "alias"], ALIASED),
     ):
-        only = {} if rows is None else {"postgresql_where": rows, "sqlite_where": rows}
-        op.create_index(name, "scim_resources", columns, **only)
-    op.create_index(
-        "ix_scim_resources_key",
-        "scim_resources",
-        [*whose, "key"],
-        unique=True,
-        postgresql_where=LIVE,
-        sqlite_where=LIVE,
-    )
+        op.create_index(
+            name,
+            "scim_resources",
+            columns,
+            unique=columns[-1] == "key",
+            postgresql_where=rows,
+            sqlite_where=rows,
+        )
     op.create_table(
         "scim_values",
         sa.Column("resource_id", sa.Text(), nullable=False),
