@@ -43,7 +43,7 @@ class SigningSecret:
     """One live secret of a feed; several overlap during a rotation."""
 
     id: str
-    value: str
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,13 @@ class Source(Protocol):
 
     def new_secret(self) -> str:
         """A fresh secret in the form that this source's senders use."""
+        ...
+
+    def credential(self, secret: str | None, trust: Mapping[str, str]) -> str:
+        """What is stored to prove a sender by: its own secret, or a fresh one for None.
+
+        trust: what an operator tells of the sender's public keys. Raises UsageError.
+        """
         ...
 
 

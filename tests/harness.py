@@ -24,7 +24,8 @@ from worker.adapters.db.setup import SQLSetup
 from worker.adapters.db.uow import database_now
 from worker.adapters.sources.registry import SOURCES
 from worker.bootstrap import Container
-from worker.cli.sender import Sent, standard_headers
+from worker.cli.sender import Sent
+from worker.cli.signing import standard_headers
 from worker.settings import Settings, load_settings
 from worker.web.app import build_web
 

@@ -59,6 +59,37 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
             },
         }
     ],
+    "clerk": [
+        {
+            "type": "user.updated",
+            "timestamp": 1780272000000,
+            "data": {
+                "id": "user_1",
+                "email_addresses": [{"id": "idn_1", "email_address": "u@example.com"}],
+                "primary_email_address_id": "idn_1",
+                "first_name": "U",
+                "banned": False,
+            },
+        },
+        {
+            "type": "organizationMembership.deleted",
+            "timestamp": 1780272000000,
+            "data": {"organization": {"id": "org_1"}, "public_user_data": {"user_id": "user_1"}},
+        },
+    ],
+    "scalekit": [
+        {
+            "type": "organization.directory.user_updated",
+            "occurred_at": "2026-06-01T00:00:00.000000001Z",
+            "data": {
+                "id": "diruser_1",
+                "email": "u@example.com",
+                "active": True,
+                "name": "U",
+                "groups": [{"id": "dirgroup_1", "name": "Crew"}],
+            },
+        }
+    ],
 }
 
 odd_texts = st.one_of(

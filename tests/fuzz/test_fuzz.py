@@ -43,6 +43,9 @@ headers = st.dictionaries(
             "webhook-id",
             "webhook-timestamp",
             "webhook-signature",
+            "svix-id",
+            "svix-timestamp",
+            "svix-signature",
             "workos-signature",
             "x-okta-verification-challenge",
         ]

@@ -21,7 +21,8 @@ from worker.adapters.db import rows
 from worker.adapters.db.engine import Database, KeptConnection
 from worker.adapters.db.ingest import GroupCommitter, Stored
 from worker.adapters.sources.registry import source_named
-from worker.cli.sender import Sent, standard_headers
+from worker.cli.sender import Sent
+from worker.cli.signing import standard_headers
 from worker.services.receive import receive
 
 UPSERT = b'{"type":"user.upserted","timestamp":"2026-01-01T00:00:00Z","data":%s}'

@@ -21,8 +21,8 @@ from worker.adapters.db.setup import feed_view
 from worker.adapters.sources.registry import SOURCES
 from worker.cli.event import moment
 from worker.cli.output import AsJSON, DryRun, as_json, out
-from worker.cli.sender import standard_headers
 from worker.cli.session import container, reading, setup
+from worker.cli.signing import standard_headers
 from worker.services.receive import receive
 
 #: The one source whose list can be given as a file so far.

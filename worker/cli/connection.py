@@ -10,7 +10,7 @@ from domain.connecting import check_name, parse_scope
 from domain.errors import UsageError
 from domain.policy import Scope, ScopeRule
 from worker.adapters.sources.registry import SOURCES
-from worker.cli import listing, setting
+from worker.cli import credentials, listing, setting
 from worker.cli.backfill import backfill
 from worker.cli.connection_observing import go_live, plan
 from worker.cli.connection_states import pause, resume, retire
@@ -42,14 +42,16 @@ def _source(name: str) -> str:
 
 
 @app.command("add")
-def add(
+def add(  # noqa: PLR0913, PLR0917 - an option each
     account: Annotated[str, typer.Option(help="Account by name or id.")],
-    source: Annotated[str, typer.Option(help="Kind of interface: standard, okta, workos.")],
+    source: Annotated[str, typer.Option(help=f"Kind of interface: {', '.join(sorted(SOURCES))}.")],
     name: Annotated[str | None, typer.Option(help="Name; default: the source's.")] = None,
     scope: Annotated[
         str | None, typer.Option(help="everyone, groups:ID,.. or assignment:APP.")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Setting name=value.")] = None,
+    secret: credentials.Secret = None,
+    trust: credentials.Trust = None,
     observe: Annotated[bool, typer.Option(help="Store and hold everything for now (S4).")] = False,
     json_: AsJSON = False,
 ) -> None:
@@ -66,7 +68,7 @@ def add(
             source=source,
             scope=wanted,
             settings=checked(set_, adapter),
-            secret=adapter.new_secret(),
+            secret=credentials.credential(adapter, secret, trust),
             observe=observe,
         )
     url = container().settings.public_url.rstrip("/")

@@ -9,6 +9,7 @@ import typer
 
 from domain.errors import RefusedError, UsageError
 from worker.adapters.sources.registry import SOURCES
+from worker.cli.credentials import Secret, Trust, credential
 from worker.cli.output import AsJSON, Yes, as_json, ask, out, show
 from worker.cli.session import container, setup
 
@@ -16,16 +17,22 @@ app = typer.Typer(no_args_is_help=True, help="Feeds of a connection: own URL, ow
 
 
 @app.command("add")
-def add(connection: str, source: Annotated[str, typer.Option()], json_: AsJSON = False) -> None:
+def add(
+    connection: str,
+    source: Annotated[str, typer.Option()],
+    secret: Secret = None,
+    trust: Trust = None,
+    json_: AsJSON = False,
+) -> None:
     """A further feed of a connection: it shares its people and external ids."""
     if source not in SOURCES:
         raise UsageError(f"source {source!r} is unknown; there are: {', '.join(sorted(SOURCES))}")
-    secret = SOURCES[source].new_secret()
+    told = credential(SOURCES[source], secret, trust)
     with setup() as use:
         found = use.connection(connection)
-        feed = use.add_feed(found["account_id"], found["id"], source=source, secret=secret)
+        feed = use.add_feed(found["account_id"], found["id"], source=source, secret=told)
     url = f"{container().settings.public_url.rstrip('/')}/hooks/{feed}"
-    shown = {"id": feed, "hook_url": url, "signing_secret": secret}
+    shown = {"id": feed, "hook_url": url, "signing_secret": told}
     if json_:
         print(as_json(shown))
         return
@@ -45,22 +52,24 @@ def list_(connection: str, json_: AsJSON = False) -> None:
 def rotate(
     feed: str,
     overlap_hours: Annotated[float, typer.Option(help="How long the old secret lives on.")] = 24.0,
+    secret: Secret = None,
+    trust: Trust = None,
     json_: AsJSON = False,
 ) -> None:
-    """A new signing secret; the old one lives on for the overlap (C3)."""
+    """A new signing secret, ours or the sender's; the old one lives on for the overlap (C3)."""
     with setup() as use:
         found = use.feed(feed)
         if found["state"] == "retired":
             raise RefusedError(f"feed {feed} is retired: add another with `rosterd feed add`")
         if found["source"] not in SOURCES:
             raise RefusedError(f"feed {feed} is rosterd's own: nothing is posted to it")
-        secret = SOURCES[found["source"]].new_secret()
+        told = credential(SOURCES[found["source"]], secret, trust)
         until = use.now + timedelta(hours=overlap_hours)
-        use.rotate_secret(found["account_id"], feed, secret, old_until=until)
+        use.rotate_secret(found["account_id"], feed, told, old_until=until)
     if json_:
-        print(as_json({"id": feed, "signing_secret": secret, "old_until": until}))
+        print(as_json({"id": feed, "signing_secret": told, "old_until": until}))
         return
-    out.print(f"signing_secret  {secret}", markup=False)
+    out.print(f"signing_secret  {told}", markup=False)
     out.print(f"the old one lives until {until:%Y-%m-%d %H:%M} UTC")
 
 

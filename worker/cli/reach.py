@@ -24,6 +24,8 @@ _SPEAK: dict[str, Callable[[Sender], int]] = {
     "standard": lambda sender: sender.standard(CHECKED_TYPE, {"id": "check"}),
     "okta": lambda sender: sender.okta(CHECKED_TYPE),
     "workos": lambda sender: sender.workos(CHECKED_TYPE, {"id": "check"}),
+    "clerk": lambda sender: sender.speak("clerk", {"type": CHECKED_TYPE}),
+    "scalekit": lambda sender: sender.speak("scalekit", {"type": CHECKED_TYPE}),
 }
 
 Patience = Annotated[float, typer.Option("--wait", help="Seconds to wait at most.")]

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from standardwebhooks import Webhook
-
 from worker.adapters.vault import new_id
+from worker.cli.signing import SIGN, standard_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +102,7 @@ class Sender:
         mark = hmac.new(self.hook.secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256)
         return self._out(body, {"WorkOS-Signature": f"t={stamp}, v1={mark.hexdigest()}"})
 
-
-def standard_headers(secret: str, id_: str, now: datetime, body: bytes) -> dict[str, str]:
-    """Headers of a Standard Webhooks request."""
-    text = body.decode("utf-8", "replace")
-    is_text = text.encode() == body
-    mark = Webhook(secret).sign(id_, now, text) if is_text else "v1,unsignable"
-    return {
-        "webhook-id": id_,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": mark,
-    }
+    def speak(self, source: str, document: object) -> int:
+        """A body of any other source, proven as its senders do."""
+        body = json.dumps(document).encode()
+        return self._out(body, SIGN[source](self.hook.secret, body, datetime.now(UTC)))

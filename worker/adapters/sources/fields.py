@@ -39,6 +39,16 @@ def moment(value: object) -> datetime | None:
         return None
 
 
+def epoch(value: object, per_second: int = 1) -> datetime | None:
+    """The UTC moment that a count since 1970 names, or None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(value / per_second, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def address(value: object) -> str | None:
     """The trimmed e-mail address, or None if no mail could be sent to it.
 

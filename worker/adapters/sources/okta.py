@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import secrets as randomness
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -12,21 +11,17 @@ from domain.inbox import Kind, Reason
 from domain.ports import NotAuthenticError, Parsed, Reply, Request, SigningSecret, SplitEvent
 from worker.adapters.sources import fields, proofs
 from worker.adapters.sources.okta_events import RULES, peek_target, successful
-from worker.adapters.sources.strict_json import read_json
+from worker.adapters.sources.webhook import Webhook
 
 _CHALLENGE = "x-okta-verification-challenge"
 
 
-class OktaSource:
+class OktaSource(Webhook):
     """Reads `{"data": {"events": [LogEvent, ..]}}`; the key of an event is its own `uuid`."""
 
     name = "okta"
-    success_status = 200
-    max_body_bytes = 1 << 20
     has_static_secret = True
     needs_scope = True
-    addresses: tuple[str, ...] = ()
-    kept_headers: tuple[str, ...] = ("content-type", "user-agent")
 
     def handshake(self, request: Request) -> Reply | None:
         """The challenge of the one-time verification, handed back."""
@@ -50,14 +45,6 @@ class OktaSource:
                 return secret
         raise NotAuthenticError(proofs.WRONG)
 
-    def event_id(self, request: Request) -> str | None:  # noqa: ARG002
-        """None: Okta sends ids in the body only."""
-        return None
-
-    def read(self, body: bytes) -> object:
-        """The decoded document; raises UnparseableError."""
-        return read_json(body)
-
     def split(self, document: object, request: Request) -> list[SplitEvent]:  # noqa: ARG002
         """One event per LogEvent."""
         events = fields.as_list(fields.peek(document, "data", "events"), "data.events")
@@ -77,10 +64,6 @@ class OktaSource:
         if change is None:
             return Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
         return Parsed((change,))
-
-    def new_secret(self) -> str:
-        """256 random bits in characters that a header carries unchanged."""
-        return randomness.token_urlsafe(32)
 
 
 def _peek(event: object, event_id: str) -> SplitEvent:

@@ -17,14 +17,13 @@ from domain.ordering import LISTING
 from domain.ports import (
     NotAuthenticError,
     Parsed,
-    Reply,
     Request,
     SigningSecret,
     SplitEvent,
     UnparseableError,
 )
 from worker.adapters.sources import fields, proofs
-from worker.adapters.sources.strict_json import read_json
+from worker.adapters.sources.webhook import Webhook
 
 NAME = "reconciliation"
 UNLISTED, LISTED, READ_ANEW = "user.unlisted", "user.listed", "user.address_read_anew"
@@ -52,20 +51,11 @@ _CHANGES: Mapping[str, Callable[[Event], tuple[changes.Change, ...]]] = {
 }
 
 
-class ReconciliationSource:
+class ReconciliationSource(Webhook):
     """Reads `{"events": [{"type", "id", ..}, ..]}` of our own making."""
 
     name = NAME
-    success_status = 200
-    max_body_bytes = 1 << 20
-    has_static_secret = False
-    needs_scope = False
-    addresses: tuple[str, ...] = ()
     kept_headers: tuple[str, ...] = ()
-
-    def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002
-        """None: nobody asks."""
-        return None
 
     def verify(
         self,
@@ -75,14 +65,6 @@ class ReconciliationSource:
     ) -> SigningSecret:
         """Raises NotAuthenticError, whatever comes."""
         raise NotAuthenticError(proofs.WRONG)
-
-    def event_id(self, request: Request) -> str | None:  # noqa: ARG002
-        """None: there are no requests."""
-        return None
-
-    def read(self, body: bytes) -> object:
-        """The decoded document."""
-        return read_json(body)
 
     def split(self, document: object, request: Request) -> list[SplitEvent]:  # noqa: ARG002
         """Nothing: events are stored with their deliveries."""

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from domain.ports import Source
+from worker.adapters.sources.clerk import ClerkSource
 from worker.adapters.sources.okta import OktaSource
 from worker.adapters.sources.reconciliation import ReconciliationSource
+from worker.adapters.sources.scalekit import ScalekitSource
 from worker.adapters.sources.standard import StandardSource
 from worker.adapters.sources.workos import WorkosSource
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
+        "clerk": ClerkSource(),
         "okta": OktaSource(),
+        "scalekit": ScalekitSource(),
         "standard": StandardSource(),
         "workos": WorkosSource(),
     }

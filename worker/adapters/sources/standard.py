@@ -11,14 +11,13 @@ from domain.addressing import FREE
 from domain.inbox import Kind
 from domain.ports import (
     Parsed,
-    Reply,
     Request,
     SigningSecret,
     SplitEvent,
     UnparseableError,
 )
 from worker.adapters.sources import fields, standard_payloads, standard_signature
-from worker.adapters.sources.strict_json import read_json
+from worker.adapters.sources.webhook import Webhook
 
 _KINDS: Mapping[str, tuple[Kind, str]] = {
     "user.upserted": (Kind.USERS_CREATE, "id"),
@@ -34,14 +33,10 @@ _KINDS: Mapping[str, tuple[Kind, str]] = {
 }
 
 
-class StandardSource:
+class StandardSource(Webhook):
     """Reads `{"type", "timestamp", "data"}`, or `{"events": [..]}` with an `id` in each."""
 
     name = "standard"
-    success_status = 200
-    max_body_bytes = 1 << 20
-    has_static_secret = False
-    needs_scope = False
     addresses: tuple[str, ...] = (FREE,)
     kept_headers: tuple[str, ...] = (
         "content-type",
@@ -52,10 +47,6 @@ class StandardSource:
         "svix-timestamp",
     )
 
-    def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002
-        """None: this kind of sender asks for no handshake."""
-        return None
-
     def verify(
         self, request: Request, secrets: Sequence[SigningSecret], now: datetime
     ) -> SigningSecret:
@@ -65,10 +56,6 @@ class StandardSource:
     def event_id(self, request: Request) -> str | None:
         """The signed message id, the same over all retries."""
         return request.headers.get(f"{standard_signature.prefix(request)}id") or None
-
-    def read(self, body: bytes) -> object:
-        """The decoded document; raises UnparseableError."""
-        return read_json(body)
 
     def split(self, document: object, request: Request) -> list[SplitEvent]:
         """One event per element of `events`, or the one that the document is."""
@@ -90,6 +77,10 @@ class StandardSource:
         if event.get("timestamp") is not None and fields.moment(event["timestamp"]) is None:
             raise UnparseableError("timestamp", "not an RFC 3339 time")
         return standard_payloads.interpret(event_type, event.get("data"))
+
+    def checked(self, secret: str) -> str:
+        """A sender's `whsec_` or `whpk_`; raises UsageError for what is no key."""
+        return standard_signature.checked(secret)
 
     def new_secret(self) -> str:
         """A symmetric secret of 256 random bits."""

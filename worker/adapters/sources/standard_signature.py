@@ -13,11 +13,14 @@ from datetime import datetime, timedelta
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from domain.errors import UsageError
 from domain.ports import NotAuthenticError, Request, SigningSecret
 from worker.adapters.sources import proofs
 
 TOLERANCE = timedelta(minutes=5)
 _SYMMETRIC, _PUBLIC = "whsec_", "whpk_"
+#: The specification asks for 24 to 64 bytes; some senders published shorter ones.
+_LEAST_BYTES, _ED25519_BYTES = 16, 32
 
 
 def prefix(request: Request) -> str:
@@ -41,6 +44,18 @@ def prove(request: Request, secrets: Sequence[SigningSecret], now: datetime) -> 
             proofs.refuse_stale(sent_at, now, TOLERANCE)
             return secret
     raise NotAuthenticError(proofs.WRONG)
+
+
+def checked(secret: str) -> str:
+    """A secret that a sender gave out; raises UsageError where nothing could be proven by it."""
+    if secret.startswith(_PUBLIC):
+        if len(_decode(secret.removeprefix(_PUBLIC))) != _ED25519_BYTES:
+            raise UsageError("whpk_ is followed by the base64 of an ed25519 key of 32 bytes")
+    elif len(_decode(secret.removeprefix(_SYMMETRIC))) < _LEAST_BYTES:
+        raise UsageError(
+            f"a signing secret is whsec_ and the base64 of {_LEAST_BYTES} bytes or more"
+        )
+    return secret
 
 
 def _signatures(text: str) -> list[tuple[str, bytes]]:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import secrets as randomness
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from domain.inbox import Kind, Reason
-from domain.ports import NotAuthenticError, Parsed, Reply, Request, SigningSecret, SplitEvent
+from domain.ports import NotAuthenticError, Parsed, Request, SigningSecret, SplitEvent
 from worker.adapters.sources import fields, proofs
-from worker.adapters.sources.strict_json import read_json
+from worker.adapters.sources.webhook import Webhook
 from worker.adapters.sources.workos_events import NO_CHANGE, RULES, is_active
 
 TOLERANCE = timedelta(seconds=180)
 _MILLISECONDS = 1000
 
 
-class WorkosSource:
+class WorkosSource(Webhook):
     """Reads `{"id", "event", "data", "created_at"}`; a suspension hides in `data.state`."""
 
     name = "workos"
-    success_status = 200
-    max_body_bytes = 1 << 20
-    has_static_secret = False
-    needs_scope = False
     addresses: tuple[str, ...] = ("username", "emails[primary]")
-    kept_headers: tuple[str, ...] = ("content-type", "user-agent")
-
-    def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002
-        """None: WorkOS asks for no handshake."""
-        return None
 
     def verify(
         self, request: Request, secrets: Sequence[SigningSecret], now: datetime
@@ -44,14 +34,6 @@ class WorkosSource:
                 proofs.refuse_stale(sent_at, now, TOLERANCE)
                 return secret
         raise NotAuthenticError(proofs.WRONG)
-
-    def event_id(self, request: Request) -> str | None:  # noqa: ARG002
-        """None: WorkOS sends its ids in the body only."""
-        return None
-
-    def read(self, body: bytes) -> object:
-        """The decoded document; raises UnparseableError."""
-        return read_json(body)
 
     def split(self, document: object, request: Request) -> list[SplitEvent]:  # noqa: ARG002
         """The one event that the document is."""
@@ -68,10 +50,6 @@ class WorkosSource:
         if rule is None:
             return Parsed(ignored=Reason.UNKNOWN_TYPE)
         return Parsed(rule.build(fields.as_object(event.get("data"), "data")))
-
-    def new_secret(self) -> str:
-        """256 random bits; WorkOS takes the text itself as the key."""
-        return randomness.token_urlsafe(32)
 
 
 def _signature(text: str) -> tuple[str, list[bytes]]:

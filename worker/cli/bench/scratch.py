@@ -19,7 +19,8 @@ from worker.adapters.db.setup import feed_view, setting_up
 from worker.adapters.embedded import start_broker
 from worker.adapters.sources.registry import SOURCES
 from worker.bootstrap import Container
-from worker.cli.sender import Hook, standard_headers
+from worker.cli.sender import Hook
+from worker.cli.signing import standard_headers
 from worker.services.receive import receive
 from worker.settings import load_settings
 

@@ -71,6 +71,8 @@ TYPES = [
     *("group.lifecycle.create", "group.lifecycle.delete", "user.account.update_profile"),
     *(f"dsync.user.{verb}" for verb in ("created", "updated", "deleted")),
     *(f"dsync.group.{verb}" for verb in ("created", "deleted", "user_added", "user_removed")),
+    *(f"organization.directory.{thing}_created" for thing in ("user", "group")),
+    *("user.created", "user.updated", "organization.created", "organizationMembership.created"),
 ]
 WORDS = [
     *("User", "UserGroup", "AppInstance", "active", "inactive", "SUCCESS", "unknown", "u1"),
@@ -81,7 +83,8 @@ MEMBERS = [
     *("data", "events", "target", "outcome", "result", "alternateId", "displayName"),
     *("email", "emails", "primary", "value", "username", "active", "state", "attributes"),
     *("first_name", "given_name", "name", "user", "group", "group_id", "user_id", "user_ids"),
-    "updated_at",
+    *("updated_at", "occurred_at", "banned", "groups", "email_addresses", "organization"),
+    *("public_user_data", "primary_email_address_id", "display_name"),
 ]
 SCALARS = (
     st.sampled_from([*TYPES, *WORDS])
@@ -172,6 +175,8 @@ def test_fresh_secrets_differ_and_are_long(source: Source) -> None:
         ("standard", 200, False, False, ("attributes.",)),
         ("okta", 200, True, True, ()),
         ("workos", 200, False, False, ("username", "emails[primary]")),
+        ("clerk", 200, False, True, ()),
+        ("scalekit", 200, False, False, ()),
     ],
 )
 def test_registered_sources(
@@ -186,5 +191,5 @@ def test_registered_sources(
 
 
 def test_unknown_source_names_the_known_ones() -> None:
-    with pytest.raises(LookupError, match="okta, standard, workos"):
+    with pytest.raises(LookupError, match=r"okta, .*standard, .*workos"):
         source_named("oktaa")

@@ -1,0 +1,119 @@
+"""Fat sources from the request to the exported directory, over HTTP, on both databases."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.harness import Feed, Rosterd
+from worker.cli.sender import Sent
+from worker.cli.signing import SIGN
+
+
+def sent(source: str, feed: Feed, document: object) -> Sent:
+    """A request as the source's senders make it now."""
+    body = json.dumps(document).encode()
+    headers = SIGN[source](feed.secret, body, datetime.now(UTC))
+    return Sent(feed.path, {"content-type": "application/json", **headers}, body)
+
+
+def milliseconds(rosterd: Rosterd, second: float) -> int:
+    return int(rosterd.at(second).timestamp() * 1000)
+
+
+def person(key: str, **more: object) -> dict[str, Any]:
+    """What is exported of somebody."""
+    return {
+        "kind": "user",
+        "external_id": key,
+        "email": "ana@example.com",
+        "requested_email": "ana@example.com",
+        "given_name": "Ana",
+        "family_name": None,
+        "display_name": None,
+        "state": "invited",
+        "managed": True,
+        **more,
+    }
+
+
+def exported(rosterd: Rosterd) -> list[dict[str, Any]]:
+    """The directory, without the connection's name."""
+    return [
+        {name: value for name, value in line.items() if name != "connection"}
+        for line in rosterd.export()
+    ]
+
+
+CREW = {"kind": "group", "managed": True, "name": "Crew"}
+
+
+def test_u1_u3_g1_clerk_from_request_to_directory(rosterd: Rosterd) -> None:
+    feed = rosterd.account(source="clerk", scope="groups:org_1")
+    ana = {
+        "id": "user_1",
+        "first_name": "Ana",
+        "email_addresses": [{"id": "idn_1", "email_address": "ana@example.com"}],
+        "primary_email_address_id": "idn_1",
+    }
+    edge = {"organization": {"id": "org_1"}, "public_user_data": {"user_id": "user_1"}}
+    told = [
+        ("organization.created", {"id": "org_1", "name": "Crew"}),
+        ("organizationMembership.created", edge),
+        ("user.created", ana | {"banned": False}),
+        ("user.created", ana | {"id": "user_2"}),
+        ("user.updated", ana | {"banned": True}),
+    ]
+    # As delivered late and backwards: the clock is Clerk's.
+    for second, (type_, data) in reversed(list(enumerate(told))):
+        document = {"type": type_, "data": data, "timestamp": milliseconds(rosterd, second)}
+        assert rosterd.post(sent("clerk", feed, document)) == 200
+        rosterd.drain()
+    edges = {"kind": "membership", "group": "org_1", "user": "user_1", "effective": True}
+    assert exported(rosterd) == [
+        person("user_1", state="invited_suspended"),
+        CREW | {"external_id": "org_1"},
+        edges,
+    ]
+    reasons = {(row["subject"], row["outcome"], row["reason"]) for row in rosterd.events()}
+    assert ("user_2", "ignored", "out_of_scope") in reasons, "S1: of another customer"
+
+
+def test_u1_u4_g1_scalekit_from_request_to_directory(rosterd: Rosterd) -> None:
+    feed = rosterd.account(source="scalekit")
+    ana = {"id": "diruser_1", "email": "ana@example.com", "given_name": "Ana", "active": True}
+    told = [
+        ("user_created", ana | {"groups": [{"id": "dirgroup_1"}]}),
+        ("group_created", {"id": "dirgroup_1", "display_name": "Crew"}),
+        ("user_updated", ana | {"active": False}),
+        ("user_updated", ana),
+        ("user_created", ana | {"id": "diruser_2", "active": None, "email": "bo@elsewhere.org"}),
+    ]
+    for second, (type_, data) in enumerate(told):
+        document = {
+            "id": "evt_1",
+            "type": f"organization.directory.{type_}",
+            "occurred_at": rosterd.at(second).isoformat(),
+            "data": data,
+        }
+        request = sent("scalekit", feed, document)
+        assert [rosterd.post(request), rosterd.post(request)] == [200, 200], "sent twice"
+    rosterd.drain()
+    assert len(rosterd.events()) == len(told)
+    edges = {"kind": "membership", "group": "dirgroup_1", "user": "diruser_1", "effective": True}
+    assert exported(rosterd) == [person("diruser_1"), CREW | {"external_id": "dirgroup_1"}, edges]
+    assert [letter["reason"] for letter in rosterd.dead()] == ["domain_not_allowed"]
+
+
+def test_c3_feed_takes_the_senders_own_secret(rosterd: Rosterd) -> None:
+    """Clerk gives its secret out once the endpoint's address is told: the feed comes first."""
+    feed = rosterd.account(source="clerk", scope="everyone")
+    theirs = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    words = ("feed", "rotate", feed.id, "--overlap-hours", "0", "--secret")
+    assert rosterd.cli(*words, "").returncode == 2
+    assert rosterd.cli(*words, "whsec_!").returncode == 2
+    assert rosterd.cli(*words, theirs).returncode == 0
+    document = {"type": "user.deleted", "data": {"id": "user_1"}}
+    assert rosterd.post(sent("clerk", feed, document)) == 401
+    assert rosterd.post(sent("clerk", Feed(feed.id, feed.connection, theirs), document)) == 200

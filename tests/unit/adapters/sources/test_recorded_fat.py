@@ -1,0 +1,81 @@
+"""Requests that vendors of fat sources published: what comes of each, none without a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from domain import changes as c
+from domain.inbox import Kind, Reason
+from domain.ports import Parsed, Request, SigningSecret
+from worker.adapters.sources.registry import SOURCES
+from worker.cli.signing import SIGN
+
+NOW = datetime(2026, 3, 9, 8, 30, tzinfo=UTC)
+Verdict = tuple[Kind, list[type]] | Reason
+_DIRECTORY = "organization.directory"
+
+VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
+    "clerk": {"user.created": (Kind.USERS_CREATE, [c.ProvisionUser])},
+    "scalekit": {
+        f"{_DIRECTORY}.user_created": (Kind.USERS_CREATE, [c.ProvisionUser, c.AddMember]),
+        f"{_DIRECTORY}.user_updated": (Kind.USERS_UPDATE, [c.ProvisionUser, c.AddMember]),
+        f"{_DIRECTORY}.user_deleted": (Kind.USERS_SUSPEND, [c.SuspendUser]),
+        f"{_DIRECTORY}.group_created": (Kind.GROUPS_UPSERT, [c.PutGroup]),
+        f"{_DIRECTORY}.group_updated": (Kind.GROUPS_UPSERT, [c.PutGroup]),
+        f"{_DIRECTORY}.group_deleted": (Kind.GROUPS_DELETE, [c.DeleteGroup]),
+        f"{_DIRECTORY}_enabled": Reason.NO_DIRECTORY_CHANGE,
+        f"{_DIRECTORY}_disabled": Reason.NO_DIRECTORY_CHANGE,
+    },
+}
+CASES = [(source, name) for source, bodies in VERDICTS.items() for name in bodies]
+
+
+@pytest.mark.parametrize(("name", "file"), CASES, ids=[f"{s}-{f}" for s, f in CASES])
+def test_recorded_request(payloads: Path, name: str, file: str) -> None:
+    source, verdict = SOURCES[name], VERDICTS[name][file]
+    body = (payloads / name / f"{file}.json").read_bytes()
+    secret = SigningSecret("k", source.new_secret())
+    request = Request("POST", SIGN[name](secret.value, body, NOW), body)
+    assert source.verify(request, [secret], NOW) is secret
+    document = source.read(body)
+    (split,) = source.split(document, request)
+    assert split.id
+    assert split.occurred_at is not None
+    parsed = source.parse(document, 0)
+    if isinstance(verdict, Reason):
+        assert (split.kind, parsed) == (Kind.SORT, Parsed(ignored=verdict))
+        return
+    assert (split.kind, [type(one) for one in parsed.changes]) == verdict
+    assert split.subject
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_no_recorded_body_is_without_a_verdict(payloads: Path, name: str) -> None:
+    assert {it.stem for it in (payloads / name).glob("*.json")} == set(VERDICTS[name])
+
+
+def recorded(payloads: Path, source: str, file: str) -> tuple[c.Change, ...]:
+    """What a recorded body asks for."""
+    document = json.loads((payloads / source / f"{file}.json").read_bytes())
+    return SOURCES[source].parse(document, 0).changes
+
+
+def test_clerk_takes_the_primary_address_of_several(payloads: Path) -> None:
+    (told,) = recorded(payloads, "clerk", "user.created")
+    profile = {"given_name": "Example", "family_name": "Example"}
+    assert told == c.ProvisionUser(
+        "user_29w83sxmDNGwOuEthce5gg56FcC", "example@example.org", profile
+    )
+
+
+def test_scalekit_tells_names_state_and_groups(payloads: Path) -> None:
+    person, edge = recorded(payloads, "scalekit", f"{_DIRECTORY}.user_updated")
+    assert isinstance(person, c.ProvisionUser)
+    assert (person.email, person.active) == ("john.doe@example.com", True)
+    assert person.profile["display_name"] == "John Doe"
+    assert edge == c.AddMember("dirgroup_12312312312312", "diruser_12312312312312")

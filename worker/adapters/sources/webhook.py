@@ -1,0 +1,144 @@
+"""What sources have in common: defaults of the port, and events that a table of rules explains."""
+
+from __future__ import annotations
+
+import secrets as randomness
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.changes import Change, is_destructive, kind_of
+from domain.errors import UsageError
+from domain.inbox import Kind, Reason
+from domain.ports import Parsed, Reply, Request, SplitEvent, UnparseableError
+from worker.adapters.sources import fields
+from worker.adapters.sources.strict_json import read_json
+
+Event = Mapping[str, Any]
+Changes = tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Kind of an event type as long as nothing in it is more urgent; what the event asks for.
+
+    build: raises UnparseableError; nothing at all is no change of the directory.
+    """
+
+    kind: Kind
+    build: Callable[[Event], Changes]
+
+
+class Webhook:
+    """Defaults of `domain.ports.Source`: JSON in any POST, 200, a secret made here."""
+
+    name = ""
+    success_status = 200
+    max_body_bytes = 1 << 20
+    has_static_secret = False
+    needs_scope = False
+    addresses: tuple[str, ...] = ()
+    kept_headers: tuple[str, ...] = ("content-type", "user-agent")
+
+    def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002
+        """None: no handshake."""
+        return None
+
+    def event_id(self, request: Request) -> str | None:  # noqa: ARG002
+        """None: ids come in the body only."""
+        return None
+
+    def read(self, body: bytes) -> object:
+        """The decoded document; raises UnparseableError."""
+        return read_json(body)
+
+    def new_secret(self) -> str:
+        """256 random bits in characters that a header and a form carry unchanged."""
+        return randomness.token_urlsafe(32)
+
+    def credential(self, secret: str | None, trust: Mapping[str, str]) -> str:
+        """What is stored to prove this sender by: its own secret, or a fresh one for None.
+
+        trust: what an operator tells of the sender's public keys. Raises UsageError.
+        """
+        if trust:
+            raise UsageError(f"source {self.name} proves itself by a secret: --trust is not for it")
+        return self.new_secret() if secret is None else self.checked(shared(secret))
+
+    def checked(self, secret: str) -> str:
+        """A secret in the form that this source's senders use; raises UsageError."""
+        return secret
+
+
+def shared(secret: str) -> str:
+    """A secret that somebody typed; raises UsageError for what proves nothing."""
+    if not secret.strip():
+        raise UsageError("an empty secret proves nothing: anybody can sign with it")
+    return secret.strip()
+
+
+class RuledSource(Webhook):
+    """A source whose events each bear a type that one rule explains."""
+
+    rules: Mapping[str, Rule] = {}
+    #: Types that are known, and say nothing of a person or group.
+    no_change: frozenset[str] = frozenset()
+
+    def events(self, document: object) -> list[Any]:
+        """The events of a document; raises UnparseableError."""
+        return [fields.as_object(document, "")]
+
+    def type_of(self, event: object) -> str:
+        """The source's own word for what happened, "" where it is missing."""
+        return fields.peek_text(event, "type")
+
+    def key_of(self, event: object, request: Request, index: int) -> str:
+        """The id by which a repetition is known; raises UnparseableError."""
+        raise NotImplementedError
+
+    def time_of(self, event: object, request: Request, index: int) -> datetime | None:
+        """When it happened by the clock of this source (D2); None: when it is received."""
+        raise NotImplementedError
+
+    def split(self, document: object, request: Request) -> list[SplitEvent]:
+        """Every event with the kind of the most urgent thing in it (D10)."""
+        return [
+            self._peek(event, request, index) for index, event in enumerate(self.events(document))
+        ]
+
+    def parse(self, document: object, index: int) -> Parsed:
+        """What the event at this index asks for; places are told from that event on."""
+        event = fields.as_object(fields.nth(self.events(document), index), "")
+        if self.type_of(event) in self.no_change:
+            return Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
+        rule = self.rules.get(self.type_of(event))
+        if rule is None:
+            return Parsed(ignored=Reason.UNKNOWN_TYPE)
+        told = rule.build(event)
+        return Parsed(told) if told else Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
+
+    def _peek(self, event: object, request: Request, index: int) -> SplitEvent:
+        kind, subject = self._look(event)
+        return SplitEvent(
+            id=self.key_of(event, request, index),
+            kind=kind,
+            type=self.type_of(event),
+            content=fields.canonical(event),
+            occurred_at=self.time_of(event, request, index),
+            subject=subject,
+        )
+
+    def _look(self, event: object) -> tuple[Kind, str]:
+        rule = self.rules.get(self.type_of(event))
+        if rule is None or not isinstance(event, dict) or self.type_of(event) in self.no_change:
+            return Kind.SORT, ""
+        try:
+            told = rule.build(event)
+        except UnparseableError:
+            # Stored all the same; the worker says where it fails.
+            return rule.kind, ""
+        if not told:
+            return Kind.SORT, ""
+        kind = kind_of(told) if any(map(is_destructive, told)) else rule.kind
+        return kind, str(getattr(told[0], "user", None) or getattr(told[0], "group", ""))
