@@ -59,6 +59,38 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
             },
         }
     ],
+    "auth0": [
+        {
+            "id": "evt_1",
+            "type": "user.updated",
+            "time": "2026-06-01T00:00:00Z",
+            "data": {"object": {"user_id": "auth0|1", "email": "u@example.com", "blocked": True}},
+        },
+        {
+            "id": "evt_2",
+            "type": "group.member.added",
+            "time": "2026-06-01T00:00:00Z",
+            "data": {
+                "object": {
+                    "group": {"id": "grp_1"},
+                    "member": {"member_type": "user", "id": "auth0|1"},
+                }
+            },
+        },
+    ],
+    "polis": [
+        {
+            "directory_id": "d",
+            "event": "group.user_removed",
+            "data": {
+                "id": "u",
+                "email": "u@example.com",
+                "active": True,
+                "raw": {"userName": "u", "userType": "employee"},
+                "group": {"id": "g", "name": "Crew"},
+            },
+        }
+    ],
     "clerk": [
         {
             "type": "user.updated",

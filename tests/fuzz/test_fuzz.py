@@ -33,6 +33,8 @@ from worker.web.body import EncodingError, TooLargeError, read_body
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LIMIT = 4096
+#: Where ids and times come in headers: what a proven request has.
+IDS = {"svix-id": "msg_1", "boxyhq-signature": "t=1780272000000,s=00"}
 
 headers = st.dictionaries(
     st.sampled_from(
@@ -43,6 +45,8 @@ headers = st.dictionaries(
             "webhook-id",
             "webhook-timestamp",
             "webhook-signature",
+            "boxyhq-signature",
+            "ory-polis-signature",
             "svix-id",
             "svix-timestamp",
             "svix-signature",
@@ -62,10 +66,11 @@ def test_whatever_is_signed_is_stored_whole_or_split_by_contract(name: str) -> N
     @patient(1000)
     @given(body=bodies(name))
     def whatever(body: bytes) -> None:
-        request = Request("POST", {}, body, {})
+        request = Request("POST", IDS, body, {})
         taken = receive(_feed(source), _Trusting(source), request, now=NOW)
         assert isinstance(taken, Submission)
-        assert taken.events or b'"events": []' in body, "what cannot be split is one event"
+        is_empty = b'"events": []' in body or body.strip() == b"[]"
+        assert taken.events or is_empty, "what cannot be split is one event"
         try:
             document = source.read(taken.body)
         except UnparseableError:

@@ -106,6 +106,66 @@ def test_u1_u4_g1_scalekit_from_request_to_directory(rosterd: Rosterd) -> None:
     assert [letter["reason"] for letter in rosterd.dead()] == ["domain_not_allowed"]
 
 
+def test_u1_u3_u4_g1_s1_auth0_from_request_to_directory(rosterd: Rosterd) -> None:
+    feed = rosterd.account(source="auth0", scope="groups:org_1")
+    ana = {"user_id": "auth0|1", "email": "ana@example.com", "given_name": "Ana"}
+    edge = {"organization": {"id": "org_1"}, "user": {"user_id": "auth0|1"}}
+    told: list[tuple[str, Any]] = [
+        ("user.created", ana),
+        ("organization.created", {"id": "org_1", "name": "crew", "display_name": "Crew"}),
+        ("organization.member.added", edge),
+        ("user.updated", ana | {"blocked": True}),
+        ("user.updated", ana | {"blocked": False, "email": "ana.silva@example.com"}),
+        ("user.updated", ana | {"blocked": True, "email": "test@example.com"}),
+        ("user.created", ana | {"user_id": "auth0|2", "email": "bo@example.com"}),
+    ]
+    for second, (type_, data) in enumerate(told):
+        document = {
+            "id": f"evt_{second}",
+            "type": type_,
+            "time": rosterd.at(second).isoformat(),
+            "data": {"object": data},
+            **({"a0purpose": "test"} if data.get("email") == "test@example.com" else {}),
+        }
+        request = sent("auth0", feed, document)
+        assert [rosterd.post(request), rosterd.post(request)] == [200, 200], "sent twice"
+        rosterd.drain()
+    assert exported(rosterd) == [
+        person("auth0|1", email="ana.silva@example.com", requested_email="ana.silva@example.com"),
+        CREW | {"external_id": "org_1"},
+        {"kind": "membership", "group": "org_1", "user": "auth0|1", "effective": True},
+    ]
+    wrong = Feed(feed.id, feed.connection, "another token")
+    assert rosterd.post(sent("auth0", wrong, {"id": "evt_9", "type": "user.deleted"})) == 401
+    assert len(rosterd.events()) == len(told)
+
+
+def test_u1_u3_g1_polis_array_from_request_to_directory(rosterd: Rosterd) -> None:
+    feed = rosterd.account(source="polis")
+    ana = {"id": "u1", "email": "ana@example.com", "first_name": "Ana", "active": True}
+    crew = {"id": "g1", "name": "Crew"}
+    out = {"event": "user.updated", "data": ana | {"active": False}}
+    back = {"event": "user.updated", "data": ana}
+    told = [
+        {"event": "user.created", "data": ana},
+        {"event": "group.created", "data": crew},
+        {"event": "group.user_added", "data": ana | {"group": crew}},
+        out,
+        back,
+        out,
+    ]
+    assert rosterd.post(sent("polis", feed, told)) == 200, "batch mode takes exactly this"
+    rosterd.drain()
+    suspended = person("u1", state="invited_suspended")
+    edge = {"kind": "membership", "group": "g1", "user": "u1", "effective": True}
+    assert exported(rosterd) == [suspended, CREW | {"external_id": "g1"}, edge]
+    one = sent("polis", feed, back)
+    assert [rosterd.post(one), rosterd.post(one)] == [200, 200]
+    rosterd.drain()
+    assert len(rosterd.events()) == len(told) + 1, "the same three times is not a repetition"
+    assert exported(rosterd)[0] == person("u1")
+
+
 def test_c3_feed_takes_the_senders_own_secret(rosterd: Rosterd) -> None:
     """Clerk gives its secret out once the endpoint's address is told: the feed comes first."""
     feed = rosterd.account(source="clerk", scope="everyone")

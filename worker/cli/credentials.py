@@ -11,7 +11,7 @@ from domain.ports import Source
 from worker.cli.setting import parse_pairs
 
 #: Of the command line, so that the secret itself stands in no list of processes and no history.
-FROM_INPUT = ("-",)
+FROM_INPUT = "-"
 
 Secret = Annotated[
     str | None,
@@ -30,7 +30,7 @@ Trust = Annotated[
 ]
 
 
-def credential(source: Source, secret: str | None, trust: list[str] | None) -> str:
+def credential(source: Source, typed: str | None, trust: list[str] | None) -> str:
     """What is stored for a feed of this source; raises UsageError."""
-    given = secret if secret not in FROM_INPUT else sys.stdin.readline()
+    given = sys.stdin.readline() if typed == FROM_INPUT else typed
     return source.credential(given, parse_pairs(trust))

@@ -14,6 +14,7 @@ from domain.errors import NothingFoundError, RefusedError
 from worker.adapters.db import rows
 from worker.adapters.db.event_queries import list_events
 from worker.adapters.db.setup import feed_view
+from worker.adapters.vault import new_id
 from worker.cli.output import AsJSON, as_json, out
 from worker.cli.sender import Hook, Sender
 from worker.cli.session import container, reading, setup
@@ -24,6 +25,8 @@ _SPEAK: dict[str, Callable[[Sender], int]] = {
     "standard": lambda sender: sender.standard(CHECKED_TYPE, {"id": "check"}),
     "okta": lambda sender: sender.okta(CHECKED_TYPE),
     "workos": lambda sender: sender.workos(CHECKED_TYPE, {"id": "check"}),
+    "auth0": lambda sender: sender.speak("auth0", {"id": new_id("evt"), "type": CHECKED_TYPE}),
+    "polis": lambda sender: sender.speak("polis", {"event": CHECKED_TYPE}),
     "clerk": lambda sender: sender.speak("clerk", {"type": CHECKED_TYPE}),
     "scalekit": lambda sender: sender.speak("scalekit", {"type": CHECKED_TYPE}),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -34,7 +36,24 @@ def _svix(secret: str, body: bytes, now: datetime) -> dict[str, str]:
     return {name.replace("webhook-", "svix-"): value for name, value in told.items()}
 
 
+def _bearer(secret: str, body: bytes, now: datetime) -> dict[str, str]:  # noqa: ARG001
+    return {"authorization": f"Bearer {secret}"}
+
+
+def _timed(header: str, name: str, per_second: int) -> Sign:
+    """`t=<time>,<name>=<hex HMAC-SHA256 over time, dot and body>`."""
+
+    def sign(secret: str, body: bytes, now: datetime) -> dict[str, str]:
+        told = str(int(now.timestamp() * per_second))
+        mark = hmac.new(secret.encode(), f"{told}.".encode() + body, hashlib.sha256).hexdigest()
+        return {header: f"t={told},{name}={mark}"}
+
+    return sign
+
+
 SIGN: Mapping[str, Sign] = {
+    "auth0": _bearer,
     "clerk": _svix,
+    "polis": _timed("boxyhq-signature", "s", 1000),
     "scalekit": _standard,
 }

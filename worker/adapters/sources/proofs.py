@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from domain.ports import NotAuthenticError, Request
+from domain.ports import NotAuthenticError, Request, SigningSecret
 
 #: Nobody rotates more keys at once; the header comes from anybody, and a check costs time.
 MAX_SIGNATURES = 16
@@ -45,6 +46,68 @@ def hmac_proves(key: bytes, signed: bytes, offered: Sequence[bytes]) -> bool:
         return False
     expected = hmac.digest(key, signed, "sha256")
     return any(hmac.compare_digest(expected, one) for one in offered)
+
+
+def bearer(request: Request, secrets: Sequence[SigningSecret]) -> SigningSecret:
+    """The secret that came as `Authorization: Bearer`; raises NotAuthenticError."""
+    scheme, _, token = header(request, "authorization").partition(" ")
+    told = wire_bytes(token.strip())
+    for secret in secrets if scheme.casefold() == "bearer" else ():
+        value = secret.value.encode("utf-8", "surrogatepass")
+        if value and hmac.compare_digest(told, value):
+            return secret
+    raise NotAuthenticError(WRONG)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A header such as `t=1773045000,v1=<hex>,v1=<hex>`: a time and what was signed with it."""
+
+    text: str
+    signatures: tuple[bytes, ...]
+
+    @classmethod
+    def read(cls, header_: str, name: str) -> Timed:
+        """The time and every readable signature of that name."""
+        text, signatures = "", []
+        for part in header_.split(",", MAX_SIGNATURES)[:MAX_SIGNATURES]:
+            key, _, value = part.strip().partition("=")
+            if key == "t":
+                text = value
+            elif key == name:
+                signatures.append(_from_hex(value))
+        return cls(text, tuple(signatures))
+
+    @property
+    def at(self) -> int:
+        """The time as a whole number, in the sender's unit; raises NotAuthenticError."""
+        return whole_number(self.text)
+
+    def prove(
+        self,
+        request: Request,
+        secrets: Sequence[SigningSecret],
+        now: datetime,
+        tolerance: timedelta,
+        *,
+        per_second: int = 1,
+    ) -> SigningSecret:
+        """The secret by which `{t}.{body}` was signed about now; raises NotAuthenticError."""
+        sent_at = self.at / per_second
+        signed = wire_bytes(f"{self.text}.") + request.body
+        for secret in secrets:
+            key = secret.value.encode("utf-8", "surrogatepass")
+            if hmac_proves(key, signed, self.signatures):
+                refuse_stale(sent_at, now, tolerance)
+                return secret
+        raise NotAuthenticError(WRONG)
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
 
 
 def refuse_stale(sent_at: float, now: datetime, tolerance: timedelta) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from domain.ports import Source
+from worker.adapters.sources.auth0 import Auth0Source
 from worker.adapters.sources.clerk import ClerkSource
 from worker.adapters.sources.okta import OktaSource
+from worker.adapters.sources.polis import PolisSource
 from worker.adapters.sources.reconciliation import ReconciliationSource
 from worker.adapters.sources.scalekit import ScalekitSource
 from worker.adapters.sources.standard import StandardSource
@@ -15,8 +17,10 @@ from worker.adapters.sources.workos import WorkosSource
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
+        "auth0": Auth0Source(),
         "clerk": ClerkSource(),
         "okta": OktaSource(),
+        "polis": PolisSource(),
         "scalekit": ScalekitSource(),
         "standard": StandardSource(),
         "workos": WorkosSource(),

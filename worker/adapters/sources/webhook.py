@@ -93,6 +93,10 @@ class RuledSource(Webhook):
         """The source's own word for what happened, "" where it is missing."""
         return fields.peek_text(event, "type")
 
+    def is_silent(self, event: object) -> bool:
+        """Whether the event is known to ask for nothing."""
+        return self.type_of(event) in self.no_change
+
     def key_of(self, event: object, request: Request, index: int) -> str:
         """The id by which a repetition is known; raises UnparseableError."""
         raise NotImplementedError
@@ -110,7 +114,7 @@ class RuledSource(Webhook):
     def parse(self, document: object, index: int) -> Parsed:
         """What the event at this index asks for; places are told from that event on."""
         event = fields.as_object(fields.nth(self.events(document), index), "")
-        if self.type_of(event) in self.no_change:
+        if self.is_silent(event):
             return Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
         rule = self.rules.get(self.type_of(event))
         if rule is None:
@@ -131,7 +135,7 @@ class RuledSource(Webhook):
 
     def _look(self, event: object) -> tuple[Kind, str]:
         rule = self.rules.get(self.type_of(event))
-        if rule is None or not isinstance(event, dict) or self.type_of(event) in self.no_change:
+        if rule is None or not isinstance(event, dict) or self.is_silent(event):
             return Kind.SORT, ""
         try:
             told = rule.build(event)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from domain.inbox import Kind, Reason
-from domain.ports import NotAuthenticError, Parsed, Request, SigningSecret, SplitEvent
+from domain.ports import Parsed, Request, SigningSecret, SplitEvent
 from worker.adapters.sources import fields, proofs
 from worker.adapters.sources.webhook import Webhook
 from worker.adapters.sources.workos_events import NO_CHANGE, RULES, is_active
@@ -25,15 +25,8 @@ class WorkosSource(Webhook):
         self, request: Request, secrets: Sequence[SigningSecret], now: datetime
     ) -> SigningSecret:
         """The secret whose signature the request carries; raises NotAuthenticError."""
-        timestamp, signatures = _signature(proofs.header(request, "workos-signature"))
-        sent_at = proofs.whole_number(timestamp) / _MILLISECONDS
-        signed = proofs.wire_bytes(f"{timestamp}.") + request.body
-        for secret in secrets:
-            key = secret.value.encode("utf-8", "surrogatepass")
-            if proofs.hmac_proves(key, signed, signatures):
-                proofs.refuse_stale(sent_at, now, TOLERANCE)
-                return secret
-        raise NotAuthenticError(proofs.WRONG)
+        told = proofs.Timed.read(proofs.header(request, "workos-signature"), "v1")
+        return told.prove(request, secrets, now, TOLERANCE, per_second=_MILLISECONDS)
 
     def split(self, document: object, request: Request) -> list[SplitEvent]:  # noqa: ARG002
         """The one event that the document is."""
@@ -50,25 +43,6 @@ class WorkosSource(Webhook):
         if rule is None:
             return Parsed(ignored=Reason.UNKNOWN_TYPE)
         return Parsed(rule.build(fields.as_object(event.get("data"), "data")))
-
-
-def _signature(text: str) -> tuple[str, list[bytes]]:
-    """The text of `t` and every readable `v1` of `t=<ms>, v1=<hex>`."""
-    timestamp, signatures = "", []
-    for part in text.split(",", proofs.MAX_SIGNATURES)[: proofs.MAX_SIGNATURES]:
-        name, _, value = part.strip().partition("=")
-        if name == "t":
-            timestamp = value
-        elif name == "v1":
-            signatures.append(_from_hex(value))
-    return timestamp, signatures
-
-
-def _from_hex(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return b""
 
 
 def _peek(event: dict[str, object], event_id: str) -> SplitEvent:

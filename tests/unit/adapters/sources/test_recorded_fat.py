@@ -20,6 +20,41 @@ Verdict = tuple[Kind, list[type]] | Reason
 _DIRECTORY = "organization.directory"
 
 VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
+    "auth0": {
+        "user.created": (Kind.USERS_CREATE, [c.ProvisionUser]),
+        "user.created-test-event": Reason.NO_DIRECTORY_CHANGE,
+        "user.updated": (Kind.USERS_UPDATE, [c.ProvisionUser]),
+        "user.deleted": (Kind.USERS_SUSPEND, [c.SuspendUser]),
+        "group.created": (Kind.GROUPS_UPSERT, [c.PutGroup]),
+        "group.updated": (Kind.GROUPS_UPSERT, [c.PutGroup]),
+        "group.deleted": (Kind.GROUPS_DELETE, [c.DeleteGroup]),
+        "group.member.added": (Kind.GROUPS_ADD_MEMBERS, [c.AddMember]),
+        "group.member.deleted": (Kind.GROUPS_REMOVE_MEMBERS, [c.RemoveMember]),
+        "organization.created": (Kind.GROUPS_UPSERT, [c.PutGroup]),
+        "organization.updated": (Kind.GROUPS_UPSERT, [c.PutGroup]),
+        "organization.deleted": (Kind.GROUPS_DELETE, [c.DeleteGroup]),
+        "organization.member.added": (Kind.GROUPS_ADD_MEMBERS, [c.AddMember]),
+        "organization.member.deleted": (Kind.GROUPS_REMOVE_MEMBERS, [c.RemoveMember]),
+        "organization.member.role.assigned": Reason.NO_DIRECTORY_CHANGE,
+        "organization.member.role.deleted": Reason.NO_DIRECTORY_CHANGE,
+        "organization.connection.added": Reason.NO_DIRECTORY_CHANGE,
+        "organization.connection.removed": Reason.NO_DIRECTORY_CHANGE,
+        "organization.connection.updated": Reason.NO_DIRECTORY_CHANGE,
+    },
+    "polis": {
+        "user.created": (Kind.USERS_CREATE, [c.ProvisionUser]),
+        "user.updated": (Kind.USERS_UPDATE, [c.ProvisionUser]),
+        "user.deleted": (Kind.USERS_SUSPEND, [c.SuspendUser]),
+        "group.created": (Kind.GROUPS_UPSERT, [c.PutGroup]),
+        "group.updated": (Kind.GROUPS_UPSERT, [c.PutGroup]),
+        "group.deleted": (Kind.GROUPS_DELETE, [c.DeleteGroup]),
+        "group.user_added": (Kind.GROUPS_ADD_MEMBERS, [c.AddMember]),
+        "group.user_removed": (Kind.GROUPS_REMOVE_MEMBERS, [c.RemoveMember]),
+        **{
+            f"dsync.{verb}": Reason.NO_DIRECTORY_CHANGE
+            for verb in ("created", "activated", "deactivated", "deleted")
+        },
+    },
     "clerk": {"user.created": (Kind.USERS_CREATE, [c.ProvisionUser])},
     "scalekit": {
         f"{_DIRECTORY}.user_created": (Kind.USERS_CREATE, [c.ProvisionUser, c.AddMember]),

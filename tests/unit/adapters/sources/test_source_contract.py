@@ -15,7 +15,7 @@ from worker.adapters.sources.registry import SOURCES, source_named
 NOW = datetime(2026, 3, 9, 8, 30, tzinfo=UTC)
 HEADERS = [
     "authorization",
-    "workos-signature",
+    *("workos-signature", "boxyhq-signature", "ory-polis-signature"),
     *(
         f"{prefix}-{part}"
         for prefix in ("webhook", "svix")
@@ -73,6 +73,7 @@ TYPES = [
     *(f"dsync.group.{verb}" for verb in ("created", "deleted", "user_added", "user_removed")),
     *(f"organization.directory.{thing}_created" for thing in ("user", "group")),
     *("user.created", "user.updated", "organization.created", "organizationMembership.created"),
+    *("group.member.added", "organization.member.deleted", "group.user_added", "dsync.deleted"),
 ]
 WORDS = [
     *("User", "UserGroup", "AppInstance", "active", "inactive", "SUCCESS", "unknown", "u1"),
@@ -84,6 +85,7 @@ MEMBERS = [
     *("email", "emails", "primary", "value", "username", "active", "state", "attributes"),
     *("first_name", "given_name", "name", "user", "group", "group_id", "user_id", "user_ids"),
     *("updated_at", "occurred_at", "banned", "groups", "email_addresses", "organization"),
+    *("object", "member", "member_type", "blocked", "raw", "time", "a0purpose", "first_name"),
     *("public_user_data", "primary_email_address_id", "display_name"),
 ]
 SCALARS = (
@@ -175,6 +177,8 @@ def test_fresh_secrets_differ_and_are_long(source: Source) -> None:
         ("standard", 200, False, False, ("attributes.",)),
         ("okta", 200, True, True, ()),
         ("workos", 200, False, False, ("username", "emails[primary]")),
+        ("auth0", 200, True, True, ()),
+        ("polis", 200, False, False, ("userName",)),
         ("clerk", 200, False, True, ()),
         ("scalekit", 200, False, False, ()),
     ],
