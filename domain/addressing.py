@@ -49,7 +49,16 @@ def readdressed(changes: tuple[Change, ...], rule: str) -> tuple[Change, ...]:
     """
     if rule == DEFAULT:
         return changes
-    return tuple(_readdressed(change, rule) for change in changes)
+    return tuple(part for change in changes for part in _parts(change, rule))
+
+
+def _parts(change: Change, rule: str) -> tuple[Change, ...]:
+    """Another value of the attribute alone changes the address, too."""
+    name = attribute_of(rule)
+    if not isinstance(change, UpdateProfile) or change.profile.get(name) is None:
+        return (_readdressed(change, rule),)
+    email = _address(change.profile, rule, is_out=False)
+    return (change, ChangeEmail(change.user, email, is_read_anew=True))
 
 
 def _readdressed(change: Change, rule: str) -> Change:

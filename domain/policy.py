@@ -195,6 +195,20 @@ CONNECTION_SETTINGS: Mapping[str, Setting] = {
             "required: a feed with only a static secret may suspend, never let in",
         ),
         Setting(
+            "deleted_get",
+            "404",
+            ("404", "200"),
+            "U3",
+            "what SCIM answers for the id of a user it deleted, who is suspended: 404, or the user",
+        ),
+        Setting(
+            "scim_strict",
+            "off",
+            ("off", "on"),
+            "D13",
+            "on: SCIM is taken by the letter of its RFCs, without the dialects of providers",
+        ),
+        Setting(
             "breaker_min",
             str(BreakerRule().least),
             (),

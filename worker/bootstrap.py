@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import cast
+from uuid import uuid4
 
 import structlog
 from celery import Celery
@@ -23,7 +24,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from prometheus_client.core import Metric
 
 from domain.dispatches import Dispatch
-from domain.inbox import Kind, Lane
+from domain.inbox import Kind, Lane, Outcome
 from domain.notices import Mailer
 from domain.outbound import parse_allowed
 from domain.ports import DrainWork, Result, Source
@@ -45,6 +46,7 @@ from worker.adapters.db.observing import rehearsal
 from worker.adapters.db.once import forget_answers
 from worker.adapters.db.operators import SQLOperators
 from worker.adapters.db.overriding import SQLOverrides
+from worker.adapters.db.provisioning import sql_provision
 from worker.adapters.db.reannouncing import SQLReannounce
 from worker.adapters.db.replaying import SQLReplays
 from worker.adapters.db.retention import retain_announcements, retain_bodies
@@ -53,6 +55,7 @@ from worker.adapters.db.uow import SQLWork, sql_work
 from worker.adapters.mail import FileMailer, SMTPMailer
 from worker.adapters.outbound_http import OutboundHTTP
 from worker.adapters.prometheus import state_gauges, unreadable
+from worker.adapters.scim.names import ScimNames
 from worker.adapters.sources.registry import source_named
 from worker.adapters.vault import Vault, new_id, new_key
 from worker.adapters.webhook import WebhookPoster
@@ -65,6 +68,7 @@ from worker.services.group import GroupsByHand
 from worker.services.importing import Importing, ImportStore
 from worker.services.notify import Notify
 from worker.services.observe import Observe, Rehearsal
+from worker.services.provision import Provision, ProvisionWork
 from worker.services.readdress import Readdress
 from worker.services.replay import Replay
 from worker.services.sweep import Sweep
@@ -145,6 +149,37 @@ class Container:
             batch_size=self.settings.effective_batch_size,
             interrupts=(SoftTimeLimitExceeded,),
         )
+
+    @cached_property
+    def provision(self) -> Provision:
+        """Writes of SCIM."""
+
+        def works() -> AbstractContextManager[ProvisionWork]:
+            made = sql_provision(
+                self.database,
+                vault=self.vault,
+                worker=self.worker_id,
+                link_seconds=self.settings.link_life.total_seconds(),
+            )
+            return cast("AbstractContextManager[ProvisionWork]", made)
+
+        return Provision(
+            works=works,
+            names=ScimNames(),
+            new_person=lambda: new_id("usr"),
+            new_resource=lambda: str(uuid4()),
+            new_hold=lambda: new_id("hld"),
+            random=random.random,
+            sleep=time.sleep,
+            report=self.report,
+            after=self.provisioned,
+        )
+
+    def provisioned(self, work: ProvisionWork, result: Result) -> None:
+        """Count a committed write, send what it announced, ask for the mails that follow."""
+        self.measured(cast("DrainWork", work), [result])
+        if result.outcome is Outcome.APPLIED:
+            self.ring_notices()
 
     @cached_property
     def readdress(self) -> Readdress:

@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     feed_cache_seconds: float = Field(2.0, ge=0)
     metrics_token: SecretStr | None = None
     api_rate: float = Field(50, gt=0)
+    scim_rate: float = Field(500, gt=0)
+    scim_max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024)
     outbound_allow: str = ""
 
     @field_validator("database_url")

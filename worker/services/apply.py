@@ -128,8 +128,7 @@ class _Applying:
             begun = len(self._world.writes.effects)
             try:
                 decisions = [self._change(work, change) for change in work.changes]
-                refused = next((d for d in decisions if d.outcome is Outcome.DEAD), None)
-                is_undone = refused is not None and len(decisions) > 1
+                refused, is_undone = self._refusal(work, decisions)
                 if not is_undone:
                     self._pass_gate(work, work.changes, begun)
             except (BusyHolderError, HeldError):
@@ -137,9 +136,23 @@ class _Applying:
                 raise
             if is_undone:
                 trial.fail()
-        if refused is None or len(decisions) == 1:
+        if refused is None or not is_undone:
             return _strongest(decisions)
+        if refused.outcome is not Outcome.DEAD:
+            return refused
         return replace(refused, applied_part=self._destructive_part(work))
+
+    def _refusal(self, work: Work, decisions: Sequence[Decision]) -> tuple[Decision | None, bool]:
+        """What keeps the event out, if anything does; whether all of it has to be undone."""
+        dead = next((d for d in decisions if d.outcome is Outcome.DEAD), None)
+        if dead is not None:
+            return dead, len(decisions) > 1
+        stopped = (d for d in decisions if d.outcome is not Outcome.APPLIED)
+        unfit = next((d for d in stopped if d.reason in work.undoes), None)
+        if unfit is None or unfit.outcome is not None:
+            return unfit, unfit is not None
+        taken = self._holder(work, unfit.waits_for or "")
+        return Decision(outcome=Outcome.DEAD, reason=unfit.reason, detail=taken), True
 
     def _pass_gate(self, work: Work, changes: Sequence[Change], begun: int) -> None:
         """C6: count whom this took something from; raises HeldError beyond the limit."""
@@ -408,15 +421,18 @@ class _Applying:
         ]
 
     def _given_up(self, work: Work, decision: Decision) -> Result:
-        holder = self._world.holder_of(work.event.account, decision.waits_for or "")
-        who = "somebody else" if holder is None else f"person {holder.id}"
         return Result(
             work.event,
             State.DEAD,
             Outcome.DEAD,
             Reason.ADDRESS_TAKEN,
-            f"{decision.waits_for} has belonged to {who} for 24 hours",
+            f"{self._holder(work, decision.waits_for or '')}, for 24 hours now",
         )
+
+    def _holder(self, work: Work, address: str) -> str:
+        holder = self._world.holder_of(work.event.account, address)
+        who = "somebody else" if holder is None else f"person {holder.id}"
+        return f"{address} belongs to {who}"
 
 
 def _alive(world: World, work: Work, change: ReplaceMembers, stamp: Stamp) -> tuple[str, ...]:

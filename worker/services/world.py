@@ -23,6 +23,7 @@ from domain.changes import (
 from domain.contest import overstays
 from domain.groups import is_current
 from domain.holding import addresses_of
+from domain.inbox import Reason
 from domain.keys import address_id, edge_id, group_id, user_id
 from domain.model import Edge, Group, Person, User, UserFacts
 from domain.own_groups import OwnGroup, name_key
@@ -36,11 +37,16 @@ UNHEARD = UserFacts()
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One event with what it asks for and under which policy."""
+    """One event with what it asks for and under which policy.
+
+    undoes: reasons for which an event that is answered at once is undone whole, where one of the
+    inbox would wait or be kept as ignored (SCIM: E8, S2).
+    """
 
     event: ClaimedEvent
     changes: tuple[Change, ...]
     policy: Policy
+    undoes: frozenset[Reason] = frozenset()
 
 
 #: How many people a ring of addresses may have that change hands at once.

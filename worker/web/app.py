@@ -13,11 +13,14 @@ from worker.bootstrap import Container
 from worker.web import api, console, health, member
 from worker.web.hooks import PREFIX, Hooks
 from worker.web.intake import Intake
+from worker.web.scim import PREFIX as SCIM
+from worker.web.scim import Scim
 
 
 def build_web(parts: Container) -> ASGIApp:
     """An ASGI application; nothing is opened before it starts up."""
     intake = Intake(parts)
+    scim = Scim(parts, intake)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -26,6 +29,7 @@ def build_web(parts: Container) -> ASGIApp:
         # Beside the start: a broker that does not answer must hold up no probe.
         threading.Thread(target=parts.warn_of_broker, name="broker-check", daemon=True).start()
         yield
+        scim.stop()
         intake.stop()
         parts.close()
 
@@ -47,6 +51,8 @@ def build_web(parts: Container) -> ASGIApp:
         try:
             if path.startswith(PREFIX):
                 await hooks(scope, receive, send)
+            elif path == SCIM or path.startswith(f"{SCIM}/"):
+                await scim(scope, receive, send)
             elif path.startswith(f"{api.PREFIX}/"):
                 await interface(scope, receive, send)
             else:

@@ -209,6 +209,20 @@ class SQLInbox:
         """Write what became of each event, its waits, attempts and dead letter."""
         ordered = sorted(results, key=lambda result: result.event.id)
         bulk.update(self._connection, rows.events, [self._event_row(r) for r in ordered])
+        self._follow(ordered, worker)
+
+    def record(
+        self, results: Sequence[Result], columns: Sequence[dict[str, Any]], *, worker: str
+    ) -> None:
+        """Store events that are decided already, each with what became of it."""
+        made = [
+            {**more, **self._event_row(result)}
+            for result, more in zip(results, columns, strict=True)
+        ]
+        bulk.insert(self._connection, rows.events, made)
+        self._follow(results, worker)
+
+    def _follow(self, ordered: Sequence[Result], worker: str) -> None:
         self._write_waits(ordered)
         notable = [r for r in ordered if _is_notable(r)]
         attempts = [self._attempt_row(r, worker) for r in notable]

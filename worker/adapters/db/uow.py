@@ -163,12 +163,16 @@ class SQLWork:
         announcing.write(self._connection, writes.announcements, now=self.now)
         self.has_announced = bool(writes.announcements)
 
+    def actor_of(self, event: ClaimedEvent) -> str:
+        """Who the audit says it was."""
+        return f"connection:{event.connection}"
+
     def _write_audit(self, writes: Writes) -> None:
         entries = [
             {
                 "account_id": effect.after.account,
                 "at": self.now,
-                "actor": f"connection:{effect.event.connection}",
+                "actor": self.actor_of(effect.event),
                 "action": effect.event.kind.value,
                 "subject": effect.after.id,
                 "event_id": effect.event.id,

@@ -23,9 +23,6 @@ from worker.adapters.scim.schemas import ENTERPRISE
 
 Document = Mapping[str, Any]
 
-#: What may be the address besides the default, and the names of a profile that tell it (E9).
-ADDRESSES = ("userName", "emails[primary]", "emails[work]", "emails[home]", "emails[other]")
-
 _NAMES = {"givenName": "given_name", "familyName": "family_name"}
 _OTHER_NAMES = ("formatted", "middleName", "honorificPrefix", "honorificSuffix")
 _PLAIN = (

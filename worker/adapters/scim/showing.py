@@ -37,7 +37,7 @@ def shown(
     document: Mapping[str, Any],
     *,
     location: str,
-    version: int,
+    version: int | str,
     overlay: Mapping[str, Any],
     attributes: Sequence[str] = (),
     excluded: Sequence[str] = (),

@@ -12,6 +12,7 @@ from worker.adapters.sources.okta import OktaSource
 from worker.adapters.sources.polis import PolisSource
 from worker.adapters.sources.reconciliation import ReconciliationSource
 from worker.adapters.sources.scalekit import ScalekitSource
+from worker.adapters.sources.scim import ScimSource
 from worker.adapters.sources.standard import StandardSource
 from worker.adapters.sources.workos import WorkosSource
 
@@ -22,6 +23,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "okta": OktaSource(),
         "polis": PolisSource(),
         "scalekit": ScalekitSource(),
+        "scim": ScimSource(),
         "standard": StandardSource(),
         "workos": WorkosSource(),
     }

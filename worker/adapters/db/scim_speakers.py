@@ -1,0 +1,120 @@
+"""Who speaks SCIM: the feed behind a bearer token, as it is now (C3)."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from hmac import compare_digest
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, RowMapping, Select, func, null, or_, select, update
+
+from domain.ports import InfrastructureError
+from domain.resources import Speaker
+from worker.adapters.db import rows
+from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.token_use import TOLD_EVERY
+from worker.adapters.db.uow import database_now
+from worker.adapters.sources.scim import NAME
+from worker.adapters.vault import token_digest
+
+_PREFIX = 12
+#: That a feed was heard is written this often at most.
+HEARD_EVERY = timedelta(seconds=15)
+_PAUSED, _OBSERVING, _RETIRED = "paused", "observing", "retired"
+
+
+class Spoken(NamedTuple):
+    """A speaker, and whether it is time to write that the token is used and the feed heard."""
+
+    speaker: Speaker
+    is_use_untold: bool
+    is_heard_untold: bool
+
+
+def speaker_of(sql: Connection, bearer: str, feed: str | None) -> Spoken | None:
+    """Who presents this token; None unless it is live and speaks for a SCIM feed.
+
+    feed: the one that the path names. A token of an account without a feed of its own speaks for
+    the feed of that account that the path names, or for its only one.
+    """
+    if not bearer.isascii() or not bearer.isprintable():
+        return None
+    digest = token_digest(bearer)
+    found = sql.execute(_tokens(sql, bearer[:_PREFIX], feed)).mappings().all()
+    mine = [row for row in found if compare_digest(row["hash"], digest)]
+    if len(mine) != 1:
+        return None
+    now = mine[0]["now"] or datetime.now(UTC)
+    ends = mine[0]["expires_at"]
+    return _spoken(mine[0], now) if ends is None or ends > now else None
+
+
+def _tokens(sql: Connection, prefix: str, feed: str | None) -> Select[Any]:
+    tokens, feeds, connections = rows.tokens, rows.feeds, rows.connections
+    is_postgres = sql.dialect.name == "postgresql"
+    statement = (
+        select(
+            tokens.c.id,
+            tokens.c.hash,
+            tokens.c.scopes,
+            tokens.c.expires_at,
+            tokens.c.last_used_at,
+            feeds.c.id.label("feed"),
+            feeds.c.state.label("feed_state"),
+            feeds.c.last_heard_at,
+            connections.c.id.label("connection"),
+            connections.c.account_id,
+            connections.c.state.label("connection_state"),
+            connections.c.settings,
+            # The database's clock, in the same question.
+            (func.clock_timestamp() if is_postgres else null()).label("now"),
+        )
+        .join(connections, connections.c.account_id == tokens.c.account_id)
+        .join(feeds, feeds.c.connection_id == connections.c.id)
+        .where(tokens.c.prefix == prefix, tokens.c.revoked_at.is_(None))
+        .where(feeds.c.source == NAME, feeds.c.state != _RETIRED)
+        .where(connections.c.state != _RETIRED)
+        .where(or_(tokens.c.feed_id.is_(None), tokens.c.feed_id == feeds.c.id))
+    )
+    return statement if feed is None else statement.where(feeds.c.id == feed)
+
+
+def _spoken(row: RowMapping, now: datetime) -> Spoken:
+    states = (row["connection_state"], row["feed_state"])
+    state = next((one for one in (_PAUSED, _OBSERVING) if one in states), "active")
+    speaker = Speaker(
+        token=row["id"],
+        scopes=frozenset(row["scopes"].split()),
+        account=row["account_id"],
+        connection=row["connection"],
+        feed=row["feed"],
+        state=state,
+        settings=json.loads(row["settings"]),
+    )
+    return Spoken(
+        speaker,
+        is_use_untold=_is_due(row["last_used_at"], now, TOLD_EVERY),
+        is_heard_untold=_is_due(row["last_heard_at"], now, HEARD_EVERY),
+    )
+
+
+def _is_due(last: datetime | None, now: datetime, every: timedelta) -> bool:
+    return last is None or now - last >= every
+
+
+def note_heard(database: Database, spoken: Spoken) -> None:
+    """Write what is due of "last used" and "last heard". Where it fails, the next request does."""
+    if not (spoken.is_use_untold or spoken.is_heard_untold):
+        return
+    tokens, feeds = rows.tokens, rows.feeds
+    with suppress(InfrastructureError), translated(), database.begin() as sql:
+        now = database_now(sql)
+        mine = tokens.c.id == spoken.speaker.token
+        due = or_(tokens.c.last_used_at.is_(None), tokens.c.last_used_at <= now - TOLD_EVERY)
+        sql.execute(update(tokens).where(mine, due).values(last_used_at=now))
+        heard = feeds.c.id == spoken.speaker.feed
+        due = or_(feeds.c.last_heard_at.is_(None), feeds.c.last_heard_at <= now - HEARD_EVERY)
+        sql.execute(update(feeds).where(heard, due).values(last_heard_at=now))
+        sql.commit()

@@ -1,0 +1,29 @@
+"""/ServiceProviderConfig, /Schemas and /ResourceTypes (RFC 7644, 4)."""
+
+from __future__ import annotations
+
+from worker.adapters.scim import schemas as described
+from worker.adapters.scim.errors import not_found
+from worker.web.scim.call import Call, Reply
+
+
+def config(call: Call) -> Reply:
+    """What the service can do."""
+    if len(call.path) > 1:
+        raise not_found(f"there is no {call.place[:200]}")
+    limit = call.parts.settings.scim_max_body_bytes
+    return Reply(body=described.service_provider_config(call.base, max_payload=limit))
+
+
+def schemas(call: Call) -> Reply:
+    """All schemas, or one by its URN."""
+    if len(call.path) > 1:
+        return Reply(body=described.schema(call.base, call.path[1]))
+    return Reply(body=described.schemas(call.base))
+
+
+def types(call: Call) -> Reply:
+    """All resource types, or one by its name."""
+    if len(call.path) > 1:
+        return Reply(body=described.resource_type(call.base, call.path[1]))
+    return Reply(body=described.resource_types(call.base))

@@ -1,0 +1,150 @@
+"""A resource as it is answered: what SCIM told, under what the directory knows (U10, E2)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from domain.model import Person, PersonState
+from domain.resources import Resource, ResourceKind
+from worker.adapters.db.scim_reading import Named, Seen
+from worker.adapters.scim.schemas import STATE
+from worker.adapters.scim.showing import shown
+from worker.web.scim.call import Call
+
+_IN = (PersonState.ACTIVE, PersonState.INVITED)
+_WAITING = "waiting"
+
+
+def presented(
+    call: Call, resource: Resource, seen: Seen, members: Iterable[Named] | None = None
+) -> dict[str, Any]:
+    """The resource for this request's `attributes` and `excludedAttributes`.
+
+    members: of a group, None where nobody asked for them.
+    """
+    return shown(
+        resource.document,
+        location=location_of(call, resource),
+        version=version_of(resource, seen),
+        overlay=overlay_of(call, resource, seen, members),
+        attributes=listed(call, "attributes"),
+        excluded=listed(call, "excludedAttributes"),
+    )
+
+
+def listed(call: Call, name: str) -> tuple[str, ...]:
+    """The names in a parameter of the query."""
+    found = next((v for k, v in call.query.multi_items() if k.lower() == name.lower()), "")
+    return tuple(part.strip() for part in found.split(",") if part.strip())
+
+
+def location_of(call: Call, resource: Resource) -> str:
+    """Where the resource is."""
+    return f"{call.base}/{resource.kind.value}s/{resource.id}"
+
+
+def version_of(resource: Resource, seen: Seen) -> str:
+    """What the ETag holds: the number of SCIM's own write, and what else is shown.
+
+    If-Match compares the number only: that somebody accepted an invitation is no lost update.
+    """
+    person = seen.person
+    if person is None:
+        return str(resource.version)
+    shown_too = (person.state, person.email, person.pending, person.override, seen.groups)
+    return f"{resource.version}.{zlib.crc32(repr(shown_too).encode()):08x}"
+
+
+def etag_of(resource: Resource, seen: Seen) -> str:
+    """The weak ETag of a resource."""
+    return f'W/"{version_of(resource, seen)}"'
+
+
+def overlay_of(
+    call: Call, resource: Resource, seen: Seen, members: Iterable[Named] | None
+) -> dict[str, Any]:
+    """What is written over the document."""
+    overlay: dict[str, Any] = {
+        "id": resource.id,
+        "meta": {
+            "created": _moment(resource.created_at),
+            "lastModified": _moment(resource.modified_at),
+        },
+    }
+    if resource.kind is ResourceKind.USER:
+        overlay |= _of_user(call, resource, seen)
+    else:
+        if seen.name is not None:
+            overlay["displayName"] = seen.name
+        if members is not None:
+            overlay["members"] = [_member(call, one) for one in members]
+    return overlay
+
+
+def _of_user(call: Call, resource: Resource, seen: Seen) -> dict[str, Any]:
+    person = seen.person
+    told = bool(resource.document.get("active", True))
+    overlay: dict[str, Any] = {
+        "active": told if person is None else person.state in _IN,
+        STATE: _state(call, seen),
+    }
+    if seen.groups:
+        overlay["groups"] = [_group(call, one) for one in seen.groups]
+    return overlay
+
+
+def _state(call: Call, seen: Seen) -> dict[str, Any]:
+    """The extension of our own (U10)."""
+    person, is_observing = seen.person, call.speaker.state == "observing"
+    if person is None:
+        waits_for = "scope" if seen.is_described else "address"
+        state: dict[str, Any] = {
+            "state": _WAITING,
+            "waitsFor": "going live" if is_observing else waits_for,
+            "isManaged": False,
+        }
+    else:
+        state = _of_person(person)
+    if is_observing:
+        state["isObserving"] = True
+    return state
+
+
+def _of_person(person: Person) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "state": person.state.value,
+        "emailInForce": person.email,
+        "isManaged": person.is_managed,
+    }
+    if person.pending is not None:
+        state["pendingEmail"] = person.pending
+    if person.override is not None:
+        state["override"] = person.override.value
+    return state
+
+
+def _member(call: Call, member: Named) -> dict[str, str]:
+    return {
+        "value": member.id,
+        "$ref": f"{call.base}/Users/{member.id}",
+        "type": "User",
+    }
+
+
+def _group(call: Call, group: Named) -> dict[str, str]:
+    return {
+        "value": group.id,
+        "$ref": f"{call.base}/Groups/{group.id}",
+        "display": group.name,
+        "type": "direct",
+    }
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+__all__: Sequence[str] = ("etag_of", "listed", "location_of", "presented", "version_of")
