@@ -283,6 +283,10 @@ def _postgres_engine(url: URL, statement_ms: int, pool_size: int) -> Engine:
     )
 
 
+def _folded(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _sqlite_engine(url: URL, *, begin: str) -> Engine:
     engine = create_engine(
         url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 30}
@@ -295,6 +299,8 @@ def _sqlite_engine(url: URL, *, begin: str) -> Engine:
         raw.execute("PRAGMA synchronous=FULL")
         raw.execute("PRAGMA busy_timeout=30000")
         raw.execute("PRAGMA foreign_keys=ON")
+        # SQLite's own lower() knows A to Z only.
+        raw.create_function("fold", 1, _folded, deterministic=True)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -1,0 +1,306 @@
+"""Filters of RFC 7644 section 3.4.2.2, read against the attributes of a resource type.
+
+scim2-models has the grammar; here its tree is bound to attributes, checked, and brought down to
+six nodes with one meaning each, so that whoever evaluates one need not know the RFC's small print:
+
+- `ne` is the negation of `eq`: with several values it says that none of them is equal.
+- `eq null` is the negation of `pr`: what is null or empty is not there (RFC 7643 section 2.5).
+- A comparison with something multi-valued is `Some` of its values; without a sub-attribute it
+  speaks of `value`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from scim2_models import InvalidFilterException, ScimFilter
+from scim2_models.path import (
+    AttrPath,
+    Comparison,
+    FilterNode,
+    LogicalExpr,
+    LogicalOperator,
+    Present,
+    ValuePath,
+)
+from scim2_models.path import Not as NotNode
+
+from worker.adapters.scim.attributes import Attribute, Table
+from worker.adapters.scim.errors import SCIMError, invalid_filter
+
+#: Longer filters are refused unread; a longer list of ids is asked for in parts.
+LONGEST = 32_768
+MOST_TERMS = 256
+#: `meta.created gt "2026-01"` is no moment: neither database has to know more than this form.
+_MOMENT = "a time such as 2026-01-31T12:00:00Z"
+
+_ORDER = frozenset({"gt", "ge", "lt", "le"})
+_PARTS = frozenset({"co", "sw", "ew"})
+_TEXTS = frozenset({"string", "reference", "binary"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is compared: an attribute, or a sub-attribute of it.
+
+    Inside `Some` it is a sub-attribute of the value that is looked at, or, with both None, the
+    value itself. urn: of the extension whose object in the resource holds the attribute.
+    """
+
+    attribute: Attribute | None
+    sub: Attribute | None = None
+    urn: str | None = None
+
+    @property
+    def leaf(self) -> Attribute | None:
+        """Whose type and case count."""
+        return self.sub or self.attribute
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """op: eq, co, sw, ew, gt, ge, lt or le. value: text, truth, number or an aware moment."""
+
+    target: Target
+    op: str
+    value: Any
+    is_exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """`pr`: there is a value, and it is not empty."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """One of the values of a multi-valued attribute is so. urn: as in `Target`."""
+
+    attribute: Attribute
+    inner: Node
+    urn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The contrary."""
+
+    term: Node
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every term."""
+
+    terms: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """At least one term; none of none."""
+
+    terms: tuple[Node, ...]
+
+
+Node = Compare | Has | Some | Not | All | Either
+NOTHING = Either(())
+
+
+def find_attribute(table: Table, urn: str | None, name: str) -> tuple[str | None, Attribute] | None:
+    """An attribute, and the URN of its extension; None where there is no such attribute.
+
+    urn, name: as a request spells them (RFC 7644 section 3.10: case does not matter). A name
+    without URN that the core has not may be an extension's.
+    """
+    wanted = name.lower()
+    if urn is not None:
+        schema = table.schema(urn)
+        found = None if schema is None else schema[1].get(wanted)
+        return None if schema is None or found is None else (schema[0], found)
+    if (own := table.core.get(wanted)) is not None:
+        return None, own
+    for schema_urn, more in table.extensions.values():
+        if wanted in more:
+            return schema_urn, more[wanted]
+    return None
+
+
+def read_filter(text: str, table: Table, *, is_lenient: bool = False) -> Node:
+    """A filter as a tree over the attributes; raises SCIMError 400 `invalidFilter`.
+
+    is_lenient: an attribute that this resource type does not have is never there, as where
+    several types are searched at once (RFC 7644 section 3.4.2.1).
+    """
+    if len(text) > LONGEST:
+        raise _invalid(f"longer than {LONGEST} characters")
+    try:
+        tree = ScimFilter(text).ast
+    except InvalidFilterException as error:
+        raise _invalid(str(error.detail)) from error
+    if _count(tree) > MOST_TERMS:
+        raise _invalid(f"more than {MOST_TERMS} terms; ask in parts")
+    return _Reader(table, is_lenient=is_lenient).read(tree)
+
+
+def _count(tree: FilterNode) -> int:
+    """Comparisons in a tree, whose depth the grammar bounds."""
+    if isinstance(tree, LogicalExpr):
+        return sum(_count(term) for term in tree.terms)
+    if isinstance(tree, NotNode):
+        return _count(tree.expr)
+    return _count(tree.val_filter) if isinstance(tree, ValuePath) else 1
+
+
+def _invalid(why: str) -> SCIMError:
+    return invalid_filter(f"filter: {why}")
+
+
+class _Reader:
+    """Binds one tree."""
+
+    def __init__(self, table: Table, *, is_lenient: bool) -> None:
+        self._table = table
+        self._is_lenient = is_lenient
+
+    def read(self, node: FilterNode) -> Node:
+        if isinstance(node, LogicalExpr):
+            return _joined(node, [self.read(term) for term in node.terms])
+        if isinstance(node, NotNode):
+            return Not(self.read(node.expr))
+        if isinstance(node, Comparison | Present | ValuePath):
+            return self._of_attribute(node)
+        raise _invalid("not understood")
+
+    def _of_attribute(self, node: Comparison | Present | ValuePath) -> Node:
+        path = node.attr_path
+        known = find_attribute(self._table, path.uri, path.attr)
+        if known is None:
+            if self._is_lenient:
+                return NOTHING
+            raise _invalid(f"there is no attribute {path}")
+        urn, found = known
+        if isinstance(node, ValuePath):
+            return _some(urn, found, node)
+        sub = _sub_of(found, path)
+        if found.is_multi and sub is not None:
+            return _multi(urn, found, _test(node, Target(sub)))
+        if found.is_multi and isinstance(node, Comparison):
+            return _multi(urn, found, _test(node, _value_of(found, node)))
+        if sub is None and isinstance(node, Comparison) and found.is_complex:
+            sub = _value_of(found, node).attribute
+        return _test(node, Target(found, sub, urn))
+
+
+def _joined(node: LogicalExpr, terms: Iterable[Node]) -> Node:
+    joined = tuple(terms)
+    return All(joined) if node.op is LogicalOperator.and_ else Either(joined)
+
+
+def _sub_of(found: Attribute, path: AttrPath) -> Attribute | None:
+    if path.sub_attr is None:
+        return None
+    sub = found.subs.get(path.sub_attr.lower())
+    if sub is None:
+        raise _invalid(f"there is no attribute {path}")
+    return sub
+
+
+def _value_of(found: Attribute, node: Comparison) -> Target:
+    """`emails co "x"` speaks of `emails.value`; a list of plain values of the values themselves."""
+    if not found.is_complex:
+        return Target(None)
+    if "value" not in found.subs:
+        raise _invalid(f"{node.attr_path} has no value of its own: name a sub-attribute")
+    return Target(found.subs["value"])
+
+
+def _multi(urn: str | None, found: Attribute, test: Node) -> Node:
+    """A test of one value, of any value: what was turned round stays turned round."""
+    if isinstance(test, Not):
+        return Not(Some(found, test.term, urn))
+    return Some(found, test, urn)
+
+
+def _some(urn: str | None, found: Attribute, node: ValuePath) -> Node:
+    if not found.is_multi:
+        raise _invalid(f"{node.attr_path} has a single value: nothing can be chosen with [ ]")
+    return Some(found, _inside(found, node.val_filter), urn)
+
+
+def _inside(found: Attribute, node: FilterNode) -> Node:
+    """What stands between [ and ]: sub-attributes of one value."""
+    if isinstance(node, LogicalExpr):
+        return _joined(node, [_inside(found, term) for term in node.terms])
+    if isinstance(node, NotNode):
+        return Not(_inside(found, node.expr))
+    if not isinstance(node, Comparison | Present):
+        raise _invalid("[ ] cannot stand inside [ ]")
+    path = node.attr_path
+    if path.uri is None and path.sub_attr is None:
+        if not found.is_complex and path.attr.lower() == "value":
+            return _test(node, Target(None), found)
+        if (sub := found.subs.get(path.attr.lower())) is not None:
+            return _test(node, Target(sub))
+    raise _invalid(f"{found.name} has no sub-attribute {path}")
+
+
+def _test(node: Comparison | Present, target: Target, plain: Attribute | None = None) -> Node:
+    """A test of a single value; plain: the list of plain values that it stands in."""
+    if isinstance(node, Present):
+        return Has(target)
+    if node.value is None:
+        if node.op.value not in ("eq", "ne"):
+            raise _invalid(f"{node.op.value} cannot be asked of null")
+        return Not(Has(target)) if node.op.value == "eq" else Has(target)
+    leaf = target.leaf or plain
+    op = "eq" if node.op.value == "ne" else node.op.value
+    value = _value(node, leaf, op)
+    is_exact = leaf is None or leaf.is_case_exact or leaf.type == "binary"
+    test = Compare(target, op, value, is_exact)
+    return Not(test) if node.op.value == "ne" else test
+
+
+def _value(node: Comparison, leaf: Attribute | None, op: str) -> Any:
+    """The value in the attribute's type; raises SCIMError where the two do not go together."""
+    kind = "string" if leaf is None else leaf.type
+    unordered = kind in ("boolean", "binary")
+    if (op in _ORDER and unordered) or (op in _PARTS and kind not in ("string", "reference")):
+        raise _invalid(f"{op} cannot be asked of {node.attr_path}, which is a {kind}")
+    if kind in _TEXTS and isinstance(node.value, str):
+        if "\0" in node.value:
+            raise _invalid(f"{node.attr_path} holds no such character")
+        return node.value
+    if kind == "boolean":
+        return _truth(node)
+    if kind == "dateTime" and isinstance(node.value, str):
+        return _moment(node, node.value)
+    if kind in ("integer", "decimal") and _is_number(node.value):
+        return node.value
+    raise _invalid(f"{node.attr_path} is a {kind}; compare it with one")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _truth(node: Comparison) -> bool:
+    """Providers write true, "true" and "True"."""
+    if isinstance(node.value, bool):
+        return node.value
+    if isinstance(node.value, str) and node.value.lower() in ("true", "false"):
+        return node.value.lower() == "true"
+    raise _invalid(f"{node.attr_path} is true or false")
+
+
+def _moment(node: Comparison, text: str) -> datetime:
+    """A time; one without a zone is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _invalid(f"{node.attr_path} is compared with {_MOMENT}") from None
