@@ -18,7 +18,6 @@ from sqlalchemy import (
     Text,
     and_,
     case,
-    cast,
     exists,
     false,
     func,
@@ -42,12 +41,12 @@ from worker.adapters.scim.schemas import STATE
 R = scim_resources.c
 
 #: What `scim_values` holds, in lower case; longer texts are in the document only.
-INDEXED = {"User": ("emails.value", "displayName"), "Group": ()}
+INDEXED = {"User": ("emails.value",), "Group": ()}
 LONGEST_INDEXED = 512
 
 #: Of the extension for the full state, what a column of people tells.
 _OF_PEOPLE = {"state": "state", "emailInForce": "email", "pendingEmail": "pending"}
-_OUT = (PersonState.SUSPENDED.value, PersonState.INVITED_SUSPENDED.value)
+_IN = (PersonState.ACTIVE.value, PersonState.INVITED.value)
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,7 @@ class _Resource:
         if name == "lastModified":
             return R.modified_at
         if name == "version":
-            return literal('W/"', Text()) + cast(R.version, Text) + literal('"', Text())
+            raise invalid_filter("filter: meta.version is shown, but cannot be asked for")
         if name == "location":
             return literal(f"{self.look.base}/{self.look.kind}s/", Text()) + R.id
         return literal(self.look.kind, Text())
@@ -361,7 +360,7 @@ def _active(json: JSON, document: Spot) -> Condition:
     """In the directory, a person's state counts; without a person, what the feed told (U10)."""
     state = _person(lambda people: people.c.state)
     told = not_(json.is_false(document.below("active")))
-    return case((state.is_(None), told), else_=state.not_in(_OUT))
+    return case((state.is_(None), told), else_=state.in_(_IN))
 
 
 class _InDocument:
