@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ class Attribute:
     """One attribute or sub-attribute as its schema describes it (RFC 7643, 7).
 
     subs: of a complex one, its sub-attributes by lower-cased name.
-    longest: how many characters a text may have.
+    longest: how many characters a text may have. is_address: mail can be sent to its values.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Attribute:
     returned: str = "default"
     subs: Mapping[str, Attribute] = field(default_factory=dict)
     longest: int = MAX_TEXT
+    is_address: bool = False
 
     @property
     def is_read_only(self) -> bool:
@@ -109,6 +110,13 @@ def _attribute(described: Mapping[str, Any]) -> Attribute:
     )
 
 
+def _user_attributes(described: Any) -> dict[str, Attribute]:
+    found = _by_name(described)
+    emails = found["emails"]
+    value = replace(emails.subs["value"], is_address=True)
+    return found | {"emails": replace(emails, subs={**emails.subs, "value": value})}
+
+
 def _by_name(described: Any) -> dict[str, Attribute]:
     return {one["name"].lower(): _attribute(one) for one in described}
 
@@ -118,10 +126,11 @@ def table(kind: Kind) -> Table:
     """The attributes of users or groups."""
     documents = schemas.schema_documents()
     urn = schemas.USER if kind == "User" else schemas.GROUP
+    read = _user_attributes if kind == "User" else _by_name
     extensions = (schemas.ENTERPRISE, schemas.STATE) if kind == "User" else ()
     return Table(
         kind,
         urn,
-        _common() | _by_name(documents[urn]["attributes"]),
+        _common() | read(documents[urn]["attributes"]),
         {one.lower(): (one, _by_name(documents[one]["attributes"])) for one in extensions},
     )

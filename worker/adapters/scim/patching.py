@@ -261,7 +261,7 @@ class _Values:
         changed = [self._changed(one, operation) for one in chosen]
         was = {id(one): new for one, new in zip(chosen, changed, strict=True)}
         after = [was.get(id(one), one) for one in before]
-        marked = [new for one, new in zip(chosen, changed, strict=True) if _newly_primary(one, new)]
+        marked = [new for new in changed if _is_primary(new)]
         return self._settled(after, marked)
 
     def _listed(self, before: list[Any], operation: Operation) -> list[Any]:
@@ -346,10 +346,6 @@ class _Values:
 
 def _is_primary(value: Any) -> bool:
     return isinstance(value, dict) and value.get("primary") is True
-
-
-def _newly_primary(old: Any, new: Any) -> bool:
-    return _is_primary(new) and not _is_primary(old)
 
 
 def _holds(old: Any, new: Any) -> bool:

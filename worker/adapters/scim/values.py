@@ -13,6 +13,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
+from domain.values import is_mailable
 from worker.adapters.scim.attributes import Attribute
 from worker.adapters.scim.errors import SCIMError, invalid_syntax, invalid_value
 
@@ -106,6 +107,8 @@ def _text(attribute: Attribute, value: Any, place: str, *, strict: bool) -> str 
         raise invalid_value(f"{place}: NUL in a text")
     if attribute.type == "binary":
         _check_base64(value, place)
+    if attribute.is_address and value and not is_mailable(value):
+        raise invalid_value(f"{place}: not an address that mail can be sent to")
     return value if value or strict else None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +13,10 @@ import pytest
 from standardwebhooks import Webhook
 
 from domain.ports import Request, SigningSecret
+from tests.recorded import recorded
 
 NOW = datetime(2026, 3, 9, 8, 30, tzinfo=UTC)
 WHSEC = "whsec_" + "cm9zdGVyZCBzaWducyB0aGlzIGZvciBpdHMgdGVzdHM="
-REPOSITORY = Path(__file__).resolve().parents[4]
 
 Body = bytes | dict[str, object] | list[object]
 Send = Callable[..., Request]
@@ -81,12 +80,4 @@ def send_workos() -> Send:
 
 @pytest.fixture(scope="session")
 def payloads() -> Path:
-    """Recorded bodies of real senders, which are not ours to keep in this repository."""
-    folder = Path(os.environ.get("ROSTERD_TEST_PAYLOADS", "../shared/payloads"))
-    folder = (REPOSITORY / folder).resolve()
-    if not folder.is_dir():
-        pytest.skip(
-            "no recorded payloads: set ROSTERD_TEST_PAYLOADS to their folder "
-            "(default ../shared/payloads beside the repository)"
-        )
-    return folder
+    return recorded()
