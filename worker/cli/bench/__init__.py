@@ -170,7 +170,7 @@ def latency(
 @app.command("outbound")
 def outbound(
     backlog: Annotated[int, typer.Option(help="Events that wait in the standard lane.")] = 100_000,
-    count: Annotated[int, typer.Option(help="Suspensions; the breaker holds none of 50.")] = 50,
+    count: Annotated[int, typer.Option(help="Suspensions.")] = 50,
     rounds: Rounds = 3,
     database_url: DatabaseURL = None,
     broker_url: BrokerURL = None,

@@ -26,6 +26,7 @@ from worker.settings import load_settings
 
 #: A second between ten of them: they must find the workers at work, not each other.
 PAUSE_SECONDS = 0.1
+PATIENCE_SECONDS = 60
 
 
 def suspensions(
@@ -37,7 +38,7 @@ def suspensions(
         scratch_broker(broker_url, folder) as broker,
         rosterd_on(url, folder, broker) as parts,
     ):
-        hook = connect(parts)
+        hook = connect(parts, leavers=count)
         store(parts, submissions(parts, hook, range(backlog)))
         given = None if server is None else url
         settings = load_settings(data_dir=folder, database_url=given or url, broker_url=broker)
@@ -57,8 +58,10 @@ def _measured(parts: Container, url: str, hook: Hook, backlog: int, count: int) 
             raise RefusedError("a suspension was not taken")
         time.sleep(PAUSE_SECONDS)
     left = _open(parts, "standard")
-    deadline = time.monotonic() + 60
-    while _open(parts, "urgent") and time.monotonic() < deadline:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while _open(parts, "urgent"):
+        if time.monotonic() > deadline:
+            raise RefusedError("suspensions were still open a minute after the last was sent")
         time.sleep(0.1)
     if backlog and not left:
         raise RefusedError("the backlog was gone before the last suspension: choose a larger one")
@@ -66,9 +69,13 @@ def _measured(parts: Container, url: str, hook: Hook, backlog: int, count: int) 
     with parts.database.read() as connection:
         found = connection.execute(
             select(events.c.received_at, events.c.ended_at).where(
-                events.c.lane == "urgent", events.c.received_at >= began
+                events.c.lane == "urgent",
+                events.c.received_at >= began,
+                events.c.ended_at.is_not(None),
             )
         ).all()
+    if len(found) != count:
+        raise RefusedError(f"of {count} suspensions {len(found)} ended: others wait or are held")
     return [(row.ended_at - row.received_at).total_seconds() * 1000 for row in found]
 
 

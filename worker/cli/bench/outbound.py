@@ -52,7 +52,7 @@ def told_after(
         broker = stack.enter_context(scratch_broker(broker_url, folder))
         parts = stack.enter_context(rosterd_on(url, folder, broker))
         heard = stack.enter_context(_application())
-        hook = connect(parts)
+        hook = connect(parts, leavers=count)
         store(parts, submissions(parts, hook, range(count)))
         drained(parts)
         _listen(parts, heard.url)

@@ -50,8 +50,8 @@ def rosterd_on(url: str, folder: Path, broker: str = "memory://") -> Iterator[Co
         parts.close()
 
 
-def connect(parts: Container, account: str = "bench") -> Hook:
-    """An account with one `standard` connection."""
+def connect(parts: Container, account: str = "bench", *, leavers: int = 0) -> Hook:
+    """An account with one `standard` connection, whose breaker lets that many leavers through."""
     source = SOURCES["standard"]
     with setting_up(parts.database, parts.vault, actor="bench") as use:
         use.add_account(account, owner=None, domains=["example.com"], parent=None, several=False)
@@ -60,7 +60,7 @@ def connect(parts: Container, account: str = "bench") -> Hook:
             name=account,
             source="standard",
             scope=Scope(),
-            settings={},
+            settings={"breaker_min": str(leavers)} if leavers else {},
             secret=source.new_secret(),
             observe=False,
         )
