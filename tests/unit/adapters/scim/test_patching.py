@@ -347,7 +347,9 @@ class TestRefused:
         assert place.replace("[0]", "[1]", 1 if place.startswith("Op") else 0) in found[1]
 
     def test_a_body_of_another_shape(self, ana: Document, strict: bool) -> None:
-        for body in (None, [], "x", {}, {"Operations": []}, {"Operations": {}}, {"Operations": 1}):
+        bodies: list[Any] = [None, [], "x", {}]
+        operations: list[Any] = [[], {}, 1]
+        for body in bodies + [{"Operations": one} for one in operations]:
             with pytest.raises(SCIMError) as refused:
                 patched("User", ana, body, strict=strict)
             assert refused.value.scim_type == "invalidSyntax"
