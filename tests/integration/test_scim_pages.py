@@ -27,8 +27,12 @@ def parts(connection: Connection, sort: str | None, *kinds: Any, where: str | No
     return [
         Part(
             Look(json_on(connection), "con", kind, BASE),
-            None if where is None else read_filter(where, table(kind), is_lenient=True),
-            None if sort is None else read_sort(sort, table(kind), is_lenient=True),
+            None
+            if where is None
+            else read_filter(where, table(kind), beside=[table(k) for k in kinds]),
+            None
+            if sort is None
+            else read_sort(sort, table(kind), beside=[table(k) for k in kinds]),
         )
         for kind in kinds
     ]

@@ -9,7 +9,7 @@ No condition is ever NULL, so that what `not` turns round is right where nothing
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
 
 from domain.model import PersonState
@@ -35,7 +36,7 @@ from worker.adapters.db.scim_members import Related
 from worker.adapters.db.scim_rows import scim_resources, scim_values
 from worker.adapters.scim.attributes import Attribute, table
 from worker.adapters.scim.errors import invalid_filter
-from worker.adapters.scim.filters import All, Compare, Has, Node, Not, Some, Target
+from worker.adapters.scim.filters import All, Compare, Either, Has, Node, Not, Some, Target
 from worker.adapters.scim.schemas import STATE
 
 R = scim_resources.c
@@ -109,6 +110,8 @@ def _whole(node: Node, place: _Place, look: Look) -> Condition:
         return place.some(node)
     if isinstance(node, Not):
         return not_(_whole(node.term, place, look))
+    if isinstance(node, Either) and isinstance(place, _Resource):
+        return place.either(node)
     terms = [_whole(term, place, look) for term in node.terms]
     return and_(true(), *terms) if isinstance(node, All) else or_(false(), *terms)
 
@@ -171,19 +174,52 @@ class _Resource:
     def _at(self, urn: str | None, attribute: Attribute) -> Spot:
         return self._document.below(*([urn] if urn is not None else []), attribute.name)
 
+    def either(self, node: Either) -> Condition:
+        """Any of the terms; where an index answers each of them, it does so for all."""
+        named: dict[str, list[Compare]] = {}
+        others: list[Node] = []
+        for term in node.terms:
+            if isinstance(term, Compare) and self.quick(term) is not None:
+                assert term.target.attribute is not None
+                named.setdefault(term.target.attribute.name, []).append(term)
+            else:
+                others.append(term)
+        terms = [self._equals(name, *(one.value for one in ones)) for name, ones in named.items()]
+        terms += [_whole(term, self, self.look) for term in others]
+        if not terms or not all(map(self._is_quick, others)):
+            return or_(false(), *terms)
+        mine = and_(R.connection_id == self.look.connection, R.kind == self.look.kind)
+        asks = [select(R.id).where(mine, term).correlate(None) for term in terms]
+        return R.id.in_(union_all(*asks))
+
+    def _is_quick(self, node: Node) -> bool:
+        if isinstance(node, All):
+            return any(map(self._is_quick, node.terms))
+        if isinstance(node, Compare):
+            return self.quick(node) is not None
+        wanted = _wanted_value(node.inner) if isinstance(node, Some) else None
+        if not isinstance(node, Some) or wanted is None:
+            return False
+        name = node.attribute.name
+        return name in ("members", "groups") or self._listed(f"{name}.value", wanted) is not None
+
     def quick(self, node: Compare) -> ColumnElement[bool] | None:
         """An equality that an index answers."""
         target = node.target
         if node.op != "eq" or target.attribute is None or target.sub or target.urn:
             return None
         name = target.attribute.name
-        if name == "id":
-            return and_(R.id == node.value)
+        if name not in ("id", "externalId", _handle(self.look.kind)):
+            return None
+        return self._equals(name, node.value)
+
+    def _equals(self, name: str, *values: str) -> ColumnElement[bool]:
+        """A column that an index has is one of these."""
         if name == "externalId":
-            return and_(R.alias.is_not(None), R.alias == node.value)
-        if name == _handle(self.look.kind):
-            return and_(R.handle == node.value.lower())
-        return self._listed(name, node.value)
+            return and_(R.alias.is_not(None), _one_of(R.alias, values))
+        if name == "id":
+            return _one_of(R.id, values)
+        return _one_of(R.handle, [value.lower() for value in values])
 
     def _listed(self, path: str, value: str) -> Condition | None:
         if path not in INDEXED[self.look.kind] or len(value) > LONGEST_INDEXED:
@@ -324,6 +360,10 @@ class _Resource:
             where = and_(where, _whole(inner, _InRelated(related), look))
         found = exists(select(literal(1)).select_from(related.source).where(where))
         return found if wanted is None else and_(quick, found)
+
+
+def _one_of(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    return column.in_(values) if len(values) > 1 else and_(column == values[0])
 
 
 def _handle(kind: str) -> str:

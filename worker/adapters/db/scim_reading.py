@@ -12,6 +12,7 @@ from domain.groups import is_current
 from domain.keys import group_id, user_id
 from domain.model import Group, Person
 from domain.resources import Resource, ResourceKind
+from domain.values import BEGINNING
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.mapping import (
     edge_from_row,
@@ -100,10 +101,7 @@ def _groups_of(sql: Connection, users: Sequence[Resource]) -> dict[str, list[Nam
         select(
             groups, edges.c.user_key, edges.c.stamp, edges.c.is_member, resources.c.id.label("r")
         )
-        .join(
-            groups,
-            and_(groups.c.connection_id == connection, groups.c.key == edges.c.group_key),
-        )
+        .join(groups, groups.c.id == edges.c.connection_id + ":" + edges.c.group_key)
         .join(
             resources,
             and_(
@@ -125,15 +123,28 @@ def _groups_of(sql: Connection, users: Sequence[Resource]) -> dict[str, list[Nam
     return theirs
 
 
-def members_of(sql: Connection, resource: Resource) -> Iterator[Named]:
-    """Members of a group who have a live resource, by the order of their keys; read in pages.
+class Members(NamedTuple):
+    """Some members of a group, by the order of their keys. after: where the next begin, if any."""
 
-    The names are their userNames.
+    some: list[Named]
+    after: str | None
+
+
+def members_page(
+    sql: Connection, resource: Resource, after: str = "", *, group: Group | None = None
+) -> Members:
+    """Members of a group who have a live resource: one page. The names are their userNames.
+
+    group: what is known of it, where that was asked before.
     """
     edges, resources = rows.memberships, scim_resources
-    group, after = _group(sql, resource), ""
-    statement = (
-        select(edges, resources.c.id.label("r"), resources.c.handle)
+    known = group if group is not None else group_of(sql, resource)
+    columns = [edges.c.user_key, resources.c.id.label("r"), resources.c.handle]
+    # Stamps are read only where a deletion may have ended some of them.
+    if was_cleared := known.cleared > BEGINNING:
+        columns += [edges.c.connection_id, edges.c.group_key, edges.c.stamp, edges.c.is_member]
+    page = sql.execute(
+        select(*columns)
         .outerjoin(
             resources,
             and_(
@@ -144,20 +155,32 @@ def members_of(sql: Connection, resource: Resource) -> Iterator[Named]:
             ),
         )
         .where(edges.c.connection_id == resource.connection, edges.c.group_key == resource.key)
+        .where(edges.c.is_member, edges.c.user_key > after)
         .order_by(edges.c.user_key)
         .limit(PAGE)
-    )
+    ).mappings()
+    found = page.all()
+    some = [
+        Named(row["r"], row["handle"])
+        for row in found
+        if row["r"] is not None and (not was_cleared or is_current(edge_from_row(row), known))
+    ]
+    return Members(some, found[-1]["user_key"] if len(found) == PAGE else None)
+
+
+def members_of(sql: Connection, resource: Resource) -> Iterator[Named]:
+    """All members of a group, read page by page."""
+    group, after = group_of(sql, resource), ""
     while True:
-        page = sql.execute(statement.where(edges.c.user_key > after)).mappings().all()
-        for row in page:
-            if row["r"] is not None and is_current(edge_from_row(row), group):
-                yield Named(row["r"], row["handle"])
-        if len(page) < PAGE:
+        page = members_page(sql, resource, after, group=group)
+        yield from page.some
+        if page.after is None:
             return
-        after = page[-1]["user_key"]
+        after = page.after
 
 
-def _group(sql: Connection, resource: Resource) -> Group:
+def group_of(sql: Connection, resource: Resource) -> Group:
+    """The subject behind a group's resource."""
     table = rows.groups
     wanted = group_id(resource.connection, resource.key)
     row = sql.execute(select(table).where(table.c.id == wanted)).mappings().first()

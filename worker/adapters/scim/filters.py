@@ -11,7 +11,7 @@ six nodes with one meaning each, so that whoever evaluates one need not know the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -130,11 +130,11 @@ def find_attribute(table: Table, urn: str | None, name: str) -> tuple[str | None
     return None
 
 
-def read_filter(text: str, table: Table, *, is_lenient: bool = False) -> Node:
+def read_filter(text: str, table: Table, *, beside: Sequence[Table] = ()) -> Node:
     """A filter as a tree over the attributes; raises SCIMError 400 `invalidFilter`.
 
-    is_lenient: an attribute that this resource type does not have is never there, as where
-    several types are searched at once (RFC 7644 section 3.4.2.1).
+    beside: of other types that are searched together with this one: an attribute that only they
+    have is never there (RFC 7644 section 3.4.2.1).
     """
     if len(text) > LONGEST:
         raise _invalid(f"longer than {LONGEST} characters")
@@ -144,7 +144,7 @@ def read_filter(text: str, table: Table, *, is_lenient: bool = False) -> Node:
         raise _invalid(str(error.detail)) from error
     if _count(tree) > MOST_TERMS:
         raise _invalid(f"more than {MOST_TERMS} terms; ask in parts")
-    return _Reader(table, is_lenient=is_lenient).read(tree)
+    return _Reader(table, beside).read(tree)
 
 
 def _count(tree: FilterNode) -> int:
@@ -163,9 +163,9 @@ def _invalid(why: str) -> SCIMError:
 class _Reader:
     """Binds one tree."""
 
-    def __init__(self, table: Table, *, is_lenient: bool) -> None:
+    def __init__(self, table: Table, beside: Sequence[Table]) -> None:
         self._table = table
-        self._is_lenient = is_lenient
+        self._beside = beside
 
     def read(self, node: FilterNode) -> Node:
         if isinstance(node, LogicalExpr):
@@ -180,7 +180,7 @@ class _Reader:
         path = node.attr_path
         known = find_attribute(self._table, path.uri, path.attr)
         if known is None:
-            if self._is_lenient:
+            if any(find_attribute(one, path.uri, path.attr) for one in self._beside):
                 return NOTHING
             raise _invalid(f"there is no attribute {path}")
         urn, found = known

@@ -146,10 +146,10 @@ def resource_before(query: Query) -> str | None:
     return last
 
 
-def read_sort(text: str, table: Table, *, is_lenient: bool = False) -> Target | None:
+def read_sort(text: str, table: Table, *, beside: Sequence[Table] = ()) -> Target | None:
     """What is sorted by; of something multi-valued its `value` (RFC 7644 3.4.2.3).
 
-    Raises SCIMError 400 `invalidPath`. is_lenient: None for what this resource type does not have.
+    Raises SCIMError 400 `invalidPath`. beside: as in `read_filter`; None for what only they have.
     """
     try:
         tree = ScimFilter(f"{text} pr").ast if len(text) <= _LONGEST_PATH else None
@@ -159,7 +159,7 @@ def read_sort(text: str, table: Table, *, is_lenient: bool = False) -> Target | 
         raise invalid_path("sortBy is the name of an attribute")
     path = tree.attr_path
     known = find_attribute(table, path.uri, path.attr)
-    if known is None and is_lenient:
+    if known is None and any(find_attribute(one, path.uri, path.attr) for one in beside):
         return None
     urn, attribute = known if known is not None else (None, None)
     sub = None

@@ -144,7 +144,8 @@ def _group(call: Call, group: Named) -> dict[str, str]:
 
 
 def _moment(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """As exact as filters compare."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 __all__: Sequence[str] = ("etag_of", "listed", "location_of", "presented", "version_of")

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import re
+
 from domain.resources import Resource, ResourceKind
 from worker.adapters.db.engine import translated
-from worker.adapters.db.scim_reading import Seen, members_of, seen
+from worker.adapters.db.scim_reading import Seen, seen
 from worker.adapters.db.scim_store import resource_by_id
-from worker.adapters.scim.errors import SCIMError, not_found
+from worker.adapters.scim.errors import not_found
 from worker.adapters.scim.showing import projection
 from worker.web.scim.call import Call, Reply
-from worker.web.scim.presenting import etag_of, presented
+from worker.web.scim.presenting import etag_of
 from worker.web.scim.presenting import listed as named
+from worker.web.scim.streaming import as_object, in_pieces, is_whole, with_members
 
 #: The setting that lets the id of a deleted user be read: 404 or 200.
 DELETED_GET = "deleted_get"
 _OK = "200"
+_TAG = re.compile(r'(?:W/)?"[^"]*"')
 
 
 def kind_of(call: Call) -> ResourceKind:
     """What the path is about."""
     return ResourceKind.USER if call.path[0].lower() == "users" else ResourceKind.GROUP
+
+
+def kinds_of(call: Call) -> list[ResourceKind]:
+    """What a list is about: one kind, or at the root both."""
+    return [kind_of(call)] if call.path and call.path[0] != ".search" else list(ResourceKind)
 
 
 def one(call: Call) -> Reply:
@@ -31,11 +40,26 @@ def one(call: Call) -> Reply:
             raise not_found(f"there is no such {kind.value}")
         known = seen(sql, [found], with_groups=wants(call, kind, "groups"))[found.id]
         etag = etag_of(found, known)
-        if etag in call.headers.get("if-none-match", ""):
+        if is_known(etag, call.headers.get("if-none-match")):
             return Reply(304, headers={"ETag": etag})
-        is_listing = kind is ResourceKind.GROUP and wants(call, kind, "members")
-        members = list(members_of(sql, found)) if is_listing else None
-        return Reply(body=presented(call, found, known, members), headers={"ETag": etag})
+        are_wanted = wants(call, kind, "members")
+        (shown,) = with_members(sql, [found], {found.id: known}, are_wanted=are_wanted)
+    if is_whole([shown]):
+        return Reply(body=as_object(call, shown), headers={"ETag": etag})
+    return Reply(body=in_pieces(call, shown), headers={"ETag": etag})
+
+
+def is_known(etag: str, if_none_match: str | None) -> bool:
+    """Whether who asks has this version already; compared weakly (RFC 9110, 13.1.2)."""
+    if if_none_match is None:
+        return False
+    return if_none_match.strip() == "*" or _opaque(etag) in map(
+        _opaque, _TAG.findall(if_none_match)
+    )
+
+
+def _opaque(tag: str) -> str:
+    return tag.removeprefix("W/")
 
 
 def wants(call: Call, kind: ResourceKind, name: str) -> bool:
@@ -55,8 +79,3 @@ def known_of(call: Call, resource: Resource) -> Seen:
     """What the directory says of a resource now."""
     with translated(), call.parts.database.read() as sql:
         return seen(sql, [resource])[resource.id]
-
-
-def listed(call: Call) -> Reply:
-    """GET /Users, GET /Groups."""
-    raise SCIMError(501, None, f"{call.place}: no lists yet")

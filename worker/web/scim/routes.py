@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from worker.adapters.scim.errors import SCIMError, not_found
-from worker.web.scim import discovery, reading, writing
+from worker.web.scim import discovery, listing, reading, writing
 from worker.web.scim.call import Call, Reply
 
 Handler = Callable[[Call], Reply]
@@ -15,7 +15,7 @@ _DISCOVERY: dict[str, Handler] = {
     "schemas": discovery.schemas,
     "resourcetypes": discovery.types,
 }
-_OF_ALL: dict[str, Handler] = {"GET": reading.listed, "POST": writing.create}
+_OF_ALL: dict[str, Handler] = {"GET": listing.listed, "POST": writing.create}
 _OF_ONE: dict[str, Handler] = {
     "GET": reading.one,
     "PUT": writing.replace_,
@@ -27,6 +27,8 @@ _OF_ONE: dict[str, Handler] = {
 def handler_of(call: Call) -> Handler:
     """Who answers; raises SCIMError 404, 405 or 501. Names of endpoints are taken in any case."""
     name = call.path[0].lower() if call.path else ""
+    if call.path in ((), (".search",)) or (name in RESOURCES and call.path[1:] == (".search",)):
+        return _only(call, {"POST": listing.search} if call.path else {"GET": listing.listed})
     if name in _DISCOVERY and len(call.path) in (1, 2):
         return _only(call, {"GET": _DISCOVERY[name]})
     if name == "me":
