@@ -6,7 +6,7 @@ ARGS ?=
 UPGRADE ?=
 
 BIN := .venv/bin
-COMPILE = $$uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+COMPILE = $$uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	$(if $(UPGRADE),--upgrade)
 

@@ -83,7 +83,9 @@ is_usable || make_venv
 if ! in_step "$want" "$lock"; then
     say "installing what $lock names into .venv; once, about a minute"
     rm -f .venv/.rosterd-project
-    install --require-hashes -r "$lock"
+    # The lock names everything. pip would go by what one package asks of another with extras, find
+    # that without a pin of its own, and refuse it beside hashes.
+    install --no-deps --require-hashes -r "$lock"
     stamp "$want" "$lock"
     # The two locks agree by the way they are made, and dev holds all of run.
     [ "$want" = run ] || stamp run requirements.lock
