@@ -13,8 +13,6 @@ from worker.bootstrap import Container
 
 MEDIA_TYPE = "application/scim+json"
 READ, WRITE = "scim:read", "scim:write"
-#: The setting that asks for the letter of the RFC.
-STRICT = "scim_strict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +32,6 @@ class Call:
     body: Any = None
     raw: bytes = b""
     is_cut: bool = False
-
-    @property
-    def is_strict(self) -> bool:
-        """Whether the connection asks for the letter of the RFC."""
-        return self.speaker.settings.get(STRICT) == "on"
 
     @property
     def place(self) -> str:

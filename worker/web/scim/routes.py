@@ -15,12 +15,12 @@ _DISCOVERY: dict[str, Handler] = {
     "schemas": discovery.schemas,
     "resourcetypes": discovery.types,
 }
-_OF_ALL: dict[str, Handler] = {"GET": listing.listed, "POST": writing.create}
+_OF_ALL: dict[str, Handler] = {"GET": listing.listed, "POST": writing.write}
 _OF_ONE: dict[str, Handler] = {
     "GET": reading.one,
-    "PUT": writing.replace_,
-    "PATCH": writing.patch,
-    "DELETE": writing.delete,
+    "PUT": writing.write,
+    "PATCH": writing.write,
+    "DELETE": writing.write,
 }
 
 
