@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from domain.inbox import Kind
 
@@ -170,3 +171,21 @@ def is_destructive(change: Change) -> bool:
     if isinstance(change, ProvisionUser):
         return change.active is False
     return isinstance(change, SuspendUser | UnassignUser | RemoveMember | DeleteGroup)
+
+
+def named_by(change: Change) -> set[str]:
+    """External ids that a change names."""
+    one = {getattr(change, name) for name in ("user", "group") if hasattr(change, name)}
+    return one | set(change.users) if isinstance(change, ReplaceMembers) else one
+
+
+def renamed(change: Change, keys: Mapping[str, str]) -> Change:
+    """The change with other external ids, where the mapping has some."""
+    given: dict[str, Any] = {
+        name: keys[getattr(change, name)]
+        for name in ("user", "group")
+        if getattr(change, name, None) in keys
+    }
+    if isinstance(change, ReplaceMembers) and any(user in keys for user in change.users):
+        given["users"] = tuple(keys.get(user, user) for user in change.users)
+    return replace(change, **given) if given else change

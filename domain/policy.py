@@ -91,6 +91,8 @@ class Policy:
     address: which attribute is the address, see `domain.addressing` (E9).
     let_in: False where this feed has only a static secret and must be read back (U8).
     announces: whether the account's application hears of changes.
+    mirrors: whether a SCIM feed of the connection shows what its other feeds tell. has_aliases:
+    whether a subject of it has another external id by now than at first contact (D13).
     """
 
     connection: str
@@ -105,6 +107,8 @@ class Policy:
     address: str = "default"
     breaker: BreakerRule = field(default_factory=BreakerRule)
     announces: bool = False
+    mirrors: bool = False
+    has_aliases: bool = False
 
     def allows(self, address: str) -> bool:
         """E4: whether the address's domain is on the account's list."""

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from domain.announcements import Announcement
 from domain.breaker import BreakerStore, BreakerWrites
@@ -65,10 +65,14 @@ class SplitEvent:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What an event asks for: changes, or the reason why it asks for nothing."""
+    """What an event asks for: changes, or the reason why it asks for nothing.
+
+    keeps: what its source wants remembered once it is applied (`DrainWork.keep`).
+    """
 
     changes: tuple[Change, ...] = ()
     ignored: Reason | None = None
+    keeps: Mapping[str, Any] | None = None
 
 
 class NotAuthenticError(Exception):
@@ -372,6 +376,14 @@ class DrainWork(Protocol):
 
     def sources(self, events: Sequence[ClaimedEvent]) -> dict[str, str]:
         """Name of the source by feed id."""
+        ...
+
+    def renamed(self, connection: str, keys: Collection[str]) -> dict[str, str]:
+        """Subject keys by external ids that subjects of the connection were given later (D13)."""
+        ...
+
+    def keep(self, event: ClaimedEvent, keeps: Mapping[str, Any]) -> None:
+        """Remember what an event's source wants remembered; before `save`."""
         ...
 
     def save(self, writes: Writes) -> None:

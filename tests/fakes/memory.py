@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
 from domain.breaker import BreakerRule, BreakerWrites, Window
 from domain.changes import Change
@@ -43,6 +44,7 @@ class Stored:
     waits: dict[int, tuple[str, ...]] = field(default_factory=dict)
     mails: list[tuple[str, str]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    kept: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     marks: dict[tuple[str, str], datetime] = field(default_factory=dict)
     holds: dict[str, str] = field(default_factory=dict)
     held: dict[int, str] = field(default_factory=dict)
@@ -188,6 +190,13 @@ class MemoryWork:
 
     def sources(self, events: Sequence[ClaimedEvent]) -> dict[str, str]:
         return {event.feed: "memory" for event in events}
+
+    def renamed(self, connection: str, keys: Collection[str]) -> dict[str, str]:
+        del connection, keys
+        return {}
+
+    def keep(self, event: ClaimedEvent, keeps: Mapping[str, Any]) -> None:
+        self._state.kept[event.id] = keeps
 
     def finish(self, results: Sequence[Result]) -> None:
         for result in results:

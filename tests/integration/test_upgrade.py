@@ -39,7 +39,7 @@ def upgrade():
 
 #: The oldest schema on which this code takes and applies events: a release migrates first and
 #: starts then, so the steps before it cannot be taken under load of this code.
-WORKS_ON = "0013"
+WORKS_ON = "0014"
 
 
 @pytest.fixture

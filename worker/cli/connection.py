@@ -10,6 +10,7 @@ from domain.connecting import check_name, parse_scope
 from domain.errors import UsageError
 from domain.policy import Scope, ScopeRule
 from worker.adapters.sources.registry import SOURCES
+from worker.adapters.sources.scim import NAME as SCIM
 from worker.cli import credentials, listing, setting
 from worker.cli.backfill import backfill
 from worker.cli.connection_observing import go_live, plan
@@ -72,10 +73,11 @@ def add(  # noqa: PLR0913, PLR0917 - an option each
             observe=observe,
         )
     url = container().settings.public_url.rstrip("/")
+    is_scim = source == SCIM
     shown = {
         "id": made.id,
         "feed": made.feed,
-        "hook_url": f"{url}/hooks/{made.feed}",
+        "hook_url": "" if is_scim else f"{url}/hooks/{made.feed}",
         "scim_url": f"{url}/scim/v2",
         "signing_secret": made.signing_secret,
         "bearer_token": made.bearer_token,
@@ -84,7 +86,8 @@ def add(  # noqa: PLR0913, PLR0917 - an option each
         print(as_json(shown))
         return
     for key, value in shown.items():
-        out.print(f"{key:15} {value}", markup=False)
+        if value:
+            out.print(f"{key:15} {value}", markup=False)
     out.print("the secrets are not shown again")
 
 

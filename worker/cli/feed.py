@@ -9,6 +9,7 @@ import typer
 
 from domain.errors import RefusedError, UsageError
 from worker.adapters.sources.registry import SOURCES
+from worker.adapters.sources.scim import NAME as SCIM
 from worker.cli.credentials import Secret, Trust, credential
 from worker.cli.output import AsJSON, Yes, as_json, ask, out, show
 from worker.cli.session import container, setup
@@ -31,8 +32,13 @@ def add(
     with setup() as use:
         found = use.connection(connection)
         feed = use.add_feed(found["account_id"], found["id"], source=source, secret=told)
-    url = f"{container().settings.public_url.rstrip('/')}/hooks/{feed}"
-    shown = {"id": feed, "hook_url": url, "signing_secret": told}
+        token = ""
+        if source == SCIM:
+            token = use.add_feed_token(found["account_id"], feed, name=f"{found['name']} SCIM")
+    url = container().settings.public_url.rstrip("/")
+    shown = {"id": feed, "hook_url": f"{url}/hooks/{feed}", "signing_secret": told}
+    if token:
+        shown = {"id": feed, "scim_url": f"{url}/scim/v2", "bearer_token": token}
     if json_:
         print(as_json(shown))
         return
@@ -63,6 +69,11 @@ def rotate(
             raise RefusedError(f"feed {feed} is retired: add another with `rosterd feed add`")
         if found["source"] not in SOURCES:
             raise RefusedError(f"feed {feed} is rosterd's own: nothing is posted to it")
+        if found["source"] == SCIM:
+            raise RefusedError(
+                f"feed {feed} is spoken to with bearer tokens: add one with `rosterd token add "
+                f"--feed {feed} --scope scim:read --scope scim:write`, then revoke the old one"
+            )
         told = credential(SOURCES[found["source"]], secret, trust)
         until = use.now + timedelta(hours=overlap_hours)
         use.rotate_secret(found["account_id"], feed, told, old_until=until)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 from domain.addressing import readdressed
-from domain.changes import kind_of
+from domain.changes import kind_of, named_by, renamed
 from domain.inbox import Kind, Outcome, Reason, State
 from domain.policy import Policy
 from domain.ports import (
@@ -149,7 +149,9 @@ class Drain:
         world = load(work.directory, batch)
         former = remember(world, batch)
         gate = Gate(work.breaker, batch, self.new_hold_id, world.writes.breaker)
-        results += apply_batch(world, batch, now=work.now, new_id=self.new_id, gate=gate)
+        applied = apply_batch(world, batch, now=work.now, new_id=self.new_id, gate=gate)
+        _keep(work, batch, applied)
+        results += applied
         work.directory.wake(world.touched.keys())
         world.writes.announcements = announced(world, former)
         work.save(world.writes)
@@ -194,10 +196,10 @@ class Drain:
                 event = replace(event, kind=kind_of(parsed.changes))  # noqa: PLW2901
             if changes:
                 policy = _policy_for(policies[event.connection], source)
-                batch.append(Work(event, changes, policy))
+                batch.append(Work(event, changes, policy, keeps=parsed.keeps))
             else:
                 done.append(_asks_nothing(event, parsed))
-        return done, batch
+        return done, _by_first_names(work, batch)
 
     def _bisect(self, events: Sequence[ClaimedEvent], error: Exception) -> list[Result]:
         """D8: halve until only the guilty one pays, by connection first.
@@ -275,6 +277,29 @@ def _halves(events: Sequence[ClaimedEvent]) -> list[Sequence[ClaimedEvent]]:
         ]
     middle = len(events) // 2
     return [events[:middle], events[middle:]]
+
+
+def _keep(work: DrainWork, batch: Sequence[Work], results: Sequence[Result]) -> None:
+    """What sources want remembered of events that were not refused."""
+    for one, result in zip(batch, results, strict=True):
+        if one.keeps is not None and result.state in (State.ENDED, State.WAITING):
+            work.keep(one.event, one.keeps)
+
+
+def _by_first_names(work: DrainWork, batch: list[Work]) -> list[Work]:
+    """D13: subjects by the external id of first contact, where an event names a later one."""
+    known: dict[str, dict[str, str]] = {}
+    for connection in {one.policy.connection for one in batch if one.policy.has_aliases}:
+        mine = (one for one in batch if one.policy.connection == connection)
+        keys = {key for one in mine for change in one.changes for key in named_by(change)}
+        known[connection] = work.renamed(connection, keys)
+    if not any(known.values()):
+        return batch
+    return [_by_first_name(one, known.get(one.policy.connection, {})) for one in batch]
+
+
+def _by_first_name(one: Work, keys: Mapping[str, str]) -> Work:
+    return replace(one, changes=tuple(renamed(change, keys) for change in one.changes))
 
 
 def _unparseable(event: ClaimedEvent, error: UnparseableError) -> Result:

@@ -120,11 +120,25 @@ class ProvisionWork(Protocol):
         self,
         ask: Ask,
         result: Result,
-        *,
         changes: Sequence[Change],
-        resource: Resource | None,
+        *,
+        before: Resource | None,
+        after: Resource,
+        is_kept: bool,
+        hold: str | None,
     ) -> None:
-        """Store the delivery and its event with what became of it."""
+        """Store the delivery and its event with what became of it.
+
+        is_kept: False where the resource stays as it was, for now. hold: the breaker's (C6).
+        """
+        ...
+
+    def former(self, result: Result, changes: Sequence[Change]) -> int | None:
+        """The newest event of the subject, if it asked for the same and came to the same."""
+        ...
+
+    def repeat(self, number: int, result: Result) -> None:
+        """Note with that event that the same was asked once more."""
         ...
 
     def commit(self) -> None:
@@ -243,17 +257,17 @@ class _Writing:
         after = self._after(before, composed, key=key, id_=id_)
         if ask.speaker.state == OBSERVING:
             held = Result(event, State.HELD, None, Reason.OBSERVING)
-            return self._stored(before, after, held, changes, None)
+            return self._stored(before, after, held, changes)
         policy = work.policy(ask.speaker.connection)
         try:
             wanted = readdressed(tuple(changes), policy.address)
         except UnparseableError as error:
             detail = f"{error.place}: {error.why}"
             refused = Result(event, State.DEAD, Outcome.DEAD, Reason.NO_ADDRESS, detail)
-            return self._stored(before, after, refused, changes, None)
+            return self._stored(before, after, refused, changes)
         if not wanted:
             same = Result(event, State.ENDED, Outcome.UNCHANGED)
-            return self._stored(before, after, same, changes, self._person(key))
+            return self._stored(before, after, same, changes, person=self._person(key))
         asked = Work(event, wanted, policy, _undoes(ask.kind, is_new=before is None))
         return self._decide(asked, before, after, changes, key)
 
@@ -278,8 +292,7 @@ class _Writing:
         work.directory.wake(world.touched.keys())
         world.writes.announcements = announced(world, former)
         person = _person_of(world, user_id(asked.policy.connection, key))
-        work.save(world.writes)
-        return self._stored(before, after, result, changes, person)
+        return self._stored(before, after, result, changes, person=person, writes=world.writes)
 
     def _fitting(self, world: World, asked: Work, after: Resource) -> tuple[Change, ...]:
         """Who has no address yet is known, but nobody: there is nobody to mail (E9).
@@ -306,14 +319,25 @@ class _Writing:
         after: Resource,
         result: Result,
         changes: Sequence[Change],
-        person: Person | None,
+        *,
+        person: Person | None = None,
+        writes: Writes | None = None,
     ) -> Answer:
         """Write the resource unless the event was refused, and the event; commit."""
-        work = self.work
-        is_kept = result.state is not State.DEAD and not _is_refusal(result, before)
-        if result.state is State.HELD and result.reason is not Reason.OBSERVING:
-            is_kept = False
-        work.record(self.ask, result, changes=changes, resource=after if is_kept else before)
+        work, number = self.work, result.event.id
+        is_kept = _is_kept(result, before)
+        # Providers send what was refused again and again, for days: one event, many attempts.
+        former = None if is_kept else work.former(result, changes)
+        if writes is not None:
+            work.save(writes)
+        if former is not None:
+            work.repeat(former, result)
+            number = former
+        else:
+            hold = _hold_of(result, writes)
+            work.record(
+                self.ask, result, changes, before=before, after=after, is_kept=is_kept, hold=hold
+            )
         if is_kept:
             work.put(before, after)
         work.commit()
@@ -322,7 +346,7 @@ class _Writing:
             resource=after if is_kept else before,
             refused=None if is_kept else result.reason,
             detail=result.detail,
-            event=result.event.id,
+            event=number,
             is_new=before is None,
             is_held=result.state is State.HELD,
             person=person,
@@ -396,9 +420,27 @@ def _undoes(kind: ResourceKind, *, is_new: bool) -> frozenset[Reason]:
     return frozenset({Reason.ADDRESS_TAKEN, ignored})
 
 
-def _is_refusal(result: Result, before: Resource | None) -> bool:
-    """A creation that is ignored was undone; an ignored change is kept (D1)."""
-    return before is None and result.reason is Reason.GUEST
+def _is_kept(result: Result, before: Resource | None) -> bool:
+    """Whether the resource becomes what was asked for.
+
+    Not while the breaker holds it; a creation that is ignored was undone, an ignored change is
+    kept (D1).
+    """
+    if result.state is State.HELD:
+        return result.reason is Reason.OBSERVING
+    if before is None and result.outcome is Outcome.IGNORED:
+        return result.reason not in (Reason.GUEST, Reason.OUT_OF_SCOPE) or _is_of_scope(result)
+    return result.state is not State.DEAD
+
+
+def _hold_of(result: Result, writes: Writes | None) -> str | None:
+    held = writes.breaker.held if writes is not None else ()
+    return next((hold for event, hold in held if event == result.event.id), None)
+
+
+def _is_of_scope(result: Result) -> bool:
+    """Somebody who may come into scope by a membership later has to be known for that (S1)."""
+    return result.reason is Reason.OUT_OF_SCOPE and result.event.kind is not Kind.GROUPS_UPSERT
 
 
 def _known(change: Change) -> tuple[Change, ...]:

@@ -40,13 +40,14 @@ class Work:
     """One event with what it asks for and under which policy.
 
     undoes: reasons for which an event that is answered at once is undone whole, where one of the
-    inbox would wait or be kept as ignored (SCIM: E8, S2).
+    inbox would wait or be kept as ignored (SCIM: E8, S2). keeps: see `Parsed`.
     """
 
     event: ClaimedEvent
     changes: tuple[Change, ...]
     policy: Policy
     undoes: frozenset[Reason] = frozenset()
+    keeps: Mapping[str, Any] | None = None
 
 
 #: How many people a ring of addresses may have that change hands at once.

@@ -32,6 +32,7 @@ from worker.adapters.db.mail_rows import undeliverable
 from worker.adapters.db.mapping import user_from_row, user_to_row
 from worker.adapters.db.outbound_rows import announcements
 from worker.adapters.db.override_rows import overrides
+from worker.adapters.db.scim_store import forget_resources
 from worker.adapters.vault import Vault
 
 #: What stands where an external id stood.
@@ -122,6 +123,7 @@ def _bury(connection: Connection, vault: Vault, person: Person, user: User, now:
         delete(edges).where(edges.c.connection_id == of, edges.c.user_key == user.key)
     )
     connection.execute(delete(rows.users).where(rows.users.c.id == key))
+    forget_resources(connection, of, user.key)
     # Counted as lost it stays, without a name, for as long as the breaker's window is.
     marks = breaker_marks
     counted = (marks.c.connection_id == of) & (marks.c.key == f"u:{user.key}")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, delete, exists, select
+from sqlalchemy import Connection, RowMapping, Select, and_, delete, exists, select, update
 
 from domain.inbox import Kind, Lane, State
 from domain.ports import ClaimedEvent, Result, stamp_key
@@ -221,6 +221,22 @@ class SQLInbox:
         ]
         bulk.insert(self._connection, rows.events, made)
         self._follow(results, worker)
+
+    def repeat(self, number: int, result: Result, *, worker: str) -> None:
+        """Note that an event which was refused or held came once more."""
+        attempt = {**self._attempt_row(result, worker), "event_id": number}
+        bulk.insert(self._connection, rows.attempts, [attempt])
+        letters = rows.dead_letters
+        self._connection.execute(
+            update(letters)
+            .where(letters.c.event_id == number)
+            .values(
+                attempts=letters.c.attempts + 1,
+                last_error=result.detail,
+                last_at=self._now,
+                state="open",
+            )
+        )
 
     def _follow(self, ordered: Sequence[Result], worker: str) -> None:
         self._write_waits(ordered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -22,16 +22,16 @@ from domain.ports import ClaimedEvent, InfrastructureError, Result, stamp_key
 from domain.resources import Ask, Resource, ResourceKind, Speaker
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
-from worker.adapters.db.inbox import SQLInbox
 from worker.adapters.db.scim_store import (
     claim_names,
     keys_of,
     put_resource,
     resource_by_id,
     resources_named,
+    wanted_as,
 )
 from worker.adapters.db.uow import SQLWork, policies_of
-from worker.adapters.sources.scim import envelope
+from worker.adapters.sources.scim import envelope, told
 from worker.adapters.vault import Vault
 
 #: How PostgreSQL tells these transactions from drains, whose sessions the sweep ends after 30 s.
@@ -138,24 +138,47 @@ class SQLProvisionWork(SQLWork):
         self,
         ask: Ask,
         result: Result,
-        *,
         changes: Sequence[Change],
-        resource: Resource | None,
+        *,
+        before: Resource | None,
+        after: Resource,
+        is_kept: bool,
+        hold: str | None,
     ) -> None:
         """See the port."""
         self._send_ahead()
-        event = result.event
+        event, asked = result.event, told(changes)
         request = {
             "method": ask.method,
             "path": ask.path,
-            "resource": resource.id if resource is not None else ask.resource,
+            "resource": after.id,
             "credential": ask.speaker.token,
             "body": ask.told,
         }
-        body = envelope(request, changes)
+        body = envelope(request, asked, None if is_kept else wanted_as(before, after))
         bulk.insert(self._sql, rows.deliveries, [self._delivery(event, ask, body)])
-        column = self._columns(event, sha256(body).digest())
-        SQLInbox(self._sql, self.now).record([result], [column], worker=self._process)
+        columns = {**self._columns(event, _content(event, asked)), "replay_id": hold}
+        self._inbox.record([result], [columns], worker=self._process)
+
+    def former(self, result: Result, changes: Sequence[Change]) -> int | None:
+        """See the port."""
+        events, event = rows.events, result.event
+        mine = (events.c.connection_id == event.connection) & (events.c.subject == self._subject)
+        newest = self._sql.execute(
+            select(events.c.id, events.c.state, events.c.reason, events.c.content_digest)
+            .where(mine)
+            .order_by(events.c.id.desc())
+            .limit(1)
+        ).first()
+        same = (result.state.value, result.reason, _content(event, told(changes)))
+        if newest is None or (newest.state, newest.reason, newest.content_digest) != same:
+            return None
+        return int(newest.id)
+
+    def repeat(self, number: int, result: Result) -> None:
+        """See the port."""
+        self._send_ahead()
+        self._inbox.repeat(number, result, worker=self._process)
 
     def _delivery(self, event: ClaimedEvent, ask: Ask, body: bytes) -> dict[str, Any]:
         headers = orjson.dumps({name: printable(value) for name, value in ask.headers.items()})
@@ -188,6 +211,11 @@ class SQLProvisionWork(SQLWork):
             "received_at": event.received_at,
             "is_clamped": False,
         }
+
+
+def _content(event: ClaimedEvent, asked: Sequence[Mapping[str, Any]]) -> bytes:
+    """Equal for requests that ask for the same."""
+    return sha256(orjson.dumps([event.type, asked])).digest()
 
 
 @contextmanager

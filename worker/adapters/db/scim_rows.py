@@ -65,6 +65,16 @@ Index(
     sqlite_where=ALIASED,
 )
 
+#: Who is called otherwise than at first contact: few, and asked for in each batch of other feeds.
+RENAMED = text("alias <> key")
+Index(
+    "ix_scim_resources_renamed",
+    scim_resources.c.connection_id,
+    scim_resources.c.alias,
+    postgresql_where=RENAMED,
+    sqlite_where=RENAMED,
+)
+
 #: What filters look for in multi-valued attributes: `path` as `emails.value`, `value` lower-cased.
 scim_values = Table(
     "scim_values",

@@ -17,7 +17,9 @@ from domain.own_groups import PROVISION_MANAGERS
 from domain.policy import Scope
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.groups_by_hand import make_built_in
+from worker.adapters.db.mirroring import fill
 from worker.adapters.db.setup_tokens import TokenSetup
+from worker.adapters.sources.scim import NAME as SCIM
 from worker.adapters.vault import new_id
 
 #: Rows that one statement moves: far below the ten seconds that a statement may take.
@@ -82,9 +84,7 @@ class ConnectionSetup(TokenSetup):
         if not observe:
             self.activated(account["id"])
         feed = self.add_feed(account["id"], connection, source=source, secret=secret)
-        token = self.add_token(
-            account["id"], name=f"{name} feed", scopes=["scim:read", "scim:write"], feed=feed
-        )
+        token = self.add_feed_token(account["id"], feed, name=f"{name} feed")
         return NewConnection(connection, feed, secret, token)
 
     def activated(self, account: str) -> None:
@@ -109,7 +109,10 @@ class ConnectionSetup(TokenSetup):
                 }
             ],
         )
-        self.add_secret(feed, secret)
+        if source == SCIM:
+            fill(self.sql, connection, account, now=self.now)
+        else:
+            self.add_secret(feed, secret)
         self.audit(account, "feed.add", feed, after={"connection": connection, "source": source})
         return feed
 

@@ -13,6 +13,9 @@ from worker.adapters.db import bulk, rows
 from worker.adapters.db.setup_part import SetupPart
 from worker.adapters.vault import new_id, new_token, token_digest
 
+#: What a provider's own token may do.
+FEED_SCOPES = ("scim:read", "scim:write")
+
 
 class TokenSetup(SetupPart):
     """Tokens of operators, applications and feeds."""
@@ -48,6 +51,18 @@ class TokenSetup(SetupPart):
             ],
         )
         return token
+
+    def add_feed_token(
+        self,
+        account: str,
+        feed: str,
+        *,
+        name: str,
+        scopes: Sequence[str] = FEED_SCOPES,
+        expires_at: datetime | None = None,
+    ) -> str:
+        """A token that speaks for one SCIM feed; those before it stay (C3)."""
+        return self.add_token(account, name=name, scopes=scopes, feed=feed, expires_at=expires_at)
 
     def tokens(self) -> list[dict[str, Any]]:
         """All tokens without anything that lets somebody in."""

@@ -27,6 +27,7 @@ from domain.protection import protected_ids
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory import SQLDirectory, keepers_of, subject_of
 from worker.adapters.db.mapping import edge_to_row, group_to_row, person_to_row, user_to_row
+from worker.adapters.db.mirroring import fill
 from worker.adapters.db.retiring import RetireSetup
 from worker.adapters.db.uow import policies_of
 
@@ -64,6 +65,9 @@ class TakeOverSetup(RetireSetup):
         taking_groups = _Groups(self, taking, groups)
         taking_people = _People(self, taking, people)
         found = [*taking_people.run(), *taking_groups.run()]
+        if taking_people.policy.mirrors:
+            account = str(taking.connection["account_id"])
+            fill(self.sql, str(taking.connection["id"]), account, now=self.now)
         return sorted(found, key=lambda verdict: verdict.wanted.line)
 
     def retired_of(self, account: str) -> frozenset[str]:
@@ -102,7 +106,7 @@ class _People:
         self._use, self._taking, self._wanted = use, taking, wanted
         self._sql, self._account = use.sql, str(taking.connection["account_id"])
         self._directory = SQLDirectory(use.sql, use.now)
-        self._policy = _policy(use, taking)
+        self.policy = _policy(use, taking)
 
     def run(self) -> list[Verdict]:
         """Lock, judge line by line, write."""
@@ -119,7 +123,7 @@ class _People:
             if not verdict.problem:
                 before = self._people[verdict.subject]
                 user = self._users[self._key(one)]
-                taken[before.id] = (before, *taken_over(user, before, self._policy))
+                taken[before.id] = (before, *taken_over(user, before, self.policy))
         self._write(list(taken.values()))
         return verdicts
 

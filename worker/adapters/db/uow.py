@@ -6,9 +6,10 @@ The only file besides its neighbours in this folder in which anything is committ
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import psycopg
@@ -27,6 +28,13 @@ from worker.adapters.db.breaking import SQLBreakers
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.engine import Database, sent_ahead, translated
 from worker.adapters.db.inbox import SQLInbox
+from worker.adapters.db.mirroring import mirrored
+from worker.adapters.db.scim_store import (
+    has_aliases,
+    keep_resource,
+    keys_by_alias,
+    speaks_scim,
+)
 from worker.adapters.vault import Vault, new_id, new_token, token_digest
 
 
@@ -75,6 +83,7 @@ class SQLWork:
         self._ahead = ExitStack()
         self._is_ahead = False
         self.has_announced = False
+        self._mirrors: Mapping[str, str] = {}
         self.now = _marked_now(connection, name)
         self.directory = SQLDirectory(connection, self.now, vault=vault)
         self.breaker = SQLBreakers(connection, self.now)
@@ -131,7 +140,13 @@ class SQLWork:
 
     def policies(self, events: Sequence[ClaimedEvent]) -> dict[str, Policy]:
         """The policy of each connection in the batch, as it is in this transaction."""
-        return policies_of(self._connection, {event.connection for event in events})
+        found = policies_of(self._connection, {event.connection for event in events})
+        self._mirrors = {e.connection: e.account for e in events if found[e.connection].mirrors}
+        return found
+
+    def renamed(self, connection: str, keys: Collection[str]) -> dict[str, str]:
+        """See the port."""
+        return keys_by_alias(self._connection, connection, keys)
 
     def sources(self, events: Sequence[ClaimedEvent]) -> dict[str, str]:
         """The source's name of each feed in the batch."""
@@ -144,12 +159,18 @@ class SQLWork:
         )
         return {row.id: row.source for row in found}
 
+    def keep(self, event: ClaimedEvent, keeps: Mapping[str, Any]) -> None:
+        """See the port: SCIM's resource as the refused request wanted it."""
+        keep_resource(self._connection, event.account, event.connection, keeps, now=self.now)
+
     def save(self, writes: Writes) -> None:
         """Write the directory and what follows from it: links, mails, audit, decisions."""
         follow = consequences(writes.effects)
         close_links(self._connection, [c.person.id for c in follow])
+        resources = mirrored(self._connection, writes, self._mirrors, now=self.now)
         self._send_ahead()
         self.directory.save(writes)
+        resources.write(self._connection)
         open_links(
             self._connection,
             follow,
@@ -272,9 +293,12 @@ def policies_of(connection: Connection, ids: set[str]) -> dict[str, Policy]:
     table = rows.connections
     found = list(
         connection.execute(
-            select(table, announcing.has_listener(table.c.account_id).label("announces")).where(
-                bulk.among(table.c.id, sorted(ids), connection)
-            )
+            select(
+                table,
+                announcing.has_listener(table.c.account_id).label("announces"),
+                speaks_scim(table.c.id).label("mirrors"),
+                has_aliases(table.c.id).label("has_aliases"),
+            ).where(bulk.among(table.c.id, sorted(ids), connection))
         ).mappings()
     )
     accounts = {row["account_id"] for row in found}
@@ -309,6 +333,8 @@ def policy_from_row(row: object, domains: frozenset[str]) -> Policy:
         address=settings.get("address", DEFAULT),
         breaker=rule_of(settings),
         announces=bool(data.get("announces")),
+        mirrors=bool(data.get("mirrors")),
+        has_aliases=bool(data.get("has_aliases")),
     )
 
 

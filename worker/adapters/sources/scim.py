@@ -49,10 +49,16 @@ _TYPES: Mapping[str, Any] = {
 }
 
 
-def envelope(request: Mapping[str, Any], changes: Sequence[Change]) -> bytes:
-    """The body of the delivery: the request, and what it asks for."""
-    asked = [{"change": type(change).__name__, **_fields(change)} for change in changes]
-    return orjson.dumps({"request": request, "changes": asked})
+def envelope(
+    request: Mapping[str, Any], asked: Sequence[Mapping[str, Any]], keeps: Mapping[str, Any] | None
+) -> bytes:
+    """The body of the delivery: the request, what it asks for, and what was not kept of it."""
+    return orjson.dumps({"request": request, "changes": asked, "keeps": keeps})
+
+
+def told(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """Changes as objects."""
+    return [{"change": type(change).__name__, **_fields(change)} for change in changes]
 
 
 def _fields(change: Change) -> dict[str, Any]:
@@ -60,11 +66,11 @@ def _fields(change: Change) -> dict[str, Any]:
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in named}
 
 
-def _change(told: Mapping[str, Any]) -> Change:
-    kind = _TYPES.get(fields.peek_text(told, "change"))
+def _change(asked: Mapping[str, Any]) -> Change:
+    kind = _TYPES.get(fields.peek_text(asked, "change"))
     if kind is None:
         raise UnparseableError("change", "not one of ours")
-    given = {name: value for name, value in told.items() if name != "change"}
+    given = {name: value for name, value in asked.items() if name != "change"}
     if "users" in given:
         given["users"] = tuple(given["users"])
     try:
@@ -95,10 +101,12 @@ class ScimSource(Webhook):
 
     def parse(self, document: object, index: int) -> Parsed:  # noqa: ARG002
         """The changes as they were resolved when the request came."""
-        told = fields.as_list(fields.peek(document, "changes"), "changes")
-        if not told:
+        asked = fields.as_list(fields.peek(document, "changes"), "changes")
+        if not asked:
             return Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
-        return Parsed(tuple(_change(fields.as_object(one, "changes")) for one in told))
+        changes = tuple(_change(fields.as_object(one, "changes")) for one in asked)
+        keeps = fields.peek(document, "keeps")
+        return Parsed(changes, keeps=keeps if isinstance(keeps, dict) else None)
 
     def credential(self, secret: str | None, trust: Mapping[str, str]) -> str:
         """Empty: tokens prove who asks. Raises UsageError for anything else."""

@@ -14,6 +14,7 @@ depends_on = None
 
 LIVE = sa.text("deleted_at IS NULL")
 ALIASED = sa.text("alias IS NOT NULL")
+RENAMED = sa.text("alias <> key")
 
 
 def upgrade() -> None:
@@ -51,6 +52,13 @@ def upgrade() -> None:
             postgresql_where=rows,
             sqlite_where=rows,
         )
+    op.create_index(
+        "ix_scim_resources_renamed",
+        "scim_resources",
+        ["connection_id", "alias"],
+        postgresql_where=RENAMED,
+        sqlite_where=RENAMED,
+    )
     op.create_table(
         "scim_values",
         sa.Column("resource_id", sa.Text(), nullable=False),
