@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from worker.adapters.scim.errors import SCIMError, not_found
-from worker.web.scim import discovery, listing, reading, writing
+from worker.web.scim import bulk, discovery, listing, reading, writing
 from worker.web.scim.call import Call, Reply
 
 Handler = Callable[[Call], Reply]
@@ -31,6 +31,8 @@ def handler_of(call: Call) -> Handler:
         return _only(call, {"POST": listing.search} if call.path else {"GET": listing.listed})
     if name in _DISCOVERY and len(call.path) in (1, 2):
         return _only(call, {"GET": _DISCOVERY[name]})
+    if name == "bulk" and len(call.path) == 1:
+        return _only(call, {"POST": bulk.bulk})
     if name == "me":
         raise SCIMError(501, None, "/Me: a token is no person here (RFC 7644, 3.11)")
     if name in RESOURCES and len(call.path) == 1:
