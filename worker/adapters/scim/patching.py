@@ -12,12 +12,13 @@ from worker.adapters.scim import values
 from worker.adapters.scim.attributes import Attribute, Kind, table
 from worker.adapters.scim.errors import (
     SCIMError,
+    invalid_path,
     invalid_value,
     mutability,
     no_target,
 )
 from worker.adapters.scim.members import Membership, member_ids
-from worker.adapters.scim.paths import Target, target
+from worker.adapters.scim.paths import MAX_COSTLY, Target, cost, target
 from worker.adapters.scim.prepass import Operation, operations
 from worker.adapters.scim.values import said
 
@@ -61,6 +62,7 @@ class _Patch:
         self._strict = strict
         self.document = document
         self.members = Membership()
+        self._costly = 0
 
     def apply(self, operation: Operation) -> None:
         """One operation; raises SCIMError that names it."""
@@ -68,14 +70,19 @@ class _Patch:
             if operation.path is None:
                 self._without_path(operation)
             else:
-                found = target(self._kind, operation.path, strict=self._strict)
-                self._to(found, operation, operation.path)
+                self._to(self._target(operation.path), operation, operation.path)
         except SCIMError as error:
             if error.detail.startswith(operation.place):
                 raise
             raise SCIMError(
                 error.status, error.scim_type, f"{operation.place}: {error.detail}"
             ) from None
+
+    def _target(self, path: str) -> Target:
+        self._costly += cost(path)
+        if self._costly > MAX_COSTLY:
+            raise invalid_path(f"paths with long filters have more than {MAX_COSTLY} characters")
+        return target(self._kind, path, strict=self._strict)
 
     def _without_path(self, operation: Operation) -> None:
         """The members of the value are paths themselves: `name.givenName`, `urn:..:department`."""
@@ -89,7 +96,7 @@ class _Patch:
         """Write one member of a value without a path; whether it was anything to write."""
         if name.lower() in _SENT_ALONG and not self._strict:
             return False
-        found = target(self._kind, name, strict=self._strict)
+        found = self._target(name)
         if found.attribute is not None and found.attribute.is_read_only and not self._strict:
             return False
         part = Operation(operation.op, name, value, has_value=True, place=operation.place)

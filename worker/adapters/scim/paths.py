@@ -15,8 +15,10 @@ from worker.adapters.scim.values import said
 if TYPE_CHECKING:
     from scim2_models.path import AttrPath, Comparison, FilterNode, PathNode
 
-#: Characters of a path. A filter may name many values, but its parsing costs by length.
+#: Characters of a path, and of all paths of a request that need the whole grammar: reading them
+#: costs a microsecond a character, and a body may have sixteen million.
 MAX_PATH = 2_048
+MAX_COSTLY = 65_536
 
 Entry = Mapping[str, Any]
 Test = Callable[[Entry], bool]
@@ -71,6 +73,12 @@ def target(kind: Kind, text: str, *, strict: bool = False) -> Target:
         found = _to_attribute(fields, None, chosen[1], chosen[4], strict=strict)
         return _selecting(found, _equal(found, chosen[2], chosen[3], strict=strict))
     return _read(fields, path, strict=strict)
+
+
+def cost(text: str) -> int:
+    """How many characters the whole grammar has to read."""
+    path = text.strip()
+    return 0 if _PLAIN.fullmatch(path) or _CHOSEN.fullmatch(path) else len(path)
 
 
 def _read(fields: Table, path: str, *, strict: bool) -> Target:

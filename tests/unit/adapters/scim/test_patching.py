@@ -382,6 +382,13 @@ class TestLimits:
         assert refusal(ana, op("replace", "userName", "x" * 513))[0] == "invalidValue"
         assert refusal(ana, op("replace", "profileUrl", "x" * 65_537))[0] == "invalidValue"
 
+    def test_filters_of_a_request_together(self, ana: Document) -> None:
+        long = 'emails[type eq "work" and ({})]'.format(" or ".join(['value eq "a"'] * 60))
+        found = refusal(ana, *(op("remove", long) for _ in range(1_000)))
+        assert found[0] == "invalidPath"
+        simple = (op("remove", f'emails[value eq "{n}"]') for n in range(5_000))
+        assert user(ana, *simple) == ana
+
     def test_nesting_of_a_filter(self, ana: Document) -> None:
         deep = "not (" * 40 + "primary pr" + ")" * 40
         assert refusal(ana, op("remove", f"emails[{deep}]"))[0] == "invalidPath"
