@@ -213,6 +213,13 @@ CONNECTION_SETTINGS: Mapping[str, Setting] = {
             "on: SCIM is taken by the letter of its RFCs, without the dialects of providers",
         ),
         Setting(
+            "scim_state",
+            "requested",
+            ("requested", "always"),
+            "U10",
+            "when SCIM shows what rosterd knows of a person: requested by attributes=, or always",
+        ),
+        Setting(
             "breaker_min",
             str(BreakerRule().least),
             (),

@@ -88,7 +88,8 @@ def is_error(answer: Any, status: int, scim_type: str | None = None) -> Any:
 
 
 def provider(rosterd: Rosterd, *domains: str, **more: Any) -> Provider:
-    """An account with a SCIM connection, and who speaks for it."""
+    """An account with a SCIM connection that always shows the state, and who speaks for it."""
+    more.setdefault("scim_state", "always")
     feed = rosterd.account(*domains, source="scim", **more)
     return speaking(rosterd, feed)
 

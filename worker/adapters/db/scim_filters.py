@@ -37,7 +37,7 @@ from worker.adapters.db.scim_rows import scim_resources, scim_values
 from worker.adapters.scim.attributes import Attribute, table
 from worker.adapters.scim.errors import invalid_filter
 from worker.adapters.scim.filters import All, Compare, Either, Has, Node, Not, Some, Target
-from worker.adapters.scim.schemas import STATE
+from worker.adapters.scim.schemas import NOTE, STATE
 
 R = scim_resources.c
 
@@ -230,7 +230,7 @@ class _Resource:
 
     def value(self, target: Target) -> Value | None:
         assert target.attribute is not None
-        if target.urn == STATE:
+        if _is_state(target):
             return self._state(target.attribute.name)
         name = target.attribute.name if target.urn is None else ""
         if name == "meta":
@@ -282,7 +282,7 @@ class _Resource:
         return self.look.json.ordered(text)
 
     def truth(self, target: Target, *, wanted: bool) -> Condition:
-        if target.urn == STATE:
+        if _is_state(target):
             return self._is_managed(target, wanted=wanted)
         if _is_active(target):
             active = _active(self.look.json, self._document)
@@ -298,7 +298,7 @@ class _Resource:
 
     def has(self, target: Target) -> Condition:
         assert target.attribute is not None
-        if target.urn == STATE:
+        if _is_state(target):
             return self._state(target.attribute.name).expression.is_not(None)
         name = target.attribute.name if target.urn is None else ""
         if name in ("id", "meta", "schemas") or _is_active(target):
@@ -368,6 +368,11 @@ def _one_of(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[
 
 def _handle(kind: str) -> str:
     return "userName" if kind == "User" else "displayName"
+
+
+def _is_state(target: Target) -> bool:
+    """Whether it is what rosterd knows of the person; the note is the document's."""
+    return target.urn == STATE and target.attribute is not None and target.attribute.name != NOTE
 
 
 def _is_active(target: Target) -> bool:

@@ -19,7 +19,7 @@ from domain.changes import (
     UpdateProfile,
 )
 from domain.values import is_mailable, normalise_address
-from worker.adapters.scim.schemas import ENTERPRISE
+from worker.adapters.scim.schemas import ENTERPRISE, NOTE, STATE
 
 Document = Mapping[str, Any]
 
@@ -97,6 +97,8 @@ def profile(document: Document) -> dict[str, str | None]:
     found |= {one: name[one] for one in _OTHER_NAMES if one in name}
     found |= {one: document[one] for one in _PLAIN if one in document}
     found |= {one: enterprise[one] for one in _ENTERPRISE if one in enterprise}
+    if NOTE in document.get(STATE, {}):
+        found[NOTE] = document[STATE][NOTE]
     if "value" in enterprise.get("manager", {}):
         found["manager"] = enterprise["manager"]["value"]
     for one in _TYPED:

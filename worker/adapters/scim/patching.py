@@ -125,8 +125,9 @@ class _Patch:
         if not isinstance(operation.value, dict):
             raise invalid_value("the value of a schema must be an object")
         for name, value in operation.value.items():
-            path = name if found.part is None or ":" in name else f"{found.part}:{name}"
-            self._member(operation, path, value)
+            if name.lower() != "schemas":
+                path = name if found.part is None or ":" in name else f"{found.part}:{name}"
+                self._member(operation, path, value)
 
     def _to_schemas(self, operation: Operation) -> None:
         """What schemas a resource has follows from its attributes: only a repetition is taken."""

@@ -17,7 +17,8 @@ Document = dict[str, Any]
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-#: What rosterd knows of a person beyond SCIM's one boolean (U10); read-only.
+#: What rosterd knows of a person beyond SCIM's one boolean (U10): read-only, and shown to whom
+#: asks for it, so that what is written is what comes back. NOTE is the client's own.
 STATE = "urn:ietf:params:scim:schemas:extension:rosterd:2.0:User"
 
 LIST_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -33,6 +34,8 @@ _ACTIVE = (
     "Whether the person is let in. Always present: a create that does not say it is active. "
     "false while the person is suspended by this or another feed."
 )
+NOTE = "note"
+_NOTE_SAYS = "A remark of the identity provider, which operators see beside the person."
 _STATE_ATTRIBUTES = (
     ("state", "string", "invited, active, suspended, invited_suspended, or waiting for something."),
     ("waitsFor", "string", "What the person waits for before anything can be applied."),
@@ -107,19 +110,26 @@ def _state_schema() -> Document:
         "name": "rosterd",
         "description": "What rosterd knows of the person",
         "attributes": [
-            {
-                "name": name,
-                "type": kind,
-                "multiValued": False,
-                "description": says,
-                "required": False,
-                "caseExact": False,
-                "mutability": "readOnly",
-                "returned": "default",
-                "uniqueness": "none",
-            }
-            for name, kind, says in _STATE_ATTRIBUTES
+            _plain(NOTE, "string", _NOTE_SAYS),
+            *(
+                _plain(*one) | {"mutability": "readOnly", "returned": "request"}
+                for one in _STATE_ATTRIBUTES
+            ),
         ],
+    }
+
+
+def _plain(name: str, kind: str, says: str) -> Document:
+    return {
+        "name": name,
+        "type": kind,
+        "multiValued": False,
+        "description": says,
+        "required": False,
+        "caseExact": False,
+        "mutability": "readWrite",
+        "returned": "default",
+        "uniqueness": "none",
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.adapters.scim.attributes import Attribute, Kind, Table, table
 from worker.adapters.scim.errors import invalid_value
+from worker.adapters.scim.schemas import STATE
 
 Shown = dict[str, Any]
 
@@ -41,15 +42,19 @@ def shown(
     overlay: Mapping[str, Any],
     attributes: Sequence[str] = (),
     excluded: Sequence[str] = (),
+    with_state: bool = False,
 ) -> Shown:
     """The resource as it is answered.
 
     overlay: what the service knows better or in addition, written over the document: `id`,
     `meta` (created and lastModified), `active`, `groups` or `members`, and the extension of our
-    own. attributes, excluded: as the request gives them. Raises SCIMError.
+    own. attributes, excluded: as the request gives them. with_state: also what is returned on
+    request only, as if it were asked for. Raises SCIMError.
     """
     kind: Kind = "User" if "userName" in document else "Group"
     whole: Shown = {"schemas": [], **document, **overlay}
+    if STATE in whole:
+        whole[STATE] = {**document.get(STATE, {}), **overlay.get(STATE, {})}
     whole["meta"] = {
         "resourceType": kind,
         **overlay.get("meta", {}),
@@ -59,7 +64,21 @@ def shown(
     fields = table(kind)
     whole["schemas"] = [fields.urn, *(urn for urn in whole if urn.lower() in fields.extensions)]
     wanted = projection(kind, tuple(attributes), tuple(excluded))
+    if STATE in whole and not with_state and (wanted is None or not wanted.is_listed):
+        _leave_out_state(whole, fields)
     return whole if wanted is None else _projected(whole, wanted)
+
+
+def _leave_out_state(whole: Shown, fields: Table) -> None:
+    """What is returned on request (RFC 7643, 7), where nothing was requested by name."""
+    attributes = fields.extensions[STATE.lower()][1]
+    kept = {
+        name: value
+        for name, value in whole.pop(STATE).items()
+        if attributes[name.lower()].returned != "request"
+    }
+    if kept:
+        whole[STATE] = kept
 
 
 @lru_cache(maxsize=256)

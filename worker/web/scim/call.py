@@ -13,6 +13,8 @@ from worker.bootstrap import Container
 
 MEDIA_TYPE = "application/scim+json"
 READ, WRITE = "scim:read", "scim:write"
+#: The setting that shows the state of people without being asked for it.
+STATE_SHOWN, ALWAYS = "scim_state", "always"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from domain.resources import Resource, ResourceKind
 from worker.adapters.db.scim_reading import Named, Seen
 from worker.adapters.scim.schemas import STATE
 from worker.adapters.scim.showing import shown
-from worker.web.scim.call import Call
+from worker.web.scim.call import ALWAYS, STATE_SHOWN, Call
 
 _IN = (PersonState.ACTIVE, PersonState.INVITED)
 _WAITING = "waiting"
@@ -32,6 +32,7 @@ def presented(
         overlay=overlay_of(call, resource, seen, members),
         attributes=listed(call, "attributes"),
         excluded=listed(call, "excludedAttributes"),
+        with_state=call.speaker.settings.get(STATE_SHOWN) == ALWAYS,
     )
 
 

@@ -30,11 +30,10 @@ def show(
 
 
 def test_all_of_it(ana: Document) -> None:
-    state: Any = {STATE: {"state": "active"}}
-    answer = show(ana, **state)
+    answer = show(ana)
     assert answer == {
         **ana,
-        "schemas": [USER, ENTERPRISE, STATE],
+        "schemas": [USER, ENTERPRISE],
         "id": "1",
         "meta": {
             "resourceType": "User",
@@ -43,8 +42,22 @@ def test_all_of_it(ana: Document) -> None:
             "location": LOCATION,
             "version": 'W/"3"',
         },
-        STATE: {"state": "active"},
     }
+
+
+def test_the_state_is_shown_to_whom_asks_for_it(ana: Document) -> None:
+    """U10."""
+    state: Any = {STATE: {"state": "invited", "isManaged": True}}
+    assert STATE in show(ana, **state)["schemas"]
+    assert STATE not in show(ana, **state)
+    assert STATE not in show(ana, (), ["title"], **state)
+    assert show(ana, [STATE], **state)[STATE] == state[STATE]
+    assert show(ana, [f"{STATE}:STATE"], **state)[STATE] == {"state": "invited"}
+    always = shown(ana, location=LOCATION, version=1, overlay=state, with_state=True)
+    assert always[STATE] == state[STATE]
+    ana[STATE] = {"note": "on leave"}
+    assert show(ana, **state)[STATE] == {"note": "on leave"}
+    assert show(ana, [STATE], **state)[STATE] == {"note": "on leave", **state[STATE]}
 
 
 def test_the_truth_over_what_was_told(ana: Document) -> None:
