@@ -31,6 +31,7 @@ class AnnouncementType(StrEnum):
     GROUP_DELETED = "group.deleted"
     GROUP_MEMBER_ADDED = "group.member_added"
     GROUP_MEMBER_REMOVED = "group.member_removed"
+    SECURITY_SIGNAL = "security.signal"
     ENDPOINT_TEST = "endpoint.test"
 
 
@@ -41,6 +42,7 @@ URGENT_TYPES = frozenset(
         AnnouncementType.USER_DELETED,
         AnnouncementType.GROUP_DELETED,
         AnnouncementType.GROUP_MEMBER_REMOVED,
+        AnnouncementType.SECURITY_SIGNAL,
     }
 )
 

@@ -16,6 +16,7 @@ from domain.inbox import Kind, Outcome, Reason, State
 from domain.model import Edge, Group, Person, User
 from domain.own_groups import OwnGroup
 from domain.policy import Policy
+from domain.signals import Signal
 from domain.values import Stamp, to_micros
 
 
@@ -40,10 +41,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class SigningSecret:
-    """One live secret of a feed; several overlap during a rotation."""
+    """One live secret of a feed; several overlap during a rotation.
+
+    value: a shared secret, or whom to trust, as the source wrote it. keys: the public keys of
+    whoever is trusted, as far as they are known to this process.
+    """
 
     id: str
     value: str = field(repr=False)
+    keys: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +74,36 @@ class Parsed:
     """What an event asks for: changes, or the reason why it asks for nothing.
 
     keeps: what its source wants remembered once it is applied (`DrainWork.keep`).
+    whose: the address of the person whom the changes are about, where the source tells no id of
+    theirs: then `user` is "" in each. signal: what the application is told all the same.
     """
 
     changes: tuple[Change, ...] = ()
     ignored: Reason | None = None
     keeps: Mapping[str, Any] | None = None
+    whose: str = ""
+    signal: Signal | None = None
 
 
 class NotAuthenticError(Exception):
     """The request does not prove whom it comes from.
 
-    reason: `missing`, `wrong` or `stale` (a good signature of another time).
+    reason: `missing`, `wrong` or `stale` (a good signature of another time). why: more about it,
+    in the words in which the source's senders want to hear it, or "".
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, why: str = "") -> None:
         super().__init__(f"request is not authentic: {reason}")
         self.reason = reason
+        self.why = why
+
+
+class KeysNeededError(Exception):
+    """The proof needs public keys that are not known, or not yet: they are to be read from url."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"public keys of {url} are needed")
+        self.url = url
 
 
 class UnparseableError(Exception):
@@ -119,7 +139,18 @@ class Source(Protocol):
     def verify(
         self, request: Request, secrets: Sequence[SigningSecret], now: datetime
     ) -> SigningSecret:
-        """The secret that the request proves to know; raises NotAuthenticError."""
+        """The secret that the request proves to know.
+
+        Raises NotAuthenticError, and KeysNeededError where keys have to be read first.
+        """
+        ...
+
+    def refusal(self, error: NotAuthenticError) -> Reply | None:
+        """What this source's senders want to hear instead of a plain 401, or None."""
+        ...
+
+    def opened(self, body: bytes) -> tuple[bytes, bool]:
+        """What of a proven body is stored, and whether anything secret was cut; never raises."""
         ...
 
     def event_id(self, request: Request) -> str | None:

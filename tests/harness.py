@@ -94,6 +94,7 @@ class Rosterd:
         several: bool = False,
         name: str = "acme",
         owner: str | None = None,
+        secret: str | None = None,
         **settings: str,
     ) -> Feed:
         """An account with one connection."""
@@ -105,7 +106,7 @@ class Rosterd:
                 parent=None,
                 several=several,
             )
-        return self.connect(name, source=source, scope=scope, **settings)
+        return self.connect(name, source=source, scope=scope, secret=secret, **settings)
 
     def connect(
         self,
@@ -114,9 +115,10 @@ class Rosterd:
         source: str = "standard",
         scope: str | None = None,
         name: str | None = None,
+        secret: str | None = None,
         **settings: str,
     ) -> Feed:
-        """A further connection."""
+        """A further connection. secret: as it is stored; default: one is made."""
         adapter = SOURCES[source]
         with self.setup() as use:
             made = use.add_connection(
@@ -125,14 +127,14 @@ class Rosterd:
                 source=source,
                 scope=parse_scope(scope, needs_scope=adapter.needs_scope, source=source),
                 settings=settings,
-                secret=adapter.new_secret(),
+                secret=secret or adapter.new_secret(),
                 observe=False,
             )
         return Feed(made.feed, made.id, made.signing_secret)
 
-    def feed(self, feed: Feed, source: str = "standard") -> Feed:
+    def feed(self, feed: Feed, source: str = "standard", secret: str | None = None) -> Feed:
         """A further feed of the same connection."""
-        secret = SOURCES[source].new_secret()
+        secret = secret or SOURCES[source].new_secret()
         with self.setup() as use:
             found = use.add_feed(self.account_id, feed.connection, source=source, secret=secret)
         return Feed(found, feed.connection, secret)

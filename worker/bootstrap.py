@@ -52,6 +52,7 @@ from worker.adapters.db.replaying import SQLReplays
 from worker.adapters.db.retention import retain_announcements, retain_bodies
 from worker.adapters.db.sweeping import SQLSweep, kinds_due
 from worker.adapters.db.uow import SQLWork, sql_work
+from worker.adapters.key_ring import KeyRing
 from worker.adapters.mail import FileMailer, SMTPMailer
 from worker.adapters.outbound_http import OutboundHTTP
 from worker.adapters.prometheus import state_gauges, unreadable
@@ -291,6 +292,11 @@ class Container:
     def outbound_http(self) -> OutboundHTTP:
         """The way to addresses that come from settings (D18)."""
         return OutboundHTTP(parse_allowed(self.settings.outbound_allow))
+
+    @cached_property
+    def key_ring(self) -> KeyRing:
+        """Public keys of those who sign with a key of their own."""
+        return KeyRing(self.outbound_http, monotonic=time.monotonic)
 
     @cached_property
     def webhooks(self) -> WebhookPoster:

@@ -78,6 +78,73 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
             },
         },
     ],
+    "fusionauth": [
+        {
+            "event": {
+                "id": "e",
+                "type": "user.update.complete",
+                "createInstant": 1780272000000,
+                "user": {"id": "u", "email": "u@example.com", "active": True, "firstName": "U"},
+            }
+        },
+        {
+            "event": {
+                "id": "e",
+                "type": "group.member.remove.complete",
+                "createInstant": 1780272000000,
+                "group": {"id": "g", "name": "Crew"},
+                "members": [{"userId": "u"}, {"userId": "v"}],
+            }
+        },
+    ],
+    "set": [
+        {
+            "iss": "https://idp.example.com/",
+            "jti": "j",
+            "iat": 1780272000,
+            "sub_id": {"format": "scim", "uri": "/Users/u"},
+            "events": {
+                "urn:ietf:params:scim:event:prov:put:full": {
+                    "data": {
+                        "userName": "u@example.com",
+                        "active": True,
+                        "name": {"givenName": "U"},
+                    }
+                }
+            },
+        },
+        {
+            "iss": "https://idp.example.com/",
+            "jti": "j",
+            "toe": 1780272000,
+            "sub_id": {"format": "scim", "uri": "/Groups/g"},
+            "events": {
+                "urn:ietf:params:scim:event:prov:patch:full": {
+                    "data": {
+                        "Operations": [
+                            {"op": "add", "path": "members", "value": [{"value": "u"}]},
+                            {"op": "remove", "path": 'members[value eq "v"]'},
+                        ]
+                    }
+                }
+            },
+        },
+        {
+            "iss": "https://idp.example.com/",
+            "jti": "j",
+            "iat": 1780272000,
+            "sub_id": {
+                "format": "complex",
+                "user": {"format": "email", "email": "u@example.com"},
+            },
+            "events": {
+                "https://schemas.openid.net/secevent/risc/event-type/account-disabled": {},
+                "https://schemas.openid.net/secevent/caep/event-type/session-revoked": {
+                    "event_timestamp": 1780272000
+                },
+            },
+        },
+    ],
     "polis": [
         {
             "directory_id": "d",

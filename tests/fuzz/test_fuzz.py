@@ -26,7 +26,9 @@ from domain.ports import (
 from tests.exploring import patient
 from tests.fuzz.shapes import anything, bodies
 from tests.harness import Rosterd
+from tests.transmitter import Transmitter
 from worker.adapters.db.foreign import _why
+from worker.adapters.sources.jws import read_keys
 from worker.adapters.sources.registry import SOURCES
 from worker.services.receive import Refusal, cut_passwords, receive
 from worker.web.body import EncodingError, TooLargeError, read_body
@@ -47,6 +49,7 @@ headers = st.dictionaries(
             "webhook-signature",
             "boxyhq-signature",
             "ory-polis-signature",
+            "x-fusionauth-signature-jwt",
             "svix-id",
             "svix-timestamp",
             "svix-signature",
@@ -70,6 +73,7 @@ def test_whatever_is_signed_is_stored_whole_or_split_by_contract(name: str) -> N
         taken = receive(_feed(source), _Trusting(source), request, now=NOW)
         assert isinstance(taken, Submission)
         is_empty = b'"events": []' in body or body.strip() == b"[]"
+        is_empty = is_empty or b'"events": {}' in body
         assert taken.events or is_empty, "what cannot be split is one event"
         try:
             document = source.read(taken.body)
@@ -164,7 +168,9 @@ def _path(text: str) -> str:
 
 
 def _feed(source: Source) -> FeedView:
-    secret = SigningSecret("sec", source.new_secret())
+    trust = {"issuer": "i", "audience": "a", "jwks_url": "https://idp.example.com/jwks"}
+    told = source.credential(None, trust if source.name == "set" else {})
+    secret = SigningSecret("sec", told, read_keys(Transmitter().jwks))
     return FeedView(
         id="fed", connection="con", account="acc", source="", is_held=False, secrets=(secret,)
     )

@@ -166,6 +166,34 @@ def test_u1_u3_g1_polis_array_from_request_to_directory(rosterd: Rosterd) -> Non
     assert exported(rosterd)[0] == person("u1")
 
 
+def test_u1_u3_g1_fusionauth_from_request_to_directory(rosterd: Rosterd) -> None:
+    feed = rosterd.account(source="fusionauth", scope="groups:g1")
+    ana = {"id": "u1", "email": "ana@example.com", "firstName": "Ana", "active": True}
+    crew = {"id": "g1", "name": "Crew"}
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("user.create.complete", {"user": ana}),
+        ("group.create.complete", {"group": crew}),
+        ("group.member.add.complete", {"group": crew, "members": [{"userId": "u1"}]}),
+        ("user.deactivate", {"user": ana | {"active": False}}),
+        ("user.update.complete", {"user": ana}),
+        ("user.delete", {"user": ana}),
+        ("user.create.complete", {"user": ana | {"id": "u2", "email": "bo@example.com"}}),
+    ]
+    for second, (type_, data) in enumerate(told):
+        event = {"id": f"e{second}", "type": type_, "createInstant": milliseconds(rosterd, second)}
+        request = sent("fusionauth", feed, {"event": event | data})
+        assert [rosterd.post(request), rosterd.post(request)] == [200, 200], "sent twice"
+        rosterd.drain()
+    assert exported(rosterd) == [
+        person("u1"),
+        CREW | {"external_id": "g1"},
+        {"kind": "membership", "group": "g1", "user": "u1", "effective": True},
+    ]
+    request = sent("fusionauth", feed, {"event": {"id": "e9", "type": "user.deactivate"}})
+    assert rosterd.post(Sent(request.url, request.headers, request.body + b" ")) == 401
+    assert len(rosterd.events()) == len(told)
+
+
 def test_c3_feed_takes_the_senders_own_secret(rosterd: Rosterd) -> None:
     """Clerk gives its secret out once the endpoint's address is told: the feed comes first."""
     feed = rosterd.account(source="clerk", scope="everyone")

@@ -14,6 +14,7 @@ from domain.errors import NothingFoundError, RefusedError
 from worker.adapters.db import rows
 from worker.adapters.db.event_queries import list_events
 from worker.adapters.db.setup import feed_view
+from worker.adapters.sources.trust import Trust
 from worker.adapters.vault import new_id
 from worker.cli.output import AsJSON, as_json, out
 from worker.cli.sender import Hook, Sender
@@ -26,6 +27,9 @@ _SPEAK: dict[str, Callable[[Sender], int]] = {
     "okta": lambda sender: sender.okta(CHECKED_TYPE),
     "workos": lambda sender: sender.workos(CHECKED_TYPE, {"id": "check"}),
     "auth0": lambda sender: sender.speak("auth0", {"id": new_id("evt"), "type": CHECKED_TYPE}),
+    "fusionauth": lambda sender: sender.speak(
+        "fusionauth", {"event": {"id": new_id("evt"), "type": CHECKED_TYPE}}
+    ),
     "polis": lambda sender: sender.speak("polis", {"event": CHECKED_TYPE}),
     "clerk": lambda sender: sender.speak("clerk", {"type": CHECKED_TYPE}),
     "scalekit": lambda sender: sender.speak("scalekit", {"type": CHECKED_TYPE}),
@@ -97,6 +101,11 @@ def _send(feed: dict[str, Any], url: str) -> int:
         raise RefusedError(f"feed {feed['id']} is retired: see `rosterd feed list`, or add another")
     if not view.secrets:
         raise RefusedError(f"feed {feed['id']} has no secret: rosterd feed rotate {feed['id']}")
+    if feed["source"] not in _SPEAK or Trust.is_one(view.secrets[0].value):
+        raise RefusedError(
+            f"feed {feed['id']} believes whoever holds a key that rosterd does not have: let the "
+            "identity provider send a test event, and see `rosterd connection watch`"
+        )
     try:
         return _SPEAK[feed["source"]](Sender(Hook(url, view.secrets[0].value)))
     except (urllib.error.URLError, OSError) as error:

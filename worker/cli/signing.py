@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+import jwt
 from standardwebhooks import Webhook
 
 from worker.adapters.vault import new_id
@@ -51,9 +53,16 @@ def _timed(header: str, name: str, per_second: int) -> Sign:
     return sign
 
 
+def _fusionauth(secret: str, body: bytes, now: datetime) -> dict[str, str]:
+    digest = b64encode(hashlib.sha256(body).digest()).decode()
+    claims = {"request_body_sha256": digest, "iat": int(now.timestamp())}
+    return {"x-fusionauth-signature-jwt": jwt.encode(claims, secret, "HS256")}
+
+
 SIGN: Mapping[str, Sign] = {
     "auth0": _bearer,
     "clerk": _svix,
+    "fusionauth": _fusionauth,
     "polis": _timed("boxyhq-signature", "s", 1000),
     "scalekit": _standard,
 }

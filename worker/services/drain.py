@@ -28,6 +28,7 @@ from domain.retry import TROUBLED_BATCH, Done, GiveUp, RetryPolicy, again, decid
 from worker.services.announced import announced, remember
 from worker.services.apply import apply_batch
 from worker.services.breaking import Gate
+from worker.services.find import Heard, Unnamed, by_address, signalled
 from worker.services.world import Work, load
 
 Report = Callable[[str, Mapping[str, object]], None]
@@ -57,6 +58,15 @@ class Tally:
     def as_dict(self) -> dict[str, int]:
         """For the task's return value."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(slots=True)
+class _Read:
+    """What the events of a batch ask for; done: those that ask for nothing, or cannot be read."""
+
+    done: list[Result] = field(default_factory=list)
+    batch: list[Work] = field(default_factory=list)
+    signals: list[Heard] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +155,16 @@ class Drain:
 
     def write(self, work: DrainWork, events: Sequence[ClaimedEvent]) -> list[Result]:
         """Decide the events and write what comes of them; not committed yet."""
-        results, batch = self._parse(work, events)
-        world = load(work.directory, batch)
-        former = remember(world, batch)
-        gate = Gate(work.breaker, batch, self.new_hold_id, world.writes.breaker)
-        applied = apply_batch(world, batch, now=work.now, new_id=self.new_id, gate=gate)
-        _keep(work, batch, applied)
-        results += applied
+        read = self._parse(work, events)
+        world = load(work.directory, read.batch)
+        former = remember(world, read.batch)
+        gate = Gate(work.breaker, read.batch, self.new_hold_id, world.writes.breaker)
+        applied = apply_batch(world, read.batch, now=work.now, new_id=self.new_id, gate=gate)
+        _keep(work, read.batch, applied)
+        results = [*read.done, *applied]
         work.directory.wake(world.touched.keys())
-        world.writes.announcements = announced(world, former)
+        signals = signalled(work.directory, read.signals)
+        world.writes.announcements = [*announced(world, former), *signals]
         work.save(world.writes)
         work.finish(results)
         return results
@@ -164,42 +175,50 @@ class Drain:
         def unit() -> tuple[list[Result], list[Effect]]:
             with self.works() as work:
                 work.reopen(ids)
-                results, batch = self._parse(work, work.retake(ids))
-                world = load(work.directory, batch)
-                results += apply_batch(world, batch, now=work.now, new_id=self.new_id)
-                return results, list(world.writes.effects)
+                read = self._parse(work, work.retake(ids))
+                world = load(work.directory, read.batch)
+                results = apply_batch(world, read.batch, now=work.now, new_id=self.new_id)
+                return [*read.done, *results], list(world.writes.effects)
 
         return self._again(unit)
 
-    def _parse(
-        self, work: DrainWork, events: Sequence[ClaimedEvent]
-    ) -> tuple[list[Result], list[Work]]:
+    def _parse(self, work: DrainWork, events: Sequence[ClaimedEvent]) -> _Read:
         """Raw bytes to changes, event by event; a bad one is a dead letter of its own."""
         policies = work.policies(events)
         sources = {feed: self.source_named(name) for feed, name in work.sources(events).items()}
         bodies = work.bodies(events)
         documents: dict[int, object] = {}
-        done: list[Result] = []
-        batch: list[Work] = []
+        read, unnamed = _Read(), []
         for event in events:
-            source = sources[event.feed]
+            source, policy = sources[event.feed], policies[event.connection]
             try:
                 if event.delivery not in documents:
                     documents[event.delivery] = source.read(bodies[event.delivery])
                 parsed = source.parse(documents[event.delivery], event.ordinal)
-                changes = readdressed(parsed.changes, policies[event.connection].address)
+                changes = readdressed(parsed.changes, policy.address)
             except UnparseableError as error:
-                done.append(_unparseable(event, error))
+                read.done.append(_unparseable(event, error))
                 continue
             if event.kind is Kind.SORT:
                 # Stored unsplit, or of a history that went live in one queue: known only now.
                 event = replace(event, kind=kind_of(parsed.changes))  # noqa: PLW2901
-            if changes:
-                policy = _policy_for(policies[event.connection], source)
-                batch.append(Work(event, changes, policy, keeps=parsed.keeps))
+            if not changes:
+                read.done.append(_asks_nothing(event, parsed))
+                if parsed.signal is not None and policy.announces:
+                    read.signals.append(Heard(event, parsed.signal))
+            elif parsed.whose:
+                told = Work(event, changes, _policy_for(policy, source))
+                unnamed.append(Unnamed(told, parsed.whose))
             else:
-                done.append(_asks_nothing(event, parsed))
-        return done, _by_first_names(work, batch)
+                told = Work(event, changes, _policy_for(policy, source), keeps=parsed.keeps)
+                read.batch.append(told)
+        if unnamed:
+            named, done = by_address(work.directory, unnamed, now=work.now)
+            places = {event.id: place for place, event in enumerate(events)}
+            read.batch = sorted([*read.batch, *named], key=lambda one: places[one.event.id])
+            read.done += done
+        read.batch = _by_first_names(work, read.batch)
+        return read
 
     def _bisect(self, events: Sequence[ClaimedEvent], error: Exception) -> list[Result]:
         """D8: halve until only the guilty one pays, by connection first.

@@ -26,23 +26,28 @@ _PASSWORD = re.compile(rb"passw", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Not stored; result is what is counted for the feed."""
+    """Not stored; result is what is counted for the feed. reply: instead of the plain answer."""
 
     result: str
+    reply: Reply | None = None
 
 
 def receive(
     feed: FeedView, source: Source, request: Request, *, now: datetime, lane: Lane | None = None
 ) -> Submission | Reply | Refusal:
-    """What to store of a request, or what to answer without storing anything."""
+    """What to store of a request, or what to answer without storing anything.
+
+    Raises KeysNeededError where the proof needs public keys that this process does not know.
+    """
     try:
         secret = source.verify(request, feed.secrets, now)
     except NotAuthenticError as error:
-        return Refusal(error.reason)
+        return refused(source, error)
     reply = source.handshake(request)
     if reply is not None:
         return reply
-    body, is_cut = cut_passwords(request.body)
+    opened, is_opened = source.opened(request.body)
+    body, is_cut = cut_passwords(opened)
     events = _split(source, Request(request.method, request.headers, body, request.query))
     return Submission(
         feed=feed,
@@ -50,11 +55,16 @@ def receive(
         headers=_kept(request.headers, source.kept_headers),
         body=body,
         body_digest=sha256(request.body).digest(),
-        is_cut=is_cut,
+        is_cut=is_cut or is_opened,
         events=events,
         success_status=source.success_status,
         lane=lane,
     )
+
+
+def refused(source: Source, error: NotAuthenticError) -> Refusal:
+    """How a request that proves nothing is answered and counted."""
+    return Refusal(error.reason, source.refusal(error))
 
 
 def _split(source: Source, request: Request) -> tuple[NewEvent, ...]:

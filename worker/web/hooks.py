@@ -16,11 +16,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from domain.intake import FeedView, Submission
-from domain.ports import InfrastructureError, Reply, Source
+from domain.ports import (
+    InfrastructureError,
+    KeysNeededError,
+    NotAuthenticError,
+    Reply,
+    Source,
+)
 from domain.ports import Request as HookRequest
 from worker import telemetry
 from worker.bootstrap import Container
-from worker.services.receive import Refusal, receive
+from worker.services.receive import Refusal, receive, refused
 from worker.web.body import ClientDisconnect, EncodingError, TooLargeError, read_body
 from worker.web.intake import Intake
 
@@ -82,11 +88,25 @@ class Hooks:
         return await self._take(feed, source, hook)
 
     async def _look_again(
-        self, feed: FeedView, source: Source, hook: HookRequest, refused: Refusal
+        self, feed: FeedView, source: Source, hook: HookRequest, before: Refusal
     ) -> Submission | Reply | Refusal:
         """A secret may be younger than what is remembered (C3), and a 401 deletes the event."""
         fresh = await self._intake.anew(feed.id, time.monotonic())
-        return refused if fresh is None else receive(fresh, source, hook, now=datetime.now(UTC))
+        return before if fresh is None else await self._received(fresh, source, hook)
+
+    async def _received(
+        self, feed: FeedView, source: Source, hook: HookRequest
+    ) -> Submission | Reply | Refusal:
+        """Keys that are not known are read once; what they do not prove then is refused."""
+        keys = self._intake.keys
+        try:
+            return receive(keys.filled(feed), source, hook, now=datetime.now(UTC))
+        except KeysNeededError as needed:
+            await keys.renewed(needed.url)
+        try:
+            return receive(keys.filled(feed), source, hook, now=datetime.now(UTC))
+        except KeysNeededError:
+            return refused(source, NotAuthenticError("wrong", "invalid_key"))
 
     async def _look_up(self, feed_id: str) -> FeedView | None:
         try:
@@ -103,13 +123,13 @@ class Hooks:
 
     async def _take(self, feed: FeedView, source: Source, hook: HookRequest) -> Response:
         began = time.perf_counter()
-        taken = receive(feed, source, hook, now=datetime.now(UTC))
+        taken = await self._received(feed, source, hook)
         if isinstance(taken, Refusal) and taken.result == "wrong":
             taken = await self._look_again(feed, source, hook, taken)
         match taken:
             case Refusal():
                 self._intake.count(feed.id, source.name, taken.result)
-                return JSONResponse(NOT_AUTHENTIC, 401)
+                return _refused(taken.reply)
             case Reply():
                 self._intake.count(feed.id, source.name, "handshake")
                 return Response(taken.body, taken.status, media_type=taken.media_type)
@@ -136,3 +156,9 @@ class Hooks:
             if times:
                 self._intake.count(feed.id, source.name, result, times)
         return Response(status_code=taken.success_status)
+
+
+def _refused(reply: Reply | None) -> Response:
+    if reply is None:
+        return JSONResponse(NOT_AUTHENTIC, 401)
+    return Response(reply.body, reply.status, media_type=reply.media_type)

@@ -17,6 +17,7 @@ from worker.adapters.db.engine import translated
 from worker.adapters.db.ingest import GroupCommitter, Stored, count_receipts
 from worker.adapters.db.setup import feed_view
 from worker.bootstrap import Container
+from worker.web.keys import Keys
 
 #: Feeds remembered at most, unknown ones included: a scan must not fill the memory.
 REMEMBERED = 10_000
@@ -36,6 +37,7 @@ class Intake:
 
     def __init__(self, parts: Container) -> None:
         self._parts = parts
+        self.keys = Keys(parts.key_ring, report=parts.report)
         self._feeds: OrderedDict[str, _Known] = OrderedDict()
         self._reading_anew = asyncio.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -58,6 +60,7 @@ class Intake:
         self._committer.stop()
         self._stop.set()
         self._flusher.join(timeout=5)
+        self.keys.stop()
         self._parts.ringer.stop()
 
     def feed(self, feed: str) -> FeedView | None:

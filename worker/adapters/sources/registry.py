@@ -8,11 +8,13 @@ from types import MappingProxyType
 from domain.ports import Source
 from worker.adapters.sources.auth0 import Auth0Source
 from worker.adapters.sources.clerk import ClerkSource
+from worker.adapters.sources.fusionauth import FusionauthSource
 from worker.adapters.sources.okta import OktaSource
 from worker.adapters.sources.polis import PolisSource
 from worker.adapters.sources.reconciliation import ReconciliationSource
 from worker.adapters.sources.scalekit import ScalekitSource
 from worker.adapters.sources.scim import ScimSource
+from worker.adapters.sources.set import SetSource
 from worker.adapters.sources.standard import StandardSource
 from worker.adapters.sources.workos import WorkosSource
 
@@ -20,10 +22,12 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         "auth0": Auth0Source(),
         "clerk": ClerkSource(),
+        "fusionauth": FusionauthSource(),
         "okta": OktaSource(),
         "polis": PolisSource(),
         "scalekit": ScalekitSource(),
         "scim": ScimSource(),
+        "set": SetSource(),
         "standard": StandardSource(),
         "workos": WorkosSource(),
     }

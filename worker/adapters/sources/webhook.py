@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from domain.changes import Change, is_destructive, kind_of
+from domain.changes import Change, UserChange, is_destructive, kind_of
 from domain.errors import UsageError
 from domain.inbox import Kind, Reason
-from domain.ports import Parsed, Reply, Request, SplitEvent, UnparseableError
+from domain.ports import NotAuthenticError, Parsed, Reply, Request, SplitEvent, UnparseableError
 from worker.adapters.sources import fields
 from worker.adapters.sources.strict_json import read_json
+from worker.adapters.sources.trust import Trust
 
 Event = Mapping[str, Any]
 Changes = tuple[Change, ...]
@@ -44,6 +45,14 @@ class Webhook:
     def handshake(self, request: Request) -> Reply | None:  # noqa: ARG002
         """None: no handshake."""
         return None
+
+    def refusal(self, error: NotAuthenticError) -> Reply | None:  # noqa: ARG002
+        """None: the plain answer will do."""
+        return None
+
+    def opened(self, body: bytes) -> tuple[bytes, bool]:
+        """The body as it is."""
+        return body, False
 
     def event_id(self, request: Request) -> str | None:  # noqa: ARG002
         """None: ids come in the body only."""
@@ -78,6 +87,21 @@ def shared(secret: str) -> str:
     return secret.strip()
 
 
+class TrustingSource(Webhook):
+    """Defaults for senders that sign with a key of their own, which they publish."""
+
+    #: What has to be said of a sender whose keys are published.
+    needs_trust: tuple[str, ...] = ("jwks_url",)
+    takes_secret = True
+
+    def credential(self, secret: str | None, trust: Mapping[str, str]) -> str:
+        """Whom to trust, or a shared secret where this source's senders can have one."""
+        if not trust and self.takes_secret:
+            return super().credential(secret, trust)
+        bearer = "" if secret is None else self.checked(shared(secret))
+        return Trust.told(bearer, trust, needs=self.needs_trust).text
+
+
 class RuledSource(Webhook):
     """A source whose events each bear a type that one rule explains."""
 
@@ -96,6 +120,10 @@ class RuledSource(Webhook):
     def is_silent(self, event: object) -> bool:
         """Whether the event is known to ask for nothing."""
         return self.type_of(event) in self.no_change
+
+    def whose(self, event: Event) -> str:  # noqa: ARG002
+        """The address of the person whom the changes are about, where they name no id (Parsed)."""
+        return ""
 
     def key_of(self, event: object, request: Request, index: int) -> str:
         """The id by which a repetition is known; raises UnparseableError."""
@@ -120,7 +148,11 @@ class RuledSource(Webhook):
         if rule is None:
             return Parsed(ignored=Reason.UNKNOWN_TYPE)
         told = rule.build(event)
-        return Parsed(told) if told else Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
+        return (
+            Parsed(told, whose=self.whose(event))
+            if told
+            else Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
+        )
 
     def _peek(self, event: object, request: Request, index: int) -> SplitEvent:
         kind, subject = self._look(event)
@@ -139,10 +171,14 @@ class RuledSource(Webhook):
             return Kind.SORT, ""
         try:
             told = rule.build(event)
+            self.whose(event)
         except UnparseableError:
             # Stored all the same; the worker says where it fails.
             return rule.kind, ""
         if not told:
             return Kind.SORT, ""
-        kind = kind_of(told) if any(map(is_destructive, told)) else rule.kind
-        return kind, str(getattr(told[0], "user", None) or getattr(told[0], "group", ""))
+        is_other = rule.kind.startswith("users.") and not isinstance(told[0], UserChange)
+        is_urgent = any(map(is_destructive, told))
+        kind = kind_of(told) if is_urgent or is_other else rule.kind
+        subject = getattr(told[0], "user", None) or getattr(told[0], "group", "")
+        return kind, str(subject) or self.whose(event)

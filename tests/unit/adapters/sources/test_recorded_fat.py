@@ -11,7 +11,9 @@ import pytest
 
 from domain import changes as c
 from domain.inbox import Kind, Reason
-from domain.ports import Parsed, Request, SigningSecret
+from domain.ports import KeysNeededError, NotAuthenticError, Parsed, Request, SigningSecret
+from tests.transmitter import Transmitter
+from worker.adapters.sources import jws
 from worker.adapters.sources.registry import SOURCES
 from worker.cli.signing import SIGN
 
@@ -40,6 +42,16 @@ VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
         "organization.connection.added": Reason.NO_DIRECTORY_CHANGE,
         "organization.connection.removed": Reason.NO_DIRECTORY_CHANGE,
         "organization.connection.updated": Reason.NO_DIRECTORY_CHANGE,
+    },
+    "fusionauth": {
+        "user.deactivate": (Kind.USERS_SUSPEND, [c.SuspendUser]),
+        "user.delete.complete": (Kind.USERS_SUSPEND, [c.SuspendUser]),
+        "user.delete": Reason.NO_DIRECTORY_CHANGE,
+        "group.create": Reason.NO_DIRECTORY_CHANGE,
+        "group.delete": Reason.NO_DIRECTORY_CHANGE,
+        "group.update.complete": (Kind.GROUPS_UPSERT, [c.PutGroup]),
+        "group.member.add.complete": (Kind.GROUPS_ADD_MEMBERS, [c.AddMember]),
+        "group.member.update.complete": (Kind.GROUPS_ADD_MEMBERS, [c.AddMember]),
     },
     "polis": {
         "user.created": (Kind.USERS_CREATE, [c.ProvisionUser]),
@@ -114,3 +126,18 @@ def test_scalekit_tells_names_state_and_groups(payloads: Path) -> None:
     assert (person.email, person.active) == ("john.doe@example.com", True)
     assert person.profile["display_name"] == "John Doe"
     assert edge == c.AddMember("dirgroup_12312312312312", "diruser_12312312312312")
+
+
+def test_fusionauth_example_token_is_read_and_proves_nothing(payloads: Path) -> None:
+    """Its key and body were not published."""
+    line = (payloads / "fusionauth/signature-header-example.txt").read_text().strip()
+    name, _, token = line.partition(": ")
+    request = Request("POST", {name.lower(): token}, b"{}")
+    source = SOURCES["fusionauth"]
+    trust = source.credential(None, {"jwks_url": "https://idp.example.com/jwks"})
+    with pytest.raises(KeysNeededError):
+        source.verify(request, [SigningSecret("k", trust)], NOW)
+    keys = jws.read_keys(Transmitter("RS256").jwks)
+    for secret in (SigningSecret("k", "s" * 40), SigningSecret("k", trust, keys)):
+        with pytest.raises((NotAuthenticError, KeysNeededError)):
+            source.verify(request, [secret], NOW)

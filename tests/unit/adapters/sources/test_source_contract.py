@@ -15,6 +15,7 @@ from worker.adapters.sources.registry import SOURCES, source_named
 NOW = datetime(2026, 3, 9, 8, 30, tzinfo=UTC)
 HEADERS = [
     "authorization",
+    "x-fusionauth-signature-jwt",
     *("workos-signature", "boxyhq-signature", "ory-polis-signature"),
     *(
         f"{prefix}-{part}"
@@ -62,6 +63,7 @@ def test_strangers_are_only_ever_not_authentic(
         assert refusal.value.reason in {"missing", "wrong"}
 
 
+RISC = "https://schemas.openid.net/secevent/risc/event-type/"
 TYPES = [
     *(f"user.{verb}" for verb in ("upserted", "email_changed", "suspended", "deleted")),
     *(f"group.{verb}" for verb in ("upserted", "deleted", "member_added", "members_replaced")),
@@ -73,6 +75,9 @@ TYPES = [
     *(f"dsync.group.{verb}" for verb in ("created", "deleted", "user_added", "user_removed")),
     *(f"organization.directory.{thing}_created" for thing in ("user", "group")),
     *("user.created", "user.updated", "organization.created", "organizationMembership.created"),
+    *("user.create.complete", "group.member.remove.complete", "user.bulk.create"),
+    *(f"urn:ietf:params:scim:event:prov:{it}" for it in ("create:full", "patch:full", "delete")),
+    *(f"{RISC}{it}" for it in ("account-disabled", "identifier-changed", "opt-in")),
     *("group.member.added", "organization.member.deleted", "group.user_added", "dsync.deleted"),
 ]
 WORDS = [
@@ -86,6 +91,8 @@ MEMBERS = [
     *("first_name", "given_name", "name", "user", "group", "group_id", "user_id", "user_ids"),
     *("updated_at", "occurred_at", "banned", "groups", "email_addresses", "organization"),
     *("object", "member", "member_type", "blocked", "raw", "time", "a0purpose", "first_name"),
+    *("members", "userId", "users", "createInstant", "sub_id", "format", "uri", "sub", "subject"),
+    *("Operations", "op", "path", "userName", "displayName", "new-value", "identifiers"),
     *("public_user_data", "primary_email_address_id", "display_name"),
 ]
 SCALARS = (
@@ -118,10 +125,19 @@ EVENTS = st.fixed_dictionaries(
         | DOCUMENTS,
     },
 )
+TOKENS = st.fixed_dictionaries(
+    {
+        **dict.fromkeys(("iss", "jti"), st.just("e1")),
+        "events": st.dictionaries(st.sampled_from(TYPES), DATA, max_size=2),
+    },
+    optional={"sub_id": DATA, "toe": DOCUMENTS, "iat": DOCUMENTS},
+)
 LISTS = st.lists(EVENTS | DOCUMENTS, max_size=3)
 DELIVERIES = (
     DOCUMENTS
     | EVENTS
+    | TOKENS
+    | EVENTS.map(lambda event: {"event": event})
     | LISTS.map(lambda events: {"events": events})
     | LISTS.map(lambda events: {"data": {"events": events}})
 )
@@ -180,6 +196,8 @@ def test_fresh_secrets_differ_and_are_long(source: Source) -> None:
         ("auth0", 200, True, True, ()),
         ("polis", 200, False, False, ("userName",)),
         ("clerk", 200, False, True, ()),
+        ("fusionauth", 200, False, True, ("username",)),
+        ("set", 202, False, False, ()),
         ("scalekit", 200, False, False, ()),
     ],
 )
