@@ -158,6 +158,16 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
             },
         }
     ],
+    "scim": [
+        {
+            "request": {"method": "PUT", "path": "/Users/u"},
+            "changes": [
+                {"change": "ProvisionUser", "user": "u", "email": "u@example.com", "active": True},
+                {"change": "ReplaceMembers", "group": "g", "users": ["u"]},
+            ],
+            "keeps": {"id": "r"},
+        }
+    ],
     "clerk": [
         {
             "type": "user.updated",

@@ -52,7 +52,7 @@ ANY_TEXT = ON_THE_WIRE | NEAR_MISS | st.text(st.characters(), max_size=40)
 
 
 @each_source
-@settings(PATIENT, max_examples=300)
+@settings(PATIENT, max_examples=100)
 @given(headers=st.dictionaries(st.sampled_from(HEADERS), ANY_TEXT), body=st.binary(max_size=40))
 def test_strangers_are_only_ever_not_authentic(
     source: Source, headers: dict[str, str], body: bytes
@@ -144,7 +144,7 @@ DELIVERIES = (
 
 
 @each_source
-@settings(PATIENT, max_examples=200)
+@settings(PATIENT, max_examples=100)
 @given(delivery=DELIVERIES)
 def test_any_document_is_understood_or_unparseable(source: Source, delivery: object) -> None:
     request = Request("POST", {"webhook-id": "m1"}, json.dumps(delivery).encode())
