@@ -96,7 +96,8 @@ class Ask:
     request is to be refused with. describe: all that a document asks for when it is told for the
     first time, of the subject with that key. told: the request's body without passwords, is_cut
     whether there were any, digest of the original, headers those that are kept. versions: of
-    If-Match, None without one.
+    If-Match, None without one. later: of a request that is answered later, and the operation's
+    place in it: that it was applied is stored with it.
     """
 
     speaker: Speaker
@@ -111,6 +112,7 @@ class Ask:
     headers: Mapping[str, str] = field(default_factory=dict)
     digest: bytes = b""
     is_cut: bool = False
+    later: tuple[str, int] | None = None
 
 
 class Refusal(StrEnum):

@@ -50,12 +50,14 @@ from worker.adapters.db.provisioning import sql_provision
 from worker.adapters.db.reannouncing import SQLReannounce
 from worker.adapters.db.replaying import SQLReplays
 from worker.adapters.db.retention import retain_announcements, retain_bodies
+from worker.adapters.db.scim_later import SQLLater
 from worker.adapters.db.sweeping import SQLSweep, kinds_due
 from worker.adapters.db.uow import SQLWork, sql_work
 from worker.adapters.key_ring import KeyRing
 from worker.adapters.mail import FileMailer, SMTPMailer
 from worker.adapters.outbound_http import OutboundHTTP
 from worker.adapters.prometheus import state_gauges, unreadable
+from worker.adapters.scim.later import perform
 from worker.adapters.scim.names import ScimNames
 from worker.adapters.sources.registry import source_named
 from worker.adapters.vault import Vault, new_id, new_key
@@ -63,6 +65,7 @@ from worker.adapters.webhook import WebhookPoster
 from worker.logs import configure_logs
 from worker.services.admit import PeopleByHand
 from worker.services.announce import Announce
+from worker.services.answer_later import AnswerLater
 from worker.services.deliver import REQUEST_SECONDS, Deliver
 from worker.services.drain import Drain
 from worker.services.group import GroupsByHand
@@ -176,6 +179,25 @@ class Container:
             after=self.provisioned,
         )
 
+    @cached_property
+    def later(self) -> SQLLater:
+        """SCIM requests that are answered later."""
+        return SQLLater(self.database, self.vault)
+
+    @cached_property
+    def answer_later(self) -> AnswerLater:
+        """Answers them."""
+        return AnswerLater(
+            store=self.later,
+            perform=lambda request: perform(request, self.provision.write),
+            report=self.report,
+            monotonic=time.monotonic,
+        )
+
+    def ring_later(self) -> None:
+        """Ask a worker to answer them."""
+        self.ringer.ring_task("scim.answer", Lane.BULK.value)
+
     def provisioned(self, work: ProvisionWork, result: Result) -> None:
         """Count a committed write, send what it announced, ask for the mails that follow."""
         self.measured(cast("DrainWork", work), [result])
@@ -286,6 +308,8 @@ class Container:
             ring_notices=self.ring_notices,
             end_overrides=self.overrides.end_due,
             ring_announcements=self.ring_announcements,
+            is_later_due=self.later.is_due,
+            ring_later=self.ring_later,
         )
 
     @cached_property
@@ -428,6 +452,7 @@ class Container:
         """Delete bodies and announcements that retention lets go, and answers of a day ago."""
         forget_answers(self.database)
         days = self.settings.retention_days
+        self.later.forget(days=days)
         told = retain_announcements(self.database, days=days)
         if told["dropped"]:
             self.log.warning("announcements_dropped", count=told["dropped"], days=days)

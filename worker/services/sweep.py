@@ -43,6 +43,8 @@ class Sweep:
     ring_notices: Callable[[], None]
     end_overrides: Callable[[], int]
     ring_announcements: Callable[[], None]
+    is_later_due: Callable[[], bool]
+    ring_later: Callable[[], None]
 
     def beat(self, *, lanes: Sequence[str]) -> None:
         """This worker lives."""
@@ -60,4 +62,6 @@ class Sweep:
             self.ring_notices()
         if self.sweeper.announcements_due():
             self.ring_announcements()
+        if self.is_later_due():
+            self.ring_later()
         return {"rung": len(due), "busy": 0}

@@ -21,7 +21,7 @@ from prometheus_client import start_http_server
 from worker.adapters.state_file import StateFile
 from worker.bootstrap import build, collect_rarely
 from worker.settings import METRICS_PORT_VARIABLE
-from worker.tasks import events, groups, maintenance, notices, users
+from worker.tasks import events, groups, maintenance, notices, scim, users
 from worker.tasks.keeper import Keeper
 from worker.tasks.process import container, stop_post
 from worker.tasks.teller import Teller
@@ -36,7 +36,7 @@ def build_app() -> Celery:
     # Containers run as root inside; the warning is about pickle, which is not accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app = build().celery
-    for module in (users, groups, events, notices, maintenance):
+    for module in (users, groups, events, notices, scim, maintenance):
         module.register_all(app)
     setup_logging.connect(_keep_logging, weak=False)
     worker_process_init.connect(_start_keeper, weak=False)

@@ -66,5 +66,7 @@ class Keeper:
                 continue
             for kind in Kind:
                 self._parts.drain.run(lane=lane.value, kind=kind, budget=BUDGET)
+        if Lane.BULK.value in self._lanes:
+            self._parts.answer_later.run(budget=BUDGET)
         post().wake()
         courier().wake()

@@ -22,6 +22,8 @@ from domain.ports import ClaimedEvent, InfrastructureError, Result, stamp_key
 from domain.resources import Ask, Resource, ResourceKind, Speaker
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.scim_later import done_row
+from worker.adapters.db.scim_later_rows import scim_done
 from worker.adapters.db.scim_store import (
     claim_names,
     keys_of,
@@ -157,6 +159,8 @@ class SQLProvisionWork(SQLWork):
         }
         body = envelope(request, asked, None if is_kept else wanted_as(before, after))
         bulk.insert(self._sql, rows.deliveries, [self._delivery(event, ask, body)])
+        if ask.later is not None and is_kept:
+            bulk.insert(self._sql, scim_done, [done_row(ask.later, event.id, after.id)])
         columns = {**self._columns(event, _content(event, asked)), "replay_id": hold}
         self._inbox.record([result], [columns], worker=self._process)
 

@@ -52,9 +52,15 @@ def speaker_of(sql: Connection, bearer: str, feed: str | None) -> Spoken | None:
 
 
 def _tokens(sql: Connection, prefix: str, feed: str | None) -> Select[Any]:
+    statement = _speakers(sql).where(rows.tokens.c.prefix == prefix)
+    return statement if feed is None else statement.where(rows.feeds.c.id == feed)
+
+
+def _speakers(sql: Connection) -> Select[Any]:
+    """Live tokens with the SCIM feeds that they may speak for."""
     tokens, feeds, connections = rows.tokens, rows.feeds, rows.connections
     is_postgres = sql.dialect.name == "postgresql"
-    statement = (
+    return (
         select(
             tokens.c.id,
             tokens.c.hash,
@@ -73,12 +79,11 @@ def _tokens(sql: Connection, prefix: str, feed: str | None) -> Select[Any]:
         )
         .join(connections, connections.c.account_id == tokens.c.account_id)
         .join(feeds, feeds.c.connection_id == connections.c.id)
-        .where(tokens.c.prefix == prefix, tokens.c.revoked_at.is_(None))
+        .where(tokens.c.revoked_at.is_(None))
         .where(feeds.c.source == NAME, feeds.c.state != _RETIRED)
         .where(connections.c.state != _RETIRED)
         .where(or_(tokens.c.feed_id.is_(None), tokens.c.feed_id == feeds.c.id))
     )
-    return statement if feed is None else statement.where(feeds.c.id == feed)
 
 
 def _spoken(row: RowMapping, now: datetime) -> Spoken:
@@ -102,6 +107,17 @@ def _spoken(row: RowMapping, now: datetime) -> Spoken:
 
 def _is_due(last: datetime | None, now: datetime, every: timedelta) -> bool:
     return last is None or now - last >= every
+
+
+def speaker_again(sql: Connection, token: str, feed: str) -> Speaker | None:
+    """Who asked earlier, as they are now; None once the token or the connection is gone."""
+    found = sql.execute(_speakers(sql).where(rows.tokens.c.id == token, rows.feeds.c.id == feed))
+    row = found.mappings().first()
+    if row is None:
+        return None
+    now = row["now"] or database_now(sql)
+    is_live = row["expires_at"] is None or row["expires_at"] > now
+    return _spoken(row, now).speaker if is_live else None
 
 
 def note_heard(database: Database, spoken: Spoken) -> None:

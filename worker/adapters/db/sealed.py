@@ -12,6 +12,7 @@ from worker.adapters.db import bulk, outbound_rows, rows
 from worker.adapters.db.api_rows import api_answers
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.erasure_rows import erasure_keys
+from worker.adapters.db.scim_later_rows import scim_requests
 from worker.adapters.vault import SealError, Vault
 
 SEALED: Mapping[Table, tuple[str, ...]] = {
@@ -22,6 +23,7 @@ SEALED: Mapping[Table, tuple[str, ...]] = {
     erasure_keys: ("ciphertext",),
     rows.deliveries: ("headers", "body"),
     api_answers: ("answer",),
+    scim_requests: ("request", "answer"),
 }
 #: Rows of one short transaction: nobody waits for the whole of it.
 AT_ONCE = 500

@@ -172,13 +172,21 @@ def _put(value: Any, ids: Mapping[str, str]) -> Any:
 
 
 def run_bulk(bulk: Bulk, perform: Callable[[Operation], Done], *, base: str) -> dict[str, Any]:
-    """The BulkResponse; in it what was done, in the order of the request.
+    """The BulkResponse; in it what was done, in the order of the request. See `answers`."""
+    found = answers(bulk, perform, base=base)
+    return {"schemas": [RESPONSE], "Operations": [found[place] for place in sorted(found)]}
+
+
+def answers(
+    bulk: Bulk, perform: Callable[[Operation], Done], *, base: str
+) -> dict[int, dict[str, Any]]:
+    """What the operations came to, by their place.
 
     perform: does one; what it raises as SCIMError is that operation's answer. base: the service's
     own address. Raises SCIMError 409.
     """
     ids: dict[str, str] = {}
-    answers: dict[int, dict[str, Any]] = {}
+    found: dict[int, dict[str, Any]] = {}
     errors = 0
     for operation in in_order(bulk.operations):
         if bulk.most_errors is not None and errors >= bulk.most_errors:
@@ -187,12 +195,23 @@ def run_bulk(bulk: Bulk, perform: Callable[[Operation], Done], *, base: str) -> 
             done = _one(operation, ids, perform)
         except SCIMError as error:
             errors += 1
-            answers[operation.place] = _failed(operation, error, base)
+            found[operation.place] = _failed(operation, error, base)
             continue
         if operation.method == "POST" and operation.bulk_id is not None and done.location:
             ids[operation.bulk_id] = done.location.rpartition("/")[2]
-        answers[operation.place] = _told(operation, done.status, done.location, done.version)
-    return {"schemas": [RESPONSE], "Operations": [answers[place] for place in sorted(answers)]}
+        found[operation.place] = _told(operation, done.status, done.location, done.version)
+    return found
+
+
+def run_one(
+    operation: Operation, perform: Callable[[Operation], Done], *, base: str
+) -> dict[str, Any]:
+    """What a single operation came to, in the words of a bulk response."""
+    try:
+        done = perform(operation)
+    except SCIMError as error:
+        return _failed(operation, error, base)
+    return _told(operation, done.status, done.location, done.version)
 
 
 def _one(

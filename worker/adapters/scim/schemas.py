@@ -221,6 +221,8 @@ def service_provider_config(base: str, *, max_payload: int) -> Document:
                 "primary": True,
             }
         ],
+        # RFC 9967: `Prefer: respond-async` is always taken at its word.
+        "securityEvents": {"asyncRequest": "request"},
         # RFC 9865.
         "pagination": {
             "cursor": True,

@@ -165,7 +165,7 @@ class Scim:
             *((name.lower().encode(), value.encode()) for name, value in reply.headers.items()),
             *_HEADERS,
         ]
-        if reply.body is not None:
+        if reply.body is not None and "Content-Type" not in reply.headers:
             headers.append((b"content-type", MEDIA_TYPE.encode()))
         if pieces is None:
             headers.append((b"content-length", str(len(whole)).encode()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from worker.adapters.scim.errors import SCIMError, not_found
-from worker.web.scim import bulk, discovery, listing, reading, writing
+from worker.web.scim import discovery, later, listing, reading
 from worker.web.scim.call import Call, Reply
 
 Handler = Callable[[Call], Reply]
@@ -15,12 +15,12 @@ _DISCOVERY: dict[str, Handler] = {
     "schemas": discovery.schemas,
     "resourcetypes": discovery.types,
 }
-_OF_ALL: dict[str, Handler] = {"GET": listing.listed, "POST": writing.write}
+_OF_ALL: dict[str, Handler] = {"GET": listing.listed, "POST": later.write}
 _OF_ONE: dict[str, Handler] = {
     "GET": reading.one,
-    "PUT": writing.write,
-    "PATCH": writing.write,
-    "DELETE": writing.write,
+    "PUT": later.write,
+    "PATCH": later.write,
+    "DELETE": later.write,
 }
 
 
@@ -32,7 +32,9 @@ def handler_of(call: Call) -> Handler:
     if name in _DISCOVERY and len(call.path) in (1, 2):
         return _only(call, {"GET": _DISCOVERY[name]})
     if name == "bulk" and len(call.path) == 1:
-        return _only(call, {"POST": bulk.bulk})
+        return _only(call, {"POST": later.many})
+    if name == later.PLACE.lower() and len(call.path) == 2:  # noqa: PLR2004 - /Async/{txn}
+        return _only(call, {"GET": later.status})
     if name == "me":
         raise SCIMError(501, None, "/Me: a token is no person here (RFC 7644, 3.11)")
     if name in RESOURCES and len(call.path) == 1:
