@@ -14,14 +14,15 @@ from domain.replays import Selection
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
 from worker.adapters.db.breaker_rows import holds
+from worker.adapters.db.scim_rows import scim_resources
 from worker.adapters.sources.registry import SOURCES
 
 #: What only the first account has; it must be in nothing that the second is shown.
 MARK = "alphaonly"
 #: Counts of requests, refused ones included: the one table that a refusal may change.
 COUNTS = {rows.receipts.name}
-#: That a token is in use is written of the token itself.
-USE = "last_used_at"
+#: That a token is in use, and a feed heard, is written of the token and the feed themselves.
+USE = ("last_used_at", "last_heard_at")
 
 
 def lived_in(rosterd: Rosterd, name: str, mark: str) -> Feed:
@@ -97,6 +98,11 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
     observing = json.loads(rosterd.cli(*add, "--name", f"{name}-later").stdout)["id"]
     group = rosterd.parts.groups.add(account, f"{mark} by hand", actor="test", reason=mark)
     people = {row["external_id"]: row["id"] for row in _people(rosterd, account)}
+    scim = rosterd.feed(feed, "scim")
+    resources = {
+        (row["kind"], row["key"]): row["id"]
+        for row in rosterd.table(scim_resources, scim_resources.c.connection_id == feed.connection)
+    }
     listed = rosterd.settings.data_dir / f"{mark}.txt"
     listed.write_text("u1")
     imported = rosterd.settings.data_dir / f"{mark}.csv"
@@ -117,6 +123,9 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "connection": feed.connection,
             "connection_name": f"{name}-feed",
             "feed": feed.id,
+            "scim_feed": scim.id,
+            "scim_user": resources["User", "u1"],
+            "scim_group": resources["Group", "g1"],
             "person": people["u1"],
             "group": group_ref(group_id(feed.connection, "g1")),
             "group_by_hand": group.id,
@@ -162,7 +171,7 @@ def _event(rosterd: Rosterd, account: str) -> int:
 def contents(rosterd: Rosterd) -> set[tuple[str, str]]:
     """Every row of every table but the counts, as text."""
     return {
-        (table.name, repr(sorted(item for item in row.items() if item[0] != USE)))
+        (table.name, repr(sorted(item for item in row.items() if item[0] not in USE)))
         for table in rows.metadata.sorted_tables
         if table.name not in COUNTS
         for row in rosterd.table(table)

@@ -29,6 +29,7 @@ from tests.harness import Rosterd
 from tests.marked import Hunt, Start, processes
 from tests.servers import RedisServer, await_true, free_port
 from worker.adapters.db import rows
+from worker.adapters.db.scim_rows import scim_resources
 from worker.cli.sender import Hook, Sender, Sent, send
 from worker.web.console.views import COOKIE
 
@@ -58,6 +59,7 @@ class Marked:
     url: str
     hooks: dict[str, Hook] = field(default_factory=dict)
     printed: dict[str, bytes] = field(default_factory=dict)
+    scim: str = ""
 
     def command(self, *words: str, code: int = 0) -> str:
         """Run a command; what it prints is looked through, unless it is the secret itself."""
@@ -178,6 +180,19 @@ def set_up(marked: Marked) -> None:
             )
             hunt.secret(f"{source} bearer", made.bearer_token[12:])
             marked.hooks[source] = Hook(f"{marked.url}/hooks/{made.feed}", made.signing_secret)
+    marked.command("account", "add", "scim", "--domain", "example.com")
+    with marked.rosterd.setup() as use:
+        made = use.add_connection(
+            use.account("scim"),
+            name="scim",
+            source="scim",
+            scope=Scope(),
+            settings={},
+            secret="",
+            observe=False,
+        )
+    marked.scim = made.bearer_token
+    hunt.secret("scim bearer", made.bearer_token[12:])
     token = marked.command("token", "add", "t", "--scope", "metrics").strip()
     hunt.secret("bearer", token[12:])
     control.secret("token_prefix", token[:12])
@@ -235,6 +250,39 @@ def speak(marked: Marked) -> None:
     )
     for source, sender in told.items():
         _with_credentials(marked, source, sender.sent[0])
+    _provision(marked)
+
+
+def _provision(marked: Marked) -> None:
+    """SCIM: passwords in every place that can hold one, a wrong token, a token in the path."""
+    hunt, password = marked.hunt, marked.hunt.secret("password-in-scim")
+    right = {"Authorization": f"Bearer {marked.scim}", "Content-Type": "application/scim+json"}
+    more = {
+        "Cookie": f"{COOKIE}={hunt.secret('scim cookie')}",
+        "X-Api-Key": hunt.secret("scim key"),
+    }
+    url = f"{marked.url}/scim/v2/Users"
+    enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+    person = {
+        "userName": "s1@example.com",
+        "password": password,
+        enterprise: {"Password": password},
+    }
+    assert send(Sent(url, {**right, **more}, json.dumps(person).encode())) == 201
+    refused = {"userName": "s1@other.example", "externalId": "s2", "password": password}
+    assert send(Sent(url, {**right, **more}, json.dumps(refused).encode())) == 400
+    urn = "urn:ietf:params:scim:schemas:core:2.0:User:password"
+    parts = [
+        {"op": "replace", "path": "password", "value": password},
+        {"op": "replace", "path": urn, "value": password},
+        {"op": "replace", "value": {"password": password, "title": "Boss"}},
+    ]
+    (found,) = marked.rosterd.table(scim_resources)
+    sent = Sent(f"{url}/{found['id']}", right, json.dumps({"Operations": parts}).encode())
+    send(replace(sent, url=f"{sent.url}?token={hunt.secret('scim query')}"))
+    wrong = {**right, "Authorization": f"Bearer rst_{hunt.secret('scim authorization')}"}
+    assert send(Sent(url, wrong, b"{}")) == 401
+    assert send(Sent(f"{url}/{hunt.secret('scim path')}/x", right, b"{}")) == 404
 
 
 def _with_credentials(marked: Marked, source: str, sent: Sent) -> None:

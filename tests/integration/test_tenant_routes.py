@@ -25,8 +25,28 @@ BODIES: dict[str, Any] = {
     "NewEmail": {"email": "walk@example.com"},
     "NewName": {"name": "walk"},
 }
+ONE = ("GET", "PUT", "PATCH", "DELETE")
 #: Where a secret of the first account is the credential itself: whoever has it is meant.
 RIGHTFUL = {("/invitations/{token}", "invitation"), ("/email-changes/{token}", "change")}
+
+
+#: What SCIM answers by an id, or by a name in a filter, in place of which the walk puts its own.
+SCIM: tuple[tuple[str, str], ...] = (
+    *((f"/scim/v2/{kind}/{{id}}", method) for kind in ("Users", "Groups") for method in ONE),
+    ("/scim/v2/{feed}/Users", "GET"),
+    ("/scim/v2/{feed}/Users/{id}", "DELETE"),
+    ("/scim/v2/Users", "GET"),
+    ("/scim/v2/Groups", "GET"),
+    ('/scim/v2/Users?filter=id eq "{id}"', "GET"),
+    ('/scim/v2/Users?filter=userName eq "{name}"', "GET"),
+    ('/scim/v2/Users?filter=groups.value eq "{id}"', "GET"),
+    ('/scim/v2/Groups?filter=members.value eq "{id}"', "GET"),
+)
+#: Bodies that make sense, so that it is the id that is refused.
+SCIM_BODIES: dict[str, Any] = {
+    "PUT": {"userName": "walk@example.com", "displayName": "walk"},
+    "PATCH": {"Operations": [{"op": "replace", "path": "displayName", "value": "walk"}]},
+}
 
 
 @pytest.fixture
@@ -42,6 +62,7 @@ def routes(rosterd: Rosterd) -> Iterator[tuple[str, str]]:
             yield route.path, method
     for method in METHODS:
         yield f"{PREFIX}{{feed}}", method
+    yield from SCIM
     for path, operations in described(rosterd)["paths"].items():
         for method in operations:
             yield f"/api{path}", method.upper()
@@ -64,6 +85,8 @@ def asking(rosterd: Rosterd) -> Iterator[tuple[str, str]]:
 
 def body_for(document: Any, method: str, path: str) -> dict[str, Any]:
     """A body that makes sense, for an operation on something that has an id."""
+    if path.startswith("/scim/"):
+        return {"json": SCIM_BODIES[method]} if method in SCIM_BODIES else {}
     operations = document["paths"].get(path.removeprefix("/api"), {})
     body = operations.get(method.lower(), {}).get("requestBody")
     if body is None or "{" not in path:

@@ -231,7 +231,17 @@ def test_an_observing_connection_keeps_what_it_is_told(rosterd: Rosterd) -> None
         rosterd.account_id = use.add_account(
             "acme", owner=None, domains=["example.com"], parent=None, several=False
         )
-    made = rosterd.json("connection", "add", "--account", "acme", "--source", "scim", "--observe")
+    made = rosterd.json(
+        "connection",
+        "add",
+        "--account",
+        "acme",
+        "--source",
+        "scim",
+        "--observe",
+        "--set",
+        "scim_state=always",
+    )
     idp = speaking(rosterd, Feed(made["feed"], made["id"], ""))
     ana = idp.hire("ana", externalId="e1")
     assert ana[STATE] == {
