@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import random
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import cast
 from uuid import uuid4
 
@@ -53,6 +50,7 @@ from worker.adapters.db.retention import retain_announcements, retain_bodies
 from worker.adapters.db.scim_later import SQLLater
 from worker.adapters.db.sweeping import SQLSweep, kinds_due
 from worker.adapters.db.uow import SQLWork, sql_work
+from worker.adapters.key_file import generated_keys
 from worker.adapters.key_ring import KeyRing
 from worker.adapters.mail import FileMailer, SMTPMailer
 from worker.adapters.outbound_http import OutboundHTTP
@@ -60,7 +58,7 @@ from worker.adapters.prometheus import state_gauges, unreadable
 from worker.adapters.scim.later import perform
 from worker.adapters.scim.names import ScimNames
 from worker.adapters.sources.registry import source_named
-from worker.adapters.vault import Vault, new_id, new_key
+from worker.adapters.vault import Vault, new_id
 from worker.adapters.webhook import WebhookPoster
 from worker.logs import configure_logs
 from worker.services.admit import PeopleByHand
@@ -77,8 +75,6 @@ from worker.services.readdress import Readdress
 from worker.services.replay import Replay
 from worker.services.sweep import Sweep
 from worker.settings import Settings, load_settings
-
-KEY_FILE = "secret.keys"
 
 
 @dataclass(frozen=True)
@@ -471,24 +467,7 @@ class Container:
         """Count a committed batch, and send at once what it announced."""
         if work.has_announced:
             self.ring_announcements()
-        telemetry.BATCH_SIZE.observe(len(results))
-        done = Counter(
-            (
-                result.event.kind.value,
-                (result.outcome or result.state).value,
-                result.reason.value if result.reason is not None else "",
-            )
-            for result in results
-        )
-        for (kind, outcome, reason), count in done.items():
-            telemetry.TASK_EVENTS.labels(kind, outcome).inc(count)
-            telemetry.ATTEMPTS.labels(outcome, reason).inc(count)
-        for result in results:
-            if result.event.is_replayed:
-                telemetry.REPLAYED.labels((result.outcome or result.state).value).inc()
-            if result.outcome is not None and result.event.is_first_try:
-                age = (work.now - result.event.received_at).total_seconds()
-                telemetry.APPLY_LATENCY.labels(result.event.lane).observe(max(age, 0.0))
+        telemetry.count_results(results, now=work.now)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -496,21 +475,6 @@ class Container:
             self.outbound_http.close()
         if "database" in self.__dict__:
             self.database.dispose()
-
-
-def generated_keys(data_dir: Path) -> list[str]:
-    """Keys of the embedded set-up, made once, readable by their owner only."""
-    path = data_dir / KEY_FILE
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        draft = data_dir / f"{KEY_FILE}.{os.getpid()}"
-        draft.touch(mode=0o600)
-        draft.write_text(new_key() + "\n")
-        # Linking is atomic: of two processes that start together one makes the key.
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(draft)
-        draft.unlink()
-    return path.read_text().split()
 
 
 def collect_rarely() -> None:

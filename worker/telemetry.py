@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import shutil
+from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from domain.consequences import NoticeKind
+from domain.ports import Result
 
 REGISTRY = CollectorRegistry()
 
@@ -152,3 +156,25 @@ def shared_registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry
+
+
+def count_results(results: Sequence[Result], *, now: datetime) -> None:
+    """Count a committed batch."""
+    BATCH_SIZE.observe(len(results))
+    done = collections.Counter(
+        (
+            result.event.kind.value,
+            (result.outcome or result.state).value,
+            result.reason.value if result.reason is not None else "",
+        )
+        for result in results
+    )
+    for (kind, outcome, reason), count in done.items():
+        TASK_EVENTS.labels(kind, outcome).inc(count)
+        ATTEMPTS.labels(outcome, reason).inc(count)
+    for result in results:
+        if result.event.is_replayed:
+            REPLAYED.labels((result.outcome or result.state).value).inc()
+        if result.outcome is not None and result.event.is_first_try:
+            age = (now - result.event.received_at).total_seconds()
+            APPLY_LATENCY.labels(result.event.lane).observe(max(age, 0.0))

@@ -14,8 +14,8 @@ from sqlalchemy.engine import make_url
 from tests.conftest import missing
 from tests.harness import Feed, Rosterd
 from worker.adapters.db.scratch import scratch_database
+from worker.adapters.key_file import KEY_FILE
 from worker.adapters.vault import new_key
-from worker.bootstrap import KEY_FILE
 
 
 @pytest.fixture

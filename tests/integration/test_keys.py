@@ -11,8 +11,8 @@ from sqlalchemy import LargeBinary
 from tests.harness import Rosterd
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.foreign import _keep
+from worker.adapters.key_file import KEY_FILE
 from worker.adapters.vault import SealError, Vault, new_key
-from worker.bootstrap import KEY_FILE
 
 #: How everything begins that the vault sealed.
 SEALED = b"rs1:"

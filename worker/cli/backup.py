@@ -17,8 +17,9 @@ from worker.adapters.db.engine import Database
 from worker.adapters.db.schema import current, newest
 from worker.adapters.db.scratch import scratch_database
 from worker.adapters.db.sealed import read_all
+from worker.adapters.key_file import KEY_FILE
 from worker.adapters.vault import Vault
-from worker.bootstrap import KEY_FILE, Container
+from worker.bootstrap import Container
 from worker.cli.keys import refuse_unreadable, summed, told
 from worker.cli.output import out
 from worker.cli.session import container

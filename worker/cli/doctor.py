@@ -18,8 +18,9 @@ from worker.adapters.db.gauges import Snapshot
 from worker.adapters.db.group_alerts import standing_warnings
 from worker.adapters.db.schema import is_current
 from worker.adapters.db.uow import database_now
+from worker.adapters.key_file import KEY_FILE
 from worker.adapters.mail import SMTPMailer
-from worker.bootstrap import KEY_FILE, Container
+from worker.bootstrap import Container
 from worker.cli import warnings
 from worker.cli.output import AsJSON, as_json, out
 from worker.cli.session import container
