@@ -97,6 +97,39 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
             }
         },
     ],
+    "keycloak": [
+        {
+            "uid": "e",
+            "time": 1780272000000,
+            "type": "admin.USER-UPDATE",
+            "resourcePath": "users/u",
+            "representation": '{"email":"u@example.com","enabled":false,"credentials":[]}',
+        },
+        {
+            "uid": "e",
+            "time": 1780272000000,
+            "type": "access.REGISTER",
+            "authDetails": {"userId": "u"},
+            "details": {"email": "u@example.com"},
+        },
+        {
+            "uid": "e",
+            "time": 1780272000000,
+            "type": "admin.GROUP_MEMBERSHIP-DELETE",
+            "resourcePath": "users/u/groups/g",
+        },
+    ],
+    "zitadel": [
+        {
+            "aggregateID": "u",
+            "aggregateType": "user",
+            "instanceID": "i",
+            "sequence": 7,
+            "event_type": "user.human.added",
+            "created_at": "2026-06-01T00:00:00.000001+02:00",
+            "event_payload": "eyJlbWFpbCI6InVAZXhhbXBsZS5jb20iLCJzZWNyZXQiOiJ4In0=",
+        }
+    ],
     "set": [
         {
             "iss": "https://idp.example.com/",

@@ -50,6 +50,8 @@ headers = st.dictionaries(
             "boxyhq-signature",
             "ory-polis-signature",
             "x-fusionauth-signature-jwt",
+            "x-keycloak-signature",
+            "zitadel-signature",
             "svix-id",
             "svix-timestamp",
             "svix-signature",

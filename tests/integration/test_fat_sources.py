@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tests.harness import Feed, Rosterd
+from tests.listening import listening_on
+from tests.receiver import receiver
+from tests.transmitter import ISSUER, Transmitter, publishing
+from worker.adapters.db import rows
+from worker.adapters.sources.registry import SOURCES
 from worker.cli.sender import Sent
 from worker.cli.signing import SIGN
 
@@ -192,6 +201,102 @@ def test_u1_u3_g1_fusionauth_from_request_to_directory(rosterd: Rosterd) -> None
     request = sent("fusionauth", feed, {"event": {"id": "e9", "type": "user.deactivate"}})
     assert rosterd.post(Sent(request.url, request.headers, request.body + b" ")) == 401
     assert len(rosterd.events()) == len(told)
+
+
+def keycloak(rosterd: Rosterd, second: float, type_: str, path: str, told: Any) -> dict[str, Any]:
+    return {
+        "uid": f"e{second}",
+        "time": milliseconds(rosterd, second),
+        "type": f"admin.{type_}",
+        "resourcePath": path,
+        "representation": json.dumps(told),
+    }
+
+
+def test_u1_u3_u4_g1_keycloak_from_request_to_directory(rosterd: Rosterd) -> None:
+    feed = rosterd.account(source="keycloak", scope="groups:g1")
+    ana = {"username": "ana", "email": "ana@example.com", "firstName": "Ana", "enabled": True}
+    secret = [{"type": "password", "value": "S3cret-of-Ana"}]
+    told: list[tuple[str, str, Any]] = [
+        ("USER-CREATE", "users/u1", ana | {"credentials": secret}),
+        ("GROUP-CREATE", "groups/g1", {"name": "Crew"}),
+        ("GROUP_MEMBERSHIP-CREATE", "users/u1/groups/g1", {"name": "Crew"}),
+        ("USER-UPDATE", "users/u1", {"enabled": False}),
+        ("USER-UPDATE", "users/u1", {"firstName": "Ana", "enabled": True}),
+        ("USER-UPDATE", "users/u1", {"enabled": False}),
+        ("USER-CREATE", "users/u2", ana | {"email": "bo@example.com"}),
+    ]
+    for second, (type_, path, shown) in enumerate(told):
+        request = sent("keycloak", feed, keycloak(rosterd, second, type_, path, shown))
+        assert [rosterd.post(request), rosterd.post(request)] == [200, 200], "sent twice"
+        rosterd.drain()
+    assert exported(rosterd) == [
+        person("u1", state="invited_suspended"),
+        CREW | {"external_id": "g1"},
+        {"kind": "membership", "group": "g1", "user": "u1", "effective": True},
+    ]
+    assert len(rosterd.events()) == len(told)
+    opened = [rosterd.parts.vault.open(row["body"]) for row in rosterd.table(rows.deliveries)]
+    assert not [body for body in opened if b"S3cret" in body]
+
+
+def test_keycloak_by_the_token_of_its_realm(database_url: str, tmp_path: Path) -> None:
+    realm = Transmitter("RS256")
+    with (
+        publishing(realm) as keys,
+        receiver() as app,
+        listening_on(database_url, tmp_path, app) as rosterd,
+    ):
+        trust = {"issuer": ISSUER, "jwks_url": keys.url}
+        stored = SOURCES["keycloak"].credential(None, trust)
+        feed = rosterd.account(source="keycloak", scope="everyone", secret=stored)
+        shown = {"email": "ana@example.com", "firstName": "Ana"}
+        event = keycloak(rosterd, 1, "USER-CREATE", "users/u1", shown)
+        body = json.dumps(event).encode()
+        claims = {"iss": ISSUER, "exp": time.time() + 300}
+        digest = {"request_body_sha256": hashlib.sha256(body).hexdigest()}
+        token = realm.signed(claims | digest, typ="JWT").decode()
+        bearer = {"authorization": f"Bearer {token}"}
+        assert rosterd.post(Sent(feed.path, bearer, body)) == 200
+        assert rosterd.post(Sent(feed.path, bearer, body + b" ")) == 401
+        rosterd.drain()
+        assert [one["external_id"] for one in rosterd.users()] == ["u1"]
+
+
+def test_u1_u3_u4_e3_zitadel_from_request_to_directory(rosterd: Rosterd) -> None:
+    feed = rosterd.account(source="zitadel", scope="everyone")
+    ana = {"userName": "ana", "email": "ana@example.com", "firstName": "Ana", "secret": "S3cret"}
+    told: list[tuple[str, Any]] = [
+        ("user.human.added", ana),
+        ("user.human.email.changed", {"email": "ana.silva@example.com"}),
+        ("user.deactivated", {}),
+        ("user.reactivated", {}),
+        ("user.locked", {}),
+    ]
+    for second, (type_, shown) in reversed(list(enumerate(told))):
+        document = {
+            "aggregateID": "u1",
+            "sequence": second,
+            "event_type": type_,
+            "created_at": rosterd.at(second).isoformat(),
+            "event_payload": base64.b64encode(json.dumps(shown).encode()).decode(),
+        }
+        request = sent("zitadel", feed, document)
+        assert [rosterd.post(request), rosterd.post(request)] == [200, 200], "sent twice"
+        rosterd.drain()
+    moved = {"email": "ana.silva@example.com", "requested_email": "ana.silva@example.com"}
+    assert exported(rosterd) == [person("u1", state="invited_suspended", **moved)]
+    assert len(rosterd.events()) == len(told)
+
+
+def test_s1_who_speaks_of_a_whole_organisation_needs_a_scope(rosterd: Rosterd) -> None:
+    rosterd.cli("account", "add", "acme", "--domain", "example.com")
+    for source in ("auth0", "clerk", "fusionauth", "keycloak", "zitadel"):
+        done = rosterd.cli("connection", "add", "--account", "acme", "--source", source)
+        assert done.returncode == 2
+        assert "--scope" in done.stderr
+    done = rosterd.cli("connection", "add", "--account", "acme", "--source", "polis")
+    assert done.returncode == 0, done.stderr
 
 
 def test_c3_feed_takes_the_senders_own_secret(rosterd: Rosterd) -> None:

@@ -30,6 +30,12 @@ _SPEAK: dict[str, Callable[[Sender], int]] = {
     "fusionauth": lambda sender: sender.speak(
         "fusionauth", {"event": {"id": new_id("evt"), "type": CHECKED_TYPE}}
     ),
+    "keycloak": lambda sender: sender.speak(
+        "keycloak", {"uid": new_id("evt"), "type": CHECKED_TYPE}
+    ),
+    "zitadel": lambda sender: sender.speak(
+        "zitadel", {"aggregateID": new_id("evt"), "sequence": 1, "event_type": CHECKED_TYPE}
+    ),
     "polis": lambda sender: sender.speak("polis", {"event": CHECKED_TYPE}),
     "clerk": lambda sender: sender.speak("clerk", {"type": CHECKED_TYPE}),
     "scalekit": lambda sender: sender.speak("scalekit", {"type": CHECKED_TYPE}),

@@ -59,10 +59,16 @@ def _fusionauth(secret: str, body: bytes, now: datetime) -> dict[str, str]:
     return {"x-fusionauth-signature-jwt": jwt.encode(claims, secret, "HS256")}
 
 
+def _keycloak(secret: str, body: bytes, now: datetime) -> dict[str, str]:  # noqa: ARG001
+    return {"x-keycloak-signature": hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}
+
+
 SIGN: Mapping[str, Sign] = {
     "auth0": _bearer,
     "clerk": _svix,
     "fusionauth": _fusionauth,
+    "keycloak": _keycloak,
     "polis": _timed("boxyhq-signature", "s", 1000),
     "scalekit": _standard,
+    "zitadel": _timed("zitadel-signature", "v1", 1),
 }

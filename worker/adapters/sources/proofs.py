@@ -75,7 +75,7 @@ class Timed:
             if key == "t":
                 text = value
             elif key == name:
-                signatures.append(_from_hex(value))
+                signatures.append(hex_bytes(value))
         return cls(text, tuple(signatures))
 
     @property
@@ -103,7 +103,8 @@ class Timed:
         raise NotAuthenticError(WRONG)
 
 
-def _from_hex(text: str) -> bytes:
+def hex_bytes(text: str) -> bytes:
+    """The bytes that hex digits stand for; empty where they are none."""
     try:
         return bytes.fromhex(text)
     except ValueError:

@@ -9,6 +9,7 @@ from domain.ports import Source
 from worker.adapters.sources.auth0 import Auth0Source
 from worker.adapters.sources.clerk import ClerkSource
 from worker.adapters.sources.fusionauth import FusionauthSource
+from worker.adapters.sources.keycloak import KeycloakSource
 from worker.adapters.sources.okta import OktaSource
 from worker.adapters.sources.polis import PolisSource
 from worker.adapters.sources.reconciliation import ReconciliationSource
@@ -17,12 +18,14 @@ from worker.adapters.sources.scim import ScimSource
 from worker.adapters.sources.set import SetSource
 from worker.adapters.sources.standard import StandardSource
 from worker.adapters.sources.workos import WorkosSource
+from worker.adapters.sources.zitadel import ZitadelSource
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         "auth0": Auth0Source(),
         "clerk": ClerkSource(),
         "fusionauth": FusionauthSource(),
+        "keycloak": KeycloakSource(),
         "okta": OktaSource(),
         "polis": PolisSource(),
         "scalekit": ScalekitSource(),
@@ -30,6 +33,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "set": SetSource(),
         "standard": StandardSource(),
         "workos": WorkosSource(),
+        "zitadel": ZitadelSource(),
     }
 )
 

@@ -15,7 +15,7 @@ from worker.adapters.sources.registry import SOURCES, source_named
 NOW = datetime(2026, 3, 9, 8, 30, tzinfo=UTC)
 HEADERS = [
     "authorization",
-    "x-fusionauth-signature-jwt",
+    *("x-fusionauth-signature-jwt", "x-keycloak-signature", "zitadel-signature"),
     *("workos-signature", "boxyhq-signature", "ory-polis-signature"),
     *(
         f"{prefix}-{part}"
@@ -75,6 +75,8 @@ TYPES = [
     *(f"dsync.group.{verb}" for verb in ("created", "deleted", "user_added", "user_removed")),
     *(f"organization.directory.{thing}_created" for thing in ("user", "group")),
     *("user.created", "user.updated", "organization.created", "organizationMembership.created"),
+    *("admin.USER-CREATE", "admin.USER-UPDATE", "admin.GROUP-UPDATE", "access.REGISTER"),
+    *("user.human.added", "user.human.email.changed", "user.locked"),
     *("user.create.complete", "group.member.remove.complete", "user.bulk.create"),
     *(f"urn:ietf:params:scim:event:prov:{it}" for it in ("create:full", "patch:full", "delete")),
     *(f"{RISC}{it}" for it in ("account-disabled", "identifier-changed", "opt-in")),
@@ -93,6 +95,8 @@ MEMBERS = [
     *("object", "member", "member_type", "blocked", "raw", "time", "a0purpose", "first_name"),
     *("members", "userId", "users", "createInstant", "sub_id", "format", "uri", "sub", "subject"),
     *("Operations", "op", "path", "userName", "displayName", "new-value", "identifiers"),
+    *("resourcePath", "representation", "authDetails", "details", "uid", "event_type"),
+    *("aggregateID", "sequence", "event_payload", "created_at"),
     *("public_user_data", "primary_email_address_id", "display_name"),
 ]
 SCALARS = (
@@ -198,6 +202,8 @@ def test_fresh_secrets_differ_and_are_long(source: Source) -> None:
         ("clerk", 200, False, True, ()),
         ("fusionauth", 200, False, True, ("username",)),
         ("set", 202, False, False, ()),
+        ("keycloak", 200, False, True, ("username",)),
+        ("zitadel", 200, False, True, ()),
         ("scalekit", 200, False, False, ()),
     ],
 )
