@@ -172,8 +172,8 @@ class KeycloakSource(RuledSource, TrustingSource):
         self, request: Request, secrets: Sequence[SigningSecret], now: datetime
     ) -> SigningSecret:
         """By a shared secret the HMAC of the body, by whom to trust a token that vouches for it."""
-        trusted = [secret for secret in secrets if Trust.of(secret.value).jwks_url]
-        shared = [secret for secret in secrets if secret not in trusted]
+        trusted = [one for one in secrets if Trust.of(one.value).jwks_url]
+        shared = [one for one in secrets if not Trust.of(one.value).jwks_url]
         if _HEADER in request.headers:
             offered = [proofs.hex_bytes(proofs.header(request, _HEADER))]
             for secret in shared:

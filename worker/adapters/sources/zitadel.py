@@ -24,7 +24,7 @@ _PROFILE = {
     "nickName": "nickname",
 }
 #: Members of a payload that hold what somebody signs in with: hashes, codes.
-_SECRET = frozenset({"secret", "encodedhash", "code", "hashedpassword"})
+_SIGNS_IN = frozenset({"secret", "encodedhash", "code", "hashedpassword"})
 
 
 def _payload(event: Event) -> dict[str, Any]:
@@ -135,4 +135,4 @@ class ZitadelSource(RuledSource):
 
 
 def _is_secret(name: str) -> bool:
-    return name.lower() in _SECRET or "passw" in name.lower()
+    return name.lower() in _SIGNS_IN or "passw" in name.lower()
