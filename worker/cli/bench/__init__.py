@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from domain.errors import UsageError
 from worker.cli.bench.breaker import Flood, beside, flooded
 from worker.cli.bench.claims import among_people, claim_times
 from worker.cli.bench.cold import cold_start
@@ -21,6 +22,7 @@ from worker.cli.bench.memory import resident
 from worker.cli.bench.noop import noops
 from worker.cli.bench.outbound import told_after
 from worker.cli.bench.report import Series, percentile, tell
+from worker.cli.bench.scim import group_changes, lookups, mixes, peer_mixes
 from worker.cli.output import out
 from worker.settings import load_settings
 
@@ -279,6 +281,69 @@ def scale(
 
     series = [Series(f"{many:,} people", "/s"), Series(f"{few:,} people", "/s")]
     tell("scale", _rounds(rounds, series, measured), json_=json_, setting=_on(database_url))
+
+
+@app.command("scim")
+def scim(
+    people: Annotated[int, typer.Option(help="A round and number of connections.")] = 300,
+    rounds: Rounds = 3,
+    peer: Annotated[
+        Path | None,
+        typer.Option(help="Where npm installed @boxyhq/saml-jackson, to be measured beside."),
+    ] = None,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """SCIM requests a second: create, e-mail, group, add, remove, suspend; one and eight lines."""
+    if peer is not None and database_url is None:
+        raise UsageError("--peer is measured on PostgreSQL: name --database-url")
+
+    def measured(folder: Path) -> Iterator[float]:
+        yield from (rate for rate, _ in mixes(database_url, folder, people))
+        if peer is not None and database_url is not None:
+            yield from (rate for rate, _ in peer_mixes(database_url, peer, people))
+
+    names = ["one connection", "eight connections"]
+    theirs = [f"saml-jackson: {name}" for name in names] if peer is not None else []
+    series = [Series(name, "/s") for name in [*names, *theirs]]
+    _rounds(rounds, series, measured)
+    setting = f"{_on(database_url)}, {people} people"
+    tell("scim", series, json_=json_, setting=setting, against=len(theirs))
+
+
+@app.command("scim-groups")
+def scim_groups(
+    members: Annotated[int, typer.Option(help="Of the large group.")] = 100_000,
+    rounds: Rounds = 3,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """Adding or removing one member of a large group, against one of ten; a PUT of all others."""
+    if database_url is None:
+        raise UsageError("people by the ten thousand are made on PostgreSQL: name --database-url")
+    sizes = [Series(f"group of {members:,}", "ms"), Series("group of ten", "ms")]
+    put = [Series("PUT of the whole group", "s"), Series("web process grows by", "MiB")]
+    url = database_url
+    _rounds(rounds, [*sizes, *put], lambda folder: group_changes(url, folder, members))
+    tell("one member more or less", sizes, json_=json_, setting=_on(database_url))
+    tell("PUT", put, json_=json_, setting=_on(database_url), against=0)
+
+
+@app.command("scim-lookups")
+def scim_lookups(
+    few: int = 10_000,
+    many: int = 1_000_000,
+    rounds: Rounds = 1,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """The p99 of `filter=userName eq` among many people, against few."""
+    if database_url is None:
+        raise UsageError("people by the ten thousand are made on PostgreSQL: name --database-url")
+    url = database_url
+    series = [Series(f"p99 among {count:,}", "ms") for count in (many, few)]
+    _rounds(rounds, series, lambda folder: (lookups(url, folder, count) for count in (many, few)))
+    tell("scim lookups", series, json_=json_, setting=_on(database_url))
 
 
 @app.command("memory")

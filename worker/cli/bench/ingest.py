@@ -33,15 +33,16 @@ def ingest(server: str | None, folder: Path, requests: int, in_flight: int) -> t
             "ROSTERD_BROKER_URL": "memory://",
             "ROSTERD_LOG_LEVEL": "error",
         }
-        with _serving("worker.web.asgi:app", environment) as port:
+        with serving("worker.web.asgi:app", environment) as (port, _):
             durable = requests / asyncio.run(_send_all(port, wires, in_flight))
-        with _serving("worker.cli.bench.empty_app:app", {}) as port:
+        with serving("worker.cli.bench.empty_app:app", {}) as (port, _):
             empty = requests / asyncio.run(_send_all(port, wires, in_flight))
     return durable, empty
 
 
 @contextmanager
-def _serving(app: str, environment: dict[str, str]) -> Iterator[int]:
+def serving(app: str, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """A web process; its port and its process id."""
     port = free_port("127.0.0.1")
     command = [*web_command("127.0.0.1", port, 1)[:-1], app]
     server = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: S603
@@ -51,7 +52,7 @@ def _serving(app: str, environment: dict[str, str]) -> Iterator[int]:
             if time.monotonic() > deadline or server.poll() is not None:
                 raise RefusedError(f"{app} did not start")
             time.sleep(0.05)
-        yield port
+        yield port, server.pid
     finally:
         server.terminate()
         server.wait()

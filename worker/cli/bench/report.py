@@ -43,6 +43,7 @@ def tell(
     ratios = {
         one.name: one.median / series[len(series) - against + number % against].median
         for number, one in enumerate(measured)
+        if against
     }
     if json_:
         found = {"series": [asdict(one) for one in series], "ratios": ratios}
