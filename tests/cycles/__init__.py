@@ -1,0 +1,1 @@
+"""Whole provisioning cycles of identity providers, over HTTP, as their documentation has them."""
