@@ -6,15 +6,16 @@ from dataclasses import replace
 
 from domain.decision import Decided
 from domain.errors import RefusedError
+from domain.exchange import promise, same_address
 from domain.model import Mark, Person, PersonState, Pinned, User
-from domain.ordering import run_start, standing
+from domain.ordering import given_at, standing
 from domain.overriding import accepted
 from domain.policy import Policy
 from domain.settle import UserState, settle, successor_key
-from domain.values import BEGINNING, Stamp, normalise_address
+from domain.values import BEGINNING, Stamp
 
 
-def accept_invitation(state: UserState, policy: Policy, address: str) -> tuple[User, Person]:
+def accept_invitation(state: UserState, policy: Policy, address: str) -> Decided:
     """U2: accepting proves the address and confirms at once; raises RefusedError.
 
     The answer is bound to the fact that gave the address, never to a clock (D3).
@@ -22,10 +23,10 @@ def accept_invitation(state: UserState, policy: Policy, address: str) -> tuple[U
     user, person = state.user, state.person
     if person is None or person.state is not PersonState.INVITED or not _holds(person, address):
         raise RefusedError("this invitation is no longer valid")
-    mark = Mark(run_start(user.facts.emails), address)
+    mark = Mark(given_at(user.facts.emails, address), address)
     key = _birth(user, person, policy)
     pinned = Pinned(person.id, key, (mark,))
-    return replace(user, pinned=pinned), accepted(person)
+    return Decided(user=replace(user, pinned=pinned), people=(accepted(person),))
 
 
 def _birth(user: User, person: Person, policy: Policy) -> Stamp:
@@ -36,21 +37,23 @@ def _birth(user: User, person: Person, policy: Policy) -> Stamp:
     return successor_key(user.facts, user.pinned, stands, policy) or user.pinned.key
 
 
-def accept_address(state: UserState, policy: Policy, address: str) -> tuple[User, Person]:
-    """E2: the pending address is proven and in force from now on; raises RefusedError."""
+def accept_address(state: UserState, policy: Policy, address: str) -> Decided:
+    """E2: the pending address is proven, and in force from now on; raises RefusedError.
+
+    In a ring it is in force once everybody has proven theirs, and then all move (E8).
+    """
     user, person = state.user, state.person
     if person is None or user.pinned is None or person.pending is None:
         raise RefusedError("this change of address is no longer valid")
-    if normalise_address(person.pending) != normalise_address(address):
+    if not same_address(person.pending, address):
         raise RefusedError("this change of address was replaced by a newer one")
-    mark = Mark(run_start(user.facts.emails), address)
-    proven = replace(user, pinned=replace(user.pinned, marks=(*user.pinned.marks, mark)))
+    pinned = replace(user.pinned, promised=promise(user, address))
+    proven = replace(user, pinned=pinned)
     settled = settle(replace(state, user=proven), user.facts, policy=policy)
     if not isinstance(settled, Decided):
         raise RefusedError(settled.detail)
-    after = next(p for p in settled.people if p.id == person.id)
-    return settled.user, after
+    return settled
 
 
 def _holds(person: Person, address: str) -> bool:
-    return normalise_address(person.email) == normalise_address(address)
+    return same_address(person.email, address)

@@ -65,14 +65,17 @@ def consequences(effects: Iterable[Effect]) -> list[Consequence]:
     for effect in effects:
         first.setdefault(effect.after.id, effect.before)
         last[effect.after.id] = effect.after
-    found = []
-    for key, before in first.items():
-        wanted = link_of(last[key])
-        if wanted == link_of(before):
-            continue
-        changes = wanted is not None and wanted.kind is LinkKind.EMAIL_CHANGE
-        found.append(Consequence(last[key], wanted, last[key].email if changes else None))
-    return found
+    found = [follows(before, last[key]) for key, before in first.items()]
+    return [consequence for consequence in found if consequence is not None]
+
+
+def follows(before: Person | None, after: Person) -> Consequence | None:
+    """What becomes of a person's links; None where they stay as they are."""
+    wanted = link_of(after)
+    if wanted == link_of(before):
+        return None
+    changes = wanted is not None and wanted.kind is LinkKind.EMAIL_CHANGE
+    return Consequence(after, wanted, after.email if changes else None)
 
 
 def audit_view(person: Person | None) -> dict[str, str | bool | None] | None:

@@ -1,15 +1,14 @@
-"""Two subjects, one address: who links, who swaps, who waits, who is refused (U7, E8, D4)."""
+"""Two subjects, one address: who links, who gives way, who waits, who is refused (U7, E8, D4)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from domain.decision import Made, Refused, Waits
 from domain.inbox import Reason
 from domain.model import Person, Role
 from domain.policy import Policy, Rehire
-from domain.values import Stamp, normalise_address
+from domain.values import Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +26,13 @@ class GivesUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Swapped:
-    """A ring in which each wants what the next one leaves: all move; here are the others, moved."""
-
-    others: tuple[Person, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Overtaken:
     """The claimant is a leaver, and the holder is who they were hired again as."""
 
     made: Made
 
 
-HolderOf = Callable[[str], Person | None]
-Contested = Linked | GivesUp | Swapped | Overtaken | Waits | Refused
+Contested = Linked | GivesUp | Overtaken | Waits | Refused
 
 
 def contest(
@@ -53,14 +44,12 @@ def contest(
     state_policy: Policy,
     is_leaver: bool,
     protected: frozenset[str],
-    holder_of: HolderOf,
 ) -> Contested:
     """Settle a claim against the holder of the address.
 
     current: the claimant's own person who has not accepted, if there is one. claim: the
     claimant's stamp; a leaver is taken over only by a newer claim, whatever the order of
     arrival (D4). is_leaver: the claimant is out, so that a late claim of theirs is older news.
-    holder_of: who holds what the holder was given, as far as that is known.
     """
     connection = state_policy.connection
     is_elsewhere = holder.connection is not None and holder.connection != connection
@@ -88,8 +77,7 @@ def contest(
         return Overtaken(Made("rehired_as", inputs))
     if not was_ours and not holder.is_managed and current is None:
         return Linked(Made("link", {"person": holder.id, "by": "address"}))
-    ring = () if current is None or current.is_accepted else _ring(holder, current, holder_of)
-    return Swapped(ring) if ring else Waits()
+    return Waits()
 
 
 def _rehire(holder: Person, policy: Policy) -> Linked | GivesUp:
@@ -106,31 +94,3 @@ def _was_hired_again_as(
     if policy.rehire is Rehire.NEW_USER or not holder.is_managed:
         return False
     return claim < holder.claim and not (current is not None and current.is_accepted)
-
-
-def _ring(holder: Person, current: Person, holder_of: HolderOf) -> tuple[Person, ...]:
-    """Everybody from the holder on, each moved to what they were given; nobody if it is no ring.
-
-    In a ring the last of them was given what the claimant leaves (E8).
-    """
-    moved: dict[str, Person] = {}
-    while overstays(holder) and holder.id not in {current.id, *moved}:
-        moved[holder.id] = replace(holder, email=holder.requested)
-        if _same(holder.requested, current.email):
-            return tuple(moved.values())
-        behind = holder_of(normalise_address(holder.requested))
-        if behind is None:
-            break
-        holder = behind
-    return ()
-
-
-def overstays(person: Person) -> bool:
-    """Who never accepted, and holds another address than the one they were given (E3)."""
-    if person.is_accepted or not person.is_managed or not person.has_address:
-        return False
-    return not _same(person.requested, person.email)
-
-
-def _same(one: str, other: str) -> bool:
-    return one == other or normalise_address(one) == normalise_address(other)

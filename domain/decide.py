@@ -59,11 +59,13 @@ def _with_outcome(
         people=settled.people,
         users=settled.users,
         made=settled.made,
+        moved=settled.moved,
         waits_for=settled.waits_for,
+        is_promised=settled.is_promised,
     )
     if waits:
         return replace(made, outcome=None, reason=Reason.ADDRESS_TAKEN)
-    made = replace(made, waits_for=None)
+    made = replace(made, waits_for=None, is_promised=False)
     if settled.has_visible_change:
         return made
     if not _has_won(facts, stamp):

@@ -37,7 +37,9 @@ class Decided:
     """Who a subject is now.
 
     people: every person whose value may differ. users: (connection, key) of other subjects
-    that lost their person. waits_for: the normalised address that is still taken.
+    that lost their person. moved: other subjects of a ring whose addresses changed hands with
+    this one's (E8). waits_for: the normalised address that is still taken. is_promised: a ring
+    will pass it on, once everybody in it has proven theirs.
     """
 
     user: User
@@ -46,7 +48,9 @@ class Decided:
     made: tuple[Made, ...] = ()
     reason: Reason | None = None
     detail: str = ""
+    moved: tuple[User, ...] = ()
     waits_for: str | None = None
+    is_promised: bool = False
     has_visible_change: bool = False
 
 
@@ -55,7 +59,8 @@ class Decision:
     """What one change does. outcome None: the event waits (for `waits_for`, or to be seen).
 
     user, people, group, edges: values to be written where not None. users: subjects that
-    lose their person. own: the account's group that changed with it. applied_part: what was
+    lose their person. moved: other subjects of a ring (E8). is_promised: the ring passes the
+    address on by itself. own: the account's group that changed with it. applied_part: what was
     applied although the rest was refused (D10).
     """
 
@@ -66,10 +71,12 @@ class Decision:
     people: tuple[Person, ...] = ()
     users: tuple[tuple[str, str], ...] = ()
     made: tuple[Made, ...] = ()
+    moved: tuple[User, ...] = ()
     group: Group | None = None
     edges: tuple[Edge, ...] = ()
     own: OwnGroup | None = None
     waits_for: str | None = None
+    is_promised: bool = False
     unseen: tuple[str, ...] = ()
     superseded_by: Stamp | None = None
     applied_part: str | None = None

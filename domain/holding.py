@@ -9,12 +9,22 @@ from domain.overriding import as_told
 
 def addresses_of(person: Person) -> set[str]:
     """Ids of the addresses that a person occupies: in force and pending (E8)."""
+    return address_in_force(person) | pending_address(person)
+
+
+def address_in_force(person: Person) -> set[str]:
+    """Id of the address in force, if the person has one."""
     if not person.has_address or person.state is PersonState.WITHDRAWN:
         return set()
-    taken = {address_id(person.account, person.email)}
-    if person.pending is not None:
-        taken.add(address_id(person.account, person.pending))
-    return taken
+    return {address_id(person.account, person.email)}
+
+
+def pending_address(person: Person) -> set[str]:
+    """Id of the address that waits for a yes; in a ring another person's until it moves."""
+    is_gone = not person.has_address or person.state is PersonState.WITHDRAWN
+    if is_gone or person.pending is None:
+        return set()
+    return {address_id(person.account, person.pending)}
 
 
 def freed(before: Person | None, after: Person) -> set[str]:

@@ -76,12 +76,14 @@ class UserFacts:
 class Pinned:
     """The newest person of a subject who accepted: a decision that facts no longer undo (D3).
 
-    key: stamp of the reactivation that made the person, or the beginning.
+    key: stamp of the reactivation that made the person, or the beginning. promised: an address
+    that they proved while somebody else still has it; it is in force once their ring moves (E8).
     """
 
     person: str
     key: Stamp = BEGINNING
     marks: tuple[Mark, ...] = ()
+    promised: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)

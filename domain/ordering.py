@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from domain.model import Mark, UserFacts, Word
 from domain.policy import Scope, ScopeRule
-from domain.values import BEGINNING, HORIZON, MICROSECOND, Stamp
+from domain.values import BEGINNING, HORIZON, MICROSECOND, Stamp, normalise_address
 
 #: Words kept of one history whatever their age; beyond it, what nothing can reach goes (D3).
 KEPT_WORDS = 64
@@ -83,6 +83,18 @@ def run_start(history: tuple[Word, ...]) -> Stamp:
             break
         start = word
     return start.stamp
+
+
+def given_at(emails: tuple[Word, ...], address: str) -> Stamp:
+    """Stamp of the first fact of the newest run that gave this address.
+
+    Where none did (a later claim still waits, E8), that of the newest run.
+    """
+    wanted = normalise_address(address)
+    end = len(emails)
+    while end > 0 and normalise_address(str(emails[end - 1].value)) != wanted:
+        end -= 1
+    return run_start(emails[:end] if end else emails)
 
 
 def in_force_at(marks: tuple[Mark, ...], stamp: Stamp) -> str | None:

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from domain.contest import Contested, GivesUp, Linked, Overtaken, Swapped, contest
-from domain.decision import Decided, Refused, Waits
+from domain.contest import Contested, GivesUp, Linked, Overtaken, contest
+from domain.decision import Decided, Made, Refused, Waits
 from domain.erasure import is_gone
+from domain.exchange import (
+    Party,
+    PartyOf,
+    asked,
+    has_promised,
+    is_ready,
+    kept,
+    may_leave,
+    moved,
+    ring_of,
+    unasked,
+)
+from domain.exchange import same_address as _same
 from domain.inbox import Reason
 from domain.model import Mark, Person, PersonState, Pinned, User, UserFacts
 from domain.ordering import (
@@ -32,8 +45,8 @@ class UserState:
 
     person: whom the subject is linked to now. pinned: the newest who accepted, if another.
     holder_of: normalised address -> the person who holds it. fresh_id: for a new person.
-    protected: ids of people whom provisioning may not touch (U6). behind: who holds what another
-    holder was given, as far as it was loaded (E8).
+    protected: ids of people whom provisioning may not touch (U6). party_of: who holds what another
+    holder was given, with their subject, as far as that was loaded (E8).
     """
 
     account: str
@@ -43,7 +56,7 @@ class UserState:
     holder_of: Callable[[str], Person | None]
     fresh_id: str
     protected: frozenset[str] = frozenset()
-    behind: Callable[[str], Person | None] = lambda _address: None
+    party_of: PartyOf = lambda _address: None
 
 
 def settle(state: UserState, facts: UserFacts, *, policy: Policy) -> Decided | Refused:
@@ -51,8 +64,12 @@ def settle(state: UserState, facts: UserFacts, *, policy: Policy) -> Decided | R
 
     The facts decide about people as told; overrides are put on top of that again (U9).
     """
-    settled = _settled(_as_told(state), facts, policy=policy)
-    if isinstance(settled, Refused) or all(p.override is None for p in settled.people):
+    state = _as_told(state)
+    settled = _settled(state, facts, policy=policy)
+    if isinstance(settled, Refused):
+        return settled
+    settled = _out_of_ring(state, settled)
+    if all(p.override is None for p in settled.people):
         return settled
     return replace(settled, people=tuple(outranked(person) for person in settled.people))
 
@@ -65,6 +82,17 @@ def _as_told(state: UserState) -> UserState:
         person=None if state.person is None else as_told(state.person),
         pinned=None if state.pinned is None else as_told(state.pinned),
     )
+
+
+def _out_of_ring(state: UserState, settled: Decided) -> Decided:
+    """E8: a ring that somebody left is none; its others cannot prove their new addresses now."""
+    before = state.person
+    if before is None or not may_leave(before):
+        return settled
+    known = {person.id for person in settled.people}
+    ring = ring_of(Party(before, state.user), state.party_of, state.protected)
+    left = [p for p in ring if p.person.pending is not None and p.person.id not in known]
+    return replace(settled, people=(*settled.people, *map(unasked, left))) if left else settled
 
 
 def _settled(state: UserState, facts: UserFacts, *, policy: Policy) -> Decided | Refused:
@@ -111,10 +139,6 @@ def successor_key(
     return None
 
 
-def _same(one: str, other: str) -> bool:
-    return normalise_address(one) == normalise_address(other)
-
-
 class _Settling:
     """One settling of one subject; each public method is one of the answers."""
 
@@ -146,20 +170,20 @@ class _Settling:
         email = in_force(pinned.marks)
         is_active = self._stands.is_active
         wants = None if _same(email, self._requested) or not is_active else self._requested
+        has_proven = has_promised(self._user)
         refusal = self._refusal(
             before,
             lets_in=is_active and before.is_suspended,
-            address=wants if wants != before.pending else None,
+            address=wants if wants != before.pending and not has_proven else None,
             in_force=email,
         )
         if refusal is not None:
             return refusal
-        holder = self._rival(wants, before)
         after = replace(
             before,
             email=email,
             requested=self._requested,
-            pending=None if holder is not None else wants,
+            pending=None,
             state=PersonState.ACTIVE if is_active else PersonState.SUSPENDED,
             connection=self._user.connection,
             user=self._user.key,
@@ -167,9 +191,40 @@ class _Settling:
             claim=self._claim,
             profile=self._profile,
         )
+        if wants is None:
+            return self._stays(before, after)
+        if self._rival(wants, before) is not None:
+            return self._exchanged(self._stays(before, after, taken=wants), after)
+        if not has_proven:
+            return self._stays(before, replace(after, pending=wants))
+        self._user = replace(self._user, pinned=kept(pinned))
+        return self._stays(before, replace(after, email=wants))
+
+    def _stays(self, before: Person, after: Person, taken: str | None = None) -> Decided:
         people = self._without_successor((after,))
-        return self._decided(
-            before, people, person=before.id, taken=wants if holder is not None else None
+        return self._decided(before, people, person=before.id, taken=taken)
+
+    def _exchanged(self, waiting: Decided, mine: Person) -> Decided:
+        """E8: the answer to a claim that would wait, where it is one of a ring of claims."""
+        me = Party(mine, waiting.user)
+        others = ring_of(me, self._state.party_of, self._state.protected)
+        rest = tuple(person for person in waiting.people if person.id != mine.id)
+        if not others:
+            return waiting
+        if not all(is_ready(party) for party in (me, *others)):
+            people = (*(asked(party) for party in others), asked(me), *rest)
+            return replace(waiting, people=people, is_promised=True, has_visible_change=True)
+        user, after = moved(me)
+        moves = [moved(party) for party in others]
+        made = Made("exchange", {"person": mine.id, "with": " ".join(p.id for _, p in moves)})
+        return replace(
+            waiting,
+            user=user,
+            people=(*(person for _, person in moves), after, *rest),
+            moved=tuple(other for other, _ in moves),
+            made=(*waiting.made, made),
+            waits_for=None,
+            has_visible_change=True,
         )
 
     def newcomer(self, pinned: Pinned | None) -> Decided | Refused:
@@ -198,7 +253,6 @@ class _Settling:
             state_policy=self._policy,
             is_leaver=not is_active and pinned is None,
             protected=self._state.protected,
-            holder_of=self._state.behind,
         )
         return self._take(verdict, holder, current, pinned)
 
@@ -212,17 +266,14 @@ class _Settling:
                 return self._link(verdict, holder, current, pinned)
             case GivesUp():
                 released = replace(holder, has_address=False, connection=None, user=None)
-                moved = self._move_in(current, self._requested, pinned)
+                made = self._move_in(current, self._requested, pinned)
                 former = _former(holder)
                 return replace(
-                    moved,
-                    people=(released, *moved.people),
-                    users=(*moved.users, *former),
-                    made=(*moved.made, verdict.made),
+                    made,
+                    people=(released, *made.people),
+                    users=(*made.users, *former),
+                    made=(*made.made, verdict.made),
                 )
-            case Swapped():
-                moved = self._move_in(current, self._requested, pinned)
-                return replace(moved, people=(*verdict.others, *moved.people))
             case Overtaken():
                 return self._overtaken(verdict, current)
             case Waits():
@@ -241,7 +292,9 @@ class _Settling:
     def _wait(self, current: Person | None, pinned: Pinned | None) -> Decided:
         """The address is taken: the state is settled at once, the address when it is free."""
         if current is not None:
-            return self._move_in(current, current.email, pinned, taken=self._requested)
+            waiting = self._move_in(current, current.email, pinned, taken=self._requested)
+            mine = next(p for p in waiting.people if p.id == current.id)
+            return self._exchanged(waiting, mine)
         if pinned is None:
             return Decided(user=self._user, waits_for=normalise_address(self._requested))
         before = self._pinned_person()

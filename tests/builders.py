@@ -22,14 +22,18 @@ from domain.changes import (
 )
 from domain.consequences import link_of
 from domain.erasure import buried
+from domain.exchange import Party
+from domain.holding import freed
 from domain.inbox import Kind
 from domain.keys import address_id, user_id, when_settled, when_user_seen
 from domain.ordering import LISTING
+from domain.overriding import as_told
 from domain.policy import Policy
 from domain.settle import UserState
 from domain.values import BEGINNING
 from tests.fakes.memory import START, Memory, MemorySource
 from worker.services.drain import Drain
+from worker.services.world import World
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DataObject
@@ -75,15 +79,35 @@ def accept(memory: Memory, person_id: str) -> None:
         user=user,
         person=person,
         pinned=state.people[user.pinned.person] if user.pinned else None,
-        holder_of=lambda _address: None,
+        holder_of=lambda address: state.people.get(
+            state.addresses.get(address_id("acc", address)) or ""
+        ),
         fresh_id="",
+        party_of=lambda address: _party(memory, address),
     )
     decide = accept_invitation if link.kind == "invitation" else accept_address
-    after_user, after = decide(known, memory.policies[person.connection], link.address)
-    state.users[user_id(user.connection, user.key)] = after_user
-    state.people[person.id] = after
-    if after.email != person.email:
-        state.addresses.pop(address_id("acc", person.email), None)
+    settled = decide(known, memory.policies[person.connection], link.address)
+    with memory.work() as work:
+        world = World(store=work)
+        world.people = dict(state.people)
+        world.addresses = dict(state.addresses)
+        for after in (settled.user, *settled.moved):
+            world.writes.users[user_id(after.connection, after.key)] = after
+        for person_after in settled.people:
+            for key in freed(world.people.get(person_after.id), person_after):
+                world.touch(key, 0)
+            world.put_person(person_after)
+        work.save(world.writes)
+        work.wake({when_settled(key) for key in world.writes.users} | world.touched.keys())
+        work.commit()
+
+
+def _party(memory: Memory, address: str) -> Party | None:
+    state = memory.state
+    holder = state.people.get(state.addresses.get(address_id("acc", address)) or "")
+    if holder is None or holder.connection is None or holder.user is None:
+        return None
+    return Party(as_told(holder), state.users[user_id(holder.connection, holder.user)])
 
 
 def erase(memory: Memory, key: str) -> bool:

@@ -86,20 +86,6 @@ def test_e8_a_ring_across_connections_of_an_account_that_allows_several(rosterd:
     assert not rosterd.dead()
 
 
-def test_e8_whoever_accepted_keeps_the_address_and_the_claim_waits(rosterd: Rosterd) -> None:
-    """E2 outranks: nobody's proven address is taken away by a ring."""
-    feeds = _hired(rosterd, 2)
-    rosterd.accept("eva@example.com")
-    for name, email in _turned(2).items():
-        _tell(rosterd, feeds[0], name, email, drain=True)
-    assert _emails(rosterd) == {name: f"{name}@example.com" for name in NAMES[:2]}
-    waiting = rosterd.events(rows.events.c.state == "waiting")
-    assert {event["subject"] for event in waiting} == {"ana", "eva"}
-    _tell(rosterd, feeds[0], "ana", "third@example.com", drain=True)
-    assert rosterd.accept("ana@example.com") == 200
-    assert _emails(rosterd) == {"ana": "third@example.com", "eva": "ana@example.com"}
-
-
 def test_e8_d5_rings_told_to_many_workers_at_once_resolve(
     postgres_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

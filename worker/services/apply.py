@@ -214,7 +214,7 @@ class _Applying:
             holder_of=lambda address: world.holder_of(account, address),
             fresh_id=self._new_id(),
             protected=world.protected,
-            behind=lambda address: world.behind(account, address),
+            party_of=lambda address: world.party_of(account, address),
         )
 
     def _put_user(self, work: Work, before: User, decision: Decision | Decided) -> None:
@@ -230,6 +230,8 @@ class _Applying:
             world.touch(when_user_seen(key), self._index)
         for former in decision.users:
             self._unlink(*former)
+        for moved in decision.moved:
+            self._put_moved(moved)
         for person in decision.people:
             self._put_person(work, person)
         for made in decision.made:
@@ -245,6 +247,13 @@ class _Applying:
             replace(world.users[former], person=None, pinned=None),
         )
         world.touch(when_settled(former), self._index)
+
+    def _put_moved(self, user: User) -> None:
+        """E8: another subject of a ring; what waits for them is tried again."""
+        world = self._world
+        key = user_id(user.connection, user.key)
+        world.put(world.users, world.writes.users, key, user)
+        world.touch(when_settled(key), self._index)
 
     def _put_person(self, work: Work, person: Person) -> None:
         world = self._world
@@ -400,7 +409,8 @@ class _Applying:
         if decision.waits_for is not None:
             address = address_id(event.account, decision.waits_for)
             keys = [when_free(address), *self._subjects(work)]
-            deadline = (event.waiting_since or self._now) + ADDRESS_PATIENCE
+            since = self._now if decision.is_promised else event.waiting_since or self._now
+            deadline = since + ADDRESS_PATIENCE
             if deadline <= self._now:
                 return self._given_up(work, decision)
         return Result(
@@ -408,7 +418,7 @@ class _Applying:
             State.WAITING,
             None,
             decision.reason,
-            decision.detail or f"{decision.waits_for} is taken",
+            decision.detail or _taken(decision),
             due_at=deadline,
             waits=tuple(keys),
         )
@@ -433,6 +443,12 @@ class _Applying:
         holder = self._world.holder_of(work.event.account, address)
         who = "somebody else" if holder is None else f"person {holder.id}"
         return f"{address} belongs to {who}"
+
+
+def _taken(decision: Decision) -> str:
+    if decision.is_promised:
+        return f"{decision.waits_for} changes hands once everybody in the exchange has confirmed"
+    return f"{decision.waits_for} is taken"
 
 
 def _alive(world: World, work: Work, change: ReplaceMembers, stamp: Stamp) -> tuple[str, ...]:

@@ -20,12 +20,13 @@ from domain.changes import (
     RemoveMember,
     ReplaceMembers,
 )
-from domain.contest import overstays
+from domain.exchange import Party, is_settled
 from domain.groups import is_current
-from domain.holding import addresses_of
+from domain.holding import address_in_force, addresses_of, pending_address
 from domain.inbox import Reason
 from domain.keys import address_id, edge_id, group_id, user_id
 from domain.model import Edge, Group, Person, User, UserFacts
+from domain.overriding import as_told
 from domain.own_groups import OwnGroup, name_key
 from domain.policy import Policy, ScopeRule
 from domain.ports import ClaimedEvent, DirectoryStore, Writes
@@ -142,20 +143,28 @@ class World:
             raise BusyHolderError
         return holder
 
-    def behind(self, account: str, address: str) -> Person | None:
-        """As `holder_of`, of an address that nobody of the batch claims; None where not loaded."""
+    def party_of(self, account: str, address: str) -> Party | None:
+        """Who holds an address, as told, with their subject; None where that is not loaded."""
         key = address_id(account, address)
-        return self.holder_of(account, address) if key in self.addresses else None
+        holder = self.holder_of(account, address) if key in self.addresses else None
+        if holder is None or holder.connection is None or holder.user is None:
+            return None
+        user = self.users.get(user_id(holder.connection, holder.user))
+        return None if user is None else Party(as_told(holder), user)
 
     def put_person(self, person: Person) -> None:
-        """Set a person and move the addresses that follow from it."""
+        """Set a person and move the addresses that follow from it.
+
+        A pending address of which somebody else is the holder is promised only (E8).
+        """
         before = self.people.get(person.id)
         self.put(self.people, self.writes.people, person.id, person)
-        had = addresses_of(before) if before is not None else set()
-        has = addresses_of(person)
+        held = addresses_of(before) if before is not None else set()
+        had = {key for key in held if self.addresses.get(key, person.id) == person.id}
+        has = address_in_force(person)
+        has |= {k for k in pending_address(person) if self.addresses.get(k) in (None, person.id)}
         for key in sorted(had - has):
-            if self.addresses.get(key, person.id) == person.id:
-                self.put(self.addresses, self.writes.addresses, key, None)
+            self.put(self.addresses, self.writes.addresses, key, None)
         for key in sorted(has - had):
             self.put(self.addresses, self.writes.addresses, key, person.id)
 
@@ -292,7 +301,7 @@ def _load_rings(world: World) -> None:
         given = {
             address_id(person.account, person.requested)
             for person in world.people.values()
-            if overstays(person)
+            if person.is_managed and not is_settled(person)
         }
         wanted = given - world.addresses.keys() - asked
         if not wanted:

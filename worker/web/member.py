@@ -20,6 +20,7 @@ from starlette.routing import Route
 from domain.consequences import LinkKind
 from domain.display import one_line, shown_address
 from domain.errors import NothingFoundError, RefusedError
+from domain.exchange import same_address
 from domain.ports import InfrastructureError
 from worker import telemetry
 from worker.adapters.networks import client_of, networks_of
@@ -121,10 +122,11 @@ class _Pages:
         if link is None or not (link.state == "open" or link.was_just_accepted):
             return REFUSED, self._page("refused", REFUSED_STATUS, kind)
         try:
-            self._parts.members.answer(token, kind)
+            after = self._parts.members.answer(token, kind)
         except (NothingFoundError, RefusedError):
             return REFUSED, self._page("refused", REFUSED_STATUS, kind)
-        return ACCEPTED, self._page("accepted", 200, kind, link=link)
+        is_promised = not same_address(after.email, link.address)
+        return ACCEPTED, self._page("promised" if is_promised else "accepted", 200, kind, link=link)
 
     def _page(
         self, state: str, status: int, kind: LinkKind, *, retry_after: int = 0, **fields: object

@@ -139,8 +139,9 @@ class SQLHandWork:
         has = addresses_of(after)
         self._claim(after, sorted(has - had))
         table = rows.addresses
+        mine = table.c.person_id == after.id
         for key in sorted(had - has):
-            self._connection.execute(delete(table).where(table.c.id == key))
+            self._connection.execute(delete(table).where(table.c.id == key, mine))
 
     def _claim(self, person: Person, keys: list[str]) -> None:
         """E8: an address belongs to one person of an account at most."""

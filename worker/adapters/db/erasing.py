@@ -212,11 +212,8 @@ def _delete_rows(connection: Connection, person: Person) -> None:
         .where(decisions.c.account_id == person.account, decisions.c.person_id == person.id)
         .values(user_key=None, inputs=b"{}")
     )
-    connection.execute(
-        delete(addresses).where(
-            bulk.among(addresses.c.id, sorted(addresses_of(person)), connection)
-        )
-    )
+    mine = bulk.among(addresses.c.id, sorted(addresses_of(person)), connection)
+    connection.execute(delete(addresses).where(mine, addresses.c.person_id == person.id))
     connection.execute(delete(rows.people).where(rows.people.c.id == person.id))
 
 

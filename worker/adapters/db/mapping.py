@@ -47,8 +47,11 @@ def _words(rows: Iterable[list[Any]]) -> tuple[Word, ...]:
     return tuple(Word(Stamp(*stamp), by, value) for stamp, by, value in rows)
 
 
-def facts_to_bytes(facts: UserFacts) -> bytes:
-    """Facts as JSON, empty parts left out."""
+def facts_to_bytes(facts: UserFacts, promised: Mark | None = None) -> bytes:
+    """Facts as JSON, empty parts left out.
+
+    promised: kept here, where the release before, at work beside us, reads past it.
+    """
     document = {
         "d": facts.is_described,
         "p": facts.profile,
@@ -56,15 +59,17 @@ def facts_to_bytes(facts: UserFacts) -> bytes:
         "a": facts.actives,
         "s": facts.scopes,
         "f": facts.floor if facts.floor > BEGINNING else None,
+        "y": promised,
     }
     return _dumps({key: value for key, value in document.items() if value})
 
 
 def facts_from_bytes(raw: bytes) -> UserFacts:
     """The facts of `facts_to_bytes`."""
-    if raw == EMPTY_FACTS:
-        return UserFacts()
-    document = orjson.loads(raw)
+    return _facts(orjson.loads(raw)) if raw != EMPTY_FACTS else UserFacts()
+
+
+def _facts(document: dict[str, Any]) -> UserFacts:
     return UserFacts(
         is_described=document.get("d", False),
         profile={n: (Stamp(*s), v) for n, (s, v) in document.get("p", {}).items()},
@@ -81,11 +86,16 @@ def _pinned_to_bytes(pinned: Pinned | None) -> bytes | None:
     return _dumps([pinned.person, pinned.key, pinned.marks])
 
 
-def _pinned_from_bytes(raw: bytes | None) -> Pinned | None:
+def _pinned_from_bytes(raw: bytes | None, promised: Mark | None) -> Pinned | None:
     if raw is None:
         return None
     person, key, marks = orjson.loads(raw)
-    return Pinned(person, Stamp(*key), tuple(Mark(Stamp(*s), a) for s, a in marks))
+    return Pinned(person, Stamp(*key), tuple(_mark(one) for one in marks), promised)
+
+
+def _mark(raw: list[Any]) -> Mark:
+    stamp, address = raw
+    return Mark(Stamp(*stamp), address)
 
 
 def user_to_row(user: User, account: str) -> Row:
@@ -95,7 +105,7 @@ def user_to_row(user: User, account: str) -> Row:
         "account_id": account,
         "connection_id": user.connection,
         "key": user.key,
-        "facts": facts_to_bytes(user.facts),
+        "facts": facts_to_bytes(user.facts, user.pinned.promised if user.pinned else None),
         "person_id": user.person,
         "pinned": _pinned_to_bytes(user.pinned),
     }
@@ -103,12 +113,14 @@ def user_to_row(user: User, account: str) -> Row:
 
 def user_from_row(row: RowMapping | Mapping[str, Any]) -> User:
     """The subject of a row of `users`."""
+    document = orjson.loads(row["facts"]) if row["facts"] != EMPTY_FACTS else {}
+    promised = _mark(document["y"]) if "y" in document else None
     return User(
         connection=row["connection_id"],
         key=row["key"],
-        facts=facts_from_bytes(row["facts"]),
+        facts=_facts(document) if document else UserFacts(),
         person=row["person_id"],
-        pinned=_pinned_from_bytes(row["pinned"]),
+        pinned=_pinned_from_bytes(row["pinned"], promised),
     )
 
 

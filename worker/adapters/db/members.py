@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,11 +12,10 @@ from sqlalchemy import Connection, select, update
 from domain.acceptance import accept_address, accept_invitation
 from domain.announcements import of_person
 from domain.by_hand import accepted
-from domain.consequences import Consequence, LinkKind, audit_view, link_of
+from domain.consequences import Consequence, LinkKind, audit_view, follows, link_of
 from domain.errors import NothingFoundError, RefusedError
-from domain.keys import address_id, user_id, when_free, when_settled
+from domain.keys import user_id, when_settled
 from domain.model import Person, User
-from domain.policy import Policy
 from domain.settle import UserState
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.announcing import announce
@@ -24,12 +23,10 @@ from worker.adapters.db.by_hand import locked_person
 from worker.adapters.db.deliverability import clear_mark
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.engine import Changing, Database, translated
+from worker.adapters.db.exchanging import Circle, move_addresses
 from worker.adapters.db.mapping import person_to_row, user_to_row
 from worker.adapters.db.uow import close_links, database_now, policies_of, save_consequences
 from worker.adapters.vault import Vault, token_digest
-
-Answer = Callable[[UserState, Policy, str], tuple[User, Person]]
-
 
 #: A button that is pressed twice is one answer: the second press hears what the first did.
 PRESSED_AGAIN = timedelta(minutes=10)
@@ -166,23 +163,43 @@ class SQLMembers:
         directory = SQLDirectory(connection, now)
         before = _person(connection, link.person)
         if before.connection is None or before.user is None:
-            after = accepted(before, link.kind, link.address)
+            changed = [(before, accepted(before, link.kind, link.address))]
         else:
-            key = user_id(before.connection, before.user)
-            user = directory.try_or_lock(key)
-            state = _state(directory, user, before)
-            policy = policies_of(connection, {user.connection})[user.connection]
-            decide = accept_invitation if link.kind is LinkKind.INVITATION else accept_address
-            proven, after = decide(state, policy, link.address)
-            bulk.upsert(connection, rows.users, [user_to_row(proven, before.account)])
-            directory.wake({when_settled(key)})
-        self._write(connection, before, after, link, now)
-        _log(connection, before, after, link, now, actor=actor, reason=reason)
-        announce(connection, of_person(before, after), now=now)
-        return after
+            changed = self._decide(connection, directory, before, link)
+        self._write(connection, directory, changed, link, now)
+        done = f"accept_{'invitation' if link.kind is LinkKind.INVITATION else 'address'}"
+        for was, after in changed:
+            _log(connection, was, after, link, now, action=done, actor=actor, reason=reason)
+            announce(connection, of_person(was, after), now=now)
+            done = "exchange_address"
+        return changed[0][1]
+
+    def _decide(
+        self, connection: Connection, directory: SQLDirectory, before: Person, link: OpenLink
+    ) -> list[tuple[Person, Person]]:
+        """Who was and who is: the member first, then others of the same ring (E8)."""
+        user = directory.try_or_lock(user_id(str(before.connection), str(before.user)))
+        circle = Circle(directory, before)
+        state = _state(directory, user, before, circle)
+        policy = policies_of(connection, {user.connection})[user.connection]
+        decide = accept_invitation if link.kind is LinkKind.INVITATION else accept_address
+        settled = decide(state, policy, link.address)
+        subjects = sorted((settled.user, *settled.moved), key=lambda one: (one.connection, one.key))
+        written = [user_to_row(one, before.account) for one in subjects]
+        bulk.upsert(connection, rows.users, written)
+        directory.wake({when_settled(str(row["id"])) for row in written})
+        after = {person.id: person for person in settled.people}
+        changed = [(before, after.pop(before.id))]
+        others = [(circle.before[key], after[key]) for key in sorted(after)]
+        return changed + [(was, now) for was, now in others if was != now]
 
     def _write(
-        self, connection: Connection, before: Person, after: Person, link: OpenLink, now: datetime
+        self,
+        connection: Connection,
+        directory: SQLDirectory,
+        changed: Sequence[tuple[Person, Person]],
+        link: OpenLink,
+        now: datetime,
     ) -> None:
         connection.execute(
             update(rows.links)
@@ -190,20 +207,16 @@ class SQLMembers:
             .values(state="accepted", answered_at=now)
         )
         _cancel_mail_of(connection, link.id, link.kind)
-        bulk.upsert(connection, rows.people, [person_to_row(after)])
-        gone = address_id(before.account, before.email)
-        if gone != address_id(after.account, after.email):
-            connection.execute(rows.addresses.delete().where(rows.addresses.c.id == gone))
-            SQLDirectory(connection, now).wake({when_free(gone)})
-        wanted = link_of(after)
-        if wanted is not None:
-            save_consequences(
-                connection,
-                [Consequence(after, wanted)],
-                vault=self._vault,
-                now=now,
-                link_seconds=self._link_seconds,
-            )
+        ordered = sorted((after for _, after in changed), key=lambda person: person.id)
+        bulk.upsert(connection, rows.people, [person_to_row(after) for after in ordered])
+        move_addresses(connection, directory, changed)
+        (_, mine), *others = changed
+        follow = [c for was, after in others if (c := follows(was, after)) is not None]
+        if (wanted := link_of(mine)) is not None:
+            follow.append(Consequence(mine, wanted))
+        save_consequences(
+            connection, follow, vault=self._vault, now=now, link_seconds=self._link_seconds
+        )
 
 
 def _cancel_mail_of(connection: Connection, link: str, kind: LinkKind) -> None:
@@ -246,7 +259,7 @@ def _newest_link(connection: Connection, person: str, now: datetime) -> OpenLink
     return _link(dict(found), "", now) if found is not None else None
 
 
-def _state(directory: SQLDirectory, user: User, person: Person) -> UserState:
+def _state(directory: SQLDirectory, user: User, person: Person, circle: Circle) -> UserState:
     pinned = None
     if user.pinned is not None:
         pinned = directory.people([user.pinned.person])[user.pinned.person]
@@ -255,8 +268,9 @@ def _state(directory: SQLDirectory, user: User, person: Person) -> UserState:
         user=user,
         person=person,
         pinned=pinned,
-        holder_of=lambda _address: None,
+        holder_of=circle.holder_of,
         fresh_id="",
+        party_of=circle.party_of,
     )
 
 
@@ -321,10 +335,10 @@ def _log(
     link: OpenLink,
     now: datetime,
     *,
+    action: str,
     actor: str,
     reason: str,
 ) -> None:
-    action = "accept_invitation" if link.kind is LinkKind.INVITATION else "accept_address"
     entry = {
         "account_id": after.account,
         "at": now,

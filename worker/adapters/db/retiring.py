@@ -148,10 +148,13 @@ class RetireSetup(ConnectionSetup):
                 .where(notices.c.state.in_(["pending", "failed"]))
                 .values(state="cancelled", due_at=None, secret=None)
             )
-            freed = [address_id(account, address) for _, address in some]
-            addresses = rows.addresses
+            directory, addresses = SQLDirectory(self.sql, self.now), rows.addresses
+            asked = {address_id(account, address): person for person, address in some}
+            holders = directory.holders(asked.keys())
+            # One that was only promised is another's, in force (E8).
+            freed = sorted(key for key, person in asked.items() if holders.get(key) == person)
             self.sql.execute(addresses.delete().where(bulk.among(addresses.c.id, freed, self.sql)))
-            SQLDirectory(self.sql, self.now).wake({when_free(key) for key in freed})
+            directory.wake({when_free(key) for key in freed})
 
     def _note_leaving(
         self, connection: dict[str, Any], managed: ColumnElement[bool], reason: str
