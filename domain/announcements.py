@@ -6,7 +6,7 @@ The table of types and bodies is in deploy/events.md; a body never carries more.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from domain.inbox import Lane
@@ -28,6 +28,7 @@ class AnnouncementType(StrEnum):
     USER_DELETED = "user.deleted"
     GROUP_CREATED = "group.created"
     GROUP_RENAMED = "group.renamed"
+    GROUP_UPDATED = "group.updated"
     GROUP_DELETED = "group.deleted"
     GROUP_MEMBER_ADDED = "group.member_added"
     GROUP_MEMBER_REMOVED = "group.member_removed"
@@ -95,6 +96,11 @@ def view_of(group: Group, account: str) -> GroupView:
     """The view of a group that an identity provider keeps."""
     key = group_ref(group_id(group.connection, group.key))
     return GroupView(key, account, group.name[1] or group.key, group.connection, group.key)
+
+
+def let_go(view: GroupView) -> GroupView:
+    """The view of a group whose provider manages it no longer (C7)."""
+    return replace(view, connection=None)
 
 
 def view_of_own(group: OwnGroup) -> GroupView:
@@ -188,8 +194,12 @@ def of_group(before: GroupView | None, after: GroupView | None) -> list[Announce
         return [_of_group(AnnouncementType.GROUP_CREATED, after)]
     if after is None:
         return [] if before is None else [_of_group(AnnouncementType.GROUP_DELETED, before)]
-    if before is not None and before.name != after.name:
+    if before is None:
+        return []
+    if before.name != after.name:
         return [_of_group(AnnouncementType.GROUP_RENAMED, after, previous_name=before.name)]
+    if before.body != after.body and before.id == after.id:
+        return [_of_group(AnnouncementType.GROUP_UPDATED, after)]
     return []
 
 

@@ -361,6 +361,14 @@ class DirectoryStore(Protocol):
         """Groups by id, unlocked."""
         ...
 
+    def take_turns(self, *, alone: Collection[str], beside: Collection[str]) -> None:
+        """Wait for batches of these accounts that announce memberships, until this one commits.
+
+        alone: no other at all; beside: none that goes alone. What is read afterwards has whatever
+        they committed. After all other locks but those of breakers and numbers (D5).
+        """
+        ...
+
     def linked(self, users: Collection[str]) -> dict[str, str | None]:
         """Id of the person of each of these subjects, unlocked; unknown subjects are absent."""
         ...

@@ -290,6 +290,9 @@ class MemoryWork:
     def groups(self, ids: Collection[str]) -> dict[str, Group]:
         return {key: self._state.groups[key] for key in ids if key in self._state.groups}
 
+    def take_turns(self, *, alone: Collection[str], beside: Collection[str]) -> None:
+        del alone, beside
+
     def linked(self, users: Collection[str]) -> dict[str, str | None]:
         known = self._state.users
         return {key: known[key].person for key in users if key in known}

@@ -14,11 +14,12 @@ from domain.dispatches import DeliveryError, Dispatch, parse_types
 from domain.errors import RefusedError, UsageError
 from domain.outbound import check_url, parse_allowed
 from worker.adapters.db.dispatches import live_endpoint
+from worker.adapters.db.finishing import await_writers
 from worker.adapters.db.setup import SQLSetup
 from worker.adapters.sources.registry import SOURCES
 from worker.adapters.vault import new_id
 from worker.cli.event import moment
-from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show
 from worker.cli.session import actor, container, reading, setup
 
 app = typer.Typer(
@@ -46,6 +47,9 @@ def add(
     with setup() as use:
         owner = use.account(account)["id"]
         endpoint = use.add_endpoint(owner, address, types=types, secret=secret)
+    if not await_writers(container().database):
+        # What is written by who began before is not announced: they did not know of it.
+        err.print("a transaction that began before still runs: what it changes is not announced")
     if json_:
         print(as_json({"id": endpoint, "url": address, "signing_secret": secret}))
         return

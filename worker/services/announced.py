@@ -101,6 +101,7 @@ class _Memberships:
             for key, user in world.writes.users.items()
             if user.person != self._person_before(key) and self._listens(user.connection)
         }
+        self._wait_for_others(moved)
         unwritten = world.store.edges_of_users(moved) if moved else []
         for key, group in world.writes.groups.items():
             if self._listens(group.connection) and self._is_stirred(key, group):
@@ -108,6 +109,22 @@ class _Memberships:
         for edge in unwritten:
             found.setdefault(edge_id(edge.connection, edge.group, edge.user), edge)
         return {key: edge for key, edge in found.items() if self._listens(edge.connection)}
+
+    def _wait_for_others(self, moved: Collection[str]) -> None:
+        """Two batches may each bring one end of a membership, and neither see the other's.
+
+        Whoever wrote a group, and so looks at people it has no lock of, goes alone; whoever gave
+        subjects their persons may do so beside each other.
+        """
+        world, accounts = self._world, self._former.accounts
+        beside = {accounts[world.users[key].connection] for key in moved}
+        alone = {
+            accounts[group.connection]
+            for group in world.writes.groups.values()
+            if self._listens(group.connection)
+        }
+        if beside or alone:
+            world.store.take_turns(alone=alone, beside=beside - alone)
 
     def _listens(self, connection: str) -> bool:
         return connection in self._former.accounts

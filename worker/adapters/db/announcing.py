@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -29,18 +29,19 @@ def has_listener(account: ColumnElement[str]) -> ColumnElement[bool]:
     return exists().where(mine, endpoints.c.state != REMOVED)
 
 
+def listening(connection: Connection, accounts: Iterable[str]) -> set[str]:
+    """Of these accounts those whose application listens."""
+    mine = bulk.among(endpoints.c.account_id, sorted(accounts), connection)
+    found = select(endpoints.c.account_id).distinct().where(mine, endpoints.c.state != REMOVED)
+    return set(connection.execute(found).scalars())
+
+
 def announce(connection: Connection, told: Sequence[Announcement], *, now: datetime) -> None:
     """Write what concerns accounts whose application listens; sent as soon as it is committed."""
     if not told:
         return
-    accounts = sorted({one.account for one in told})
-    mine = bulk.among(endpoints.c.account_id, accounts, connection)
-    listening = set(
-        connection.execute(
-            select(endpoints.c.account_id).distinct().where(mine, endpoints.c.state != REMOVED)
-        ).scalars()
-    )
-    heard = [one for one in told if one.account in listening]
+    hears = listening(connection, {one.account for one in told})
+    heard = [one for one in told if one.account in hears]
     write(connection, heard, now=now)
     if heard:
         connection.info[ANNOUNCED] = True

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, func, select, update
 
 from domain.errors import RefusedError
 from domain.keys import user_id
@@ -205,6 +205,15 @@ class SQLDirectory:
         mine = bulk.among(table.c.id, sorted(users), self._connection)
         found = self._all(select(table.c.id, table.c.person_id).where(mine))
         return {row["id"]: row["person_id"] for row in found}
+
+    def take_turns(self, *, alone: Collection[str], beside: Collection[str]) -> None:
+        """See the port; SQLite has one writer."""
+        if self._connection.dialect.name != "postgresql":
+            return
+        for account in sorted({*alone, *beside}):
+            how = "pg_advisory_xact_lock" + ("" if account in alone else "_shared")
+            key = func.hashtextextended(f"announcing {account}", 0)
+            self._connection.execute(select(getattr(func, how)(key)))
 
     def save(self, writes: Writes) -> None:
         """See the port."""

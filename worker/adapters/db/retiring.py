@@ -15,6 +15,7 @@ from domain.inbox import Outcome, Reason, State
 from domain.keys import address_id, when_free
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory import SQLDirectory
+from worker.adapters.db.farewells import announce_farewell
 from worker.adapters.db.setup_connections import AT_ONCE, ConnectionSetup
 
 UNENDED = (State.PENDING, State.RETRYING, State.WAITING, State.HELD)
@@ -127,6 +128,7 @@ class RetireSetup(ConnectionSetup):
         ).all()
         self._lapse(connection["account_id"], [(row.id, row.pending) for row in lapsed])
         self._note_leaving(connection, managed, reason)
+        announce_farewell(self.sql, connection, managed, self.now)
         self.sql.execute(
             update(people)
             .where(managed)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import select
 
+from domain.announcements import Announcement, of_group, of_membership, of_person, view_of
 from domain.consequences import audit_view
 from domain.errors import RefusedError
 from domain.groups import is_current
@@ -25,6 +26,7 @@ from domain.moving import Verdict, Wanted, group_taken_over, member_taken_over, 
 from domain.policy import Policy
 from domain.protection import protected_ids
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.announcing import announce
 from worker.adapters.db.directory import SQLDirectory, keepers_of, subject_of
 from worker.adapters.db.mapping import edge_to_row, group_to_row, person_to_row, user_to_row
 from worker.adapters.db.mirroring import fill
@@ -68,6 +70,7 @@ class TakeOverSetup(RetireSetup):
         if taking_people.policy.mirrors:
             account = str(taking.connection["account_id"])
             fill(self.sql, str(taking.connection["id"]), account, now=self.now)
+        announce(self.sql, [*taking_people.told, *taking_groups.told], now=self.now)
         return sorted(found, key=lambda verdict: verdict.wanted.line)
 
     def retired_of(self, account: str) -> frozenset[str]:
@@ -107,6 +110,7 @@ class _People:
         self._sql, self._account = use.sql, str(taking.connection["account_id"])
         self._directory = SQLDirectory(use.sql, use.now)
         self.policy = _policy(use, taking)
+        self.told: list[Announcement] = []
 
     def run(self) -> list[Verdict]:
         """Lock, judge line by line, write."""
@@ -217,6 +221,7 @@ class _People:
         bulk.upsert(self._sql, rows.people, [person_to_row(person) for person in after])
         for before, user, person in taken:
             self._log(before, user, person)
+            self.told += of_person(before, person)
         keys = {when_settled(key) for key, _ in written} | {when_user_seen(key) for key, _ in users}
         self._directory.wake(keys)
 
@@ -253,6 +258,7 @@ class _Groups:
         self._directory = SQLDirectory(use.sql, use.now)
         self._policy = _policy(use, taking)
         self._mine = str(taking.connection["id"])
+        self.told: list[Announcement] = []
         self._locked = self._lock()
 
     def _key(self, one: Wanted) -> str:
@@ -310,6 +316,7 @@ class _Groups:
         # A word of the new connection on the membership stands.
         bulk.insert(self._sql, rows.memberships, edges, conflict="ON CONFLICT (id) DO NOTHING")
         self._directory.wake({when_group_seen(self._key(one))})
+        self._tell(here, former, members)
         self._use.audit(
             self._account,
             "group.moved",
@@ -318,6 +325,17 @@ class _Groups:
             before={"group": one.group, "connection": former.connection},
             after={"group": self._key(one), "members": len(members)},
         )
+
+    def _tell(self, here: Group, former: Group, members: Sequence[Edge]) -> None:
+        """The group is another one to an application, and so are its memberships."""
+        if here.is_seen:
+            after = view_of(here, self._account)
+            self.told += of_group(None, after)
+            keys = [user_id(edge.connection, edge.user) for edge in members]
+            linked = sorted(p for p in self._directory.linked(keys).values() if p is not None)
+            found = self._directory.people(linked)
+            self.told += [of_membership(found[p], after, is_member=True) for p in linked]
+        self.told += of_group(view_of(former, self._account), None)
 
     def _members(self, here: Group, former: Group) -> Iterator[Edge]:
         """Whoever was a member and is a person of the new connection now."""
