@@ -28,6 +28,12 @@ class Kind(StrEnum):
     SORT = "events.sort"
 
 
+#: The largest batch of the urgent lane: whoever comes next waits for the end of one (G5, G7).
+URGENT_BATCH = 100
+#: Where several connections have something urgent, so many events of each are a batch: one of
+#: them may have thousands, and the others are not to wait for more of those.
+QUIET_SHARE = 25
+
 URGENT_KINDS = frozenset({Kind.USERS_SUSPEND, Kind.GROUPS_REMOVE_MEMBERS, Kind.GROUPS_DELETE})
 
 

@@ -389,11 +389,15 @@ class DrainWork(Protocol):
     directory: DirectoryStore
     breaker: BreakerStore
     has_announced: bool
+    has_urgent_news: bool
 
-    def claim(self, *, lane: str, kind: Kind, limit: int, troubled: bool) -> list[ClaimedEvent]:
+    def claim(
+        self, *, lane: str, kind: Kind, limit: int, troubled: bool, is_guest: bool = False
+    ) -> list[ClaimedEvent]:
         """Lock up to `limit` due events, connections in fair turns (D7).
 
         troubled: only events that failed or were in a crashed batch, instead of only clean ones.
+        is_guest: a worker of another lane, who leaves alone what somebody is at work on.
         """
         ...
 

@@ -84,6 +84,8 @@ class Container:
     settings: Settings
     #: What wakes the senders of this process, where it has any.
     couriers: list[Callable[[], None]] = field(default_factory=list)
+    #: Whether a worker of the urgent lane is to tell what is urgent: this process drains others.
+    leaves_urgent: bool = False
 
     @cached_property
     def database(self) -> Database:
@@ -354,12 +356,15 @@ class Container:
         """An application hears nothing more until an operator resumes its endpoint."""
         self.log.error("endpoint_disabled", endpoint=endpoint, why=why)
 
-    def ring_announcements(self) -> None:
-        """Let what was announced be sent at once: here, or by a worker that is rung."""
-        if self.couriers:
-            for wake in self.couriers:
-                wake()
-        else:
+    def ring_announcements(self, *, is_urgent: bool = True) -> None:
+        """Let what was announced be sent at once: here, or by a worker that is rung.
+
+        is_urgent: somebody loses access. A process that is busy with other lanes leaves that to
+        one that is not.
+        """
+        for wake in self.couriers:
+            wake()
+        if not self.couriers or (is_urgent and self.leaves_urgent):
             self.ringer.ring_task("announcements.send", Lane.URGENT.value)
 
     def ring_notices(self) -> None:
@@ -466,7 +471,7 @@ class Container:
     def measured(self, work: DrainWork, results: Sequence[Result]) -> None:
         """Count a committed batch, and send at once what it announced."""
         if work.has_announced:
-            self.ring_announcements()
+            self.ring_announcements(is_urgent=work.has_urgent_news)
         telemetry.count_results(results, now=work.now)
 
     def close(self) -> None:

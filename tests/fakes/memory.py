@@ -162,12 +162,14 @@ class MemoryWork:
         self.now = memory.now
         self.directory = self
         self.breaker = MemoryBreakers(self._state, memory.now)
-        self.has_announced = False
+        self.has_announced = self.has_urgent_news = False
 
     # -- events ------------------------------------------------------------------------
 
-    def claim(self, *, lane: str, kind: Kind, limit: int, troubled: bool) -> list[ClaimedEvent]:
-        del lane, kind
+    def claim(
+        self, *, lane: str, kind: Kind, limit: int, troubled: bool, is_guest: bool = False
+    ) -> list[ClaimedEvent]:
+        del lane, kind, is_guest
         ready = [
             self._state.events[number]
             for number, due in sorted(self._state.due.items(), key=lambda item: (item[1], item[0]))

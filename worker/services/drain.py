@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from domain.addressing import readdressed
 from domain.changes import kind_of, named_by, renamed
-from domain.inbox import Kind, Outcome, Reason, State
+from domain.inbox import URGENT_BATCH, Kind, Lane, Outcome, Reason, State
 from domain.policy import Policy
 from domain.ports import (
     ClaimedEvent,
@@ -91,28 +91,38 @@ class Drain:
     batch_size: int = 500
     interrupts: tuple[type[Exception], ...] = ()
 
-    def run(self, *, lane: str, kind: Kind, budget: timedelta) -> tuple[Tally, bool]:
-        """Drain until empty or the budget is spent; whether anything may be left."""
+    def run(
+        self, *, lane: str, kind: Kind, budget: timedelta, is_guest: bool = False
+    ) -> tuple[Tally, bool]:
+        """Drain until empty or the budget is spent; whether anything may be left.
+
+        is_guest: for a worker of another lane, who is in nobody's way here.
+        """
         tally = Tally()
         deadline = self.monotonic() + budget.total_seconds()
         for troubled in (False, True):
             while True:
-                claimed = self._batch(tally, lane, kind, troubled=troubled)
+                claimed = self._batch(tally, lane, kind, troubled=troubled, is_guest=is_guest)
                 if claimed == 0:
                     break
                 if self.monotonic() >= deadline:
                     return tally, True
         return tally, False
 
-    def _batch(self, tally: Tally, lane: str, kind: Kind, *, troubled: bool) -> int:
+    def _batch(self, tally: Tally, lane: str, kind: Kind, *, troubled: bool, is_guest: bool) -> int:
         """One batch, or what bisecting it came to; how many events it claimed."""
         limit = TROUBLED_BATCH if troubled else self.batch_size
+        if lane == Lane.URGENT.value:
+            limit = min(limit, URGENT_BATCH)
         claimed: list[ClaimedEvent] = []
-        try:
-            results = self._attempt(
-                lambda work: work.claim(lane=lane, kind=kind, limit=limit, troubled=troubled),
-                claimed,
+
+        def claim(work: DrainWork) -> list[ClaimedEvent]:
+            return work.claim(
+                lane=lane, kind=kind, limit=limit, troubled=troubled, is_guest=is_guest
             )
+
+        try:
+            results = self._attempt(claim, claimed)
         except Exception as error:
             if not claimed or self._is_from_outside(error):
                 raise

@@ -17,8 +17,8 @@ from worker.tasks.process import container
 
 #: A kind of which more is due than this yields to the others of its lane, and rings again (D11).
 SLICE = timedelta(seconds=0.25)
-#: So much of its time a task of another lane gives to what is urgent.
-URGENT_BUDGET = timedelta(seconds=2)
+#: A task of another lane gives one batch of each kind to what is urgent.
+ONE_BATCH = timedelta(0)
 
 
 class Ring(BaseModel):
@@ -55,12 +55,12 @@ def register(app: Celery, name: str, run: Callable[[str, Ring], dict[str, int]])
 
 
 def drain(kind: Kind) -> Callable[[str, Ring], dict[str, int]]:
-    """The body of every task of events: empty what is urgent, then this kind in this lane."""
+    """The body of every task of events: help with what is urgent, then this kind in this lane."""
 
     def run(lane: str, _ring: Ring) -> dict[str, int]:
         parts = container()
         if lane != Lane.URGENT.value:
-            drain_urgent()
+            help_urgent()
         tally, is_more = parts.drain.run(lane=lane, kind=kind, budget=SLICE)
         if is_more:
             _give_way(Lane(lane), kind)
@@ -82,8 +82,12 @@ def _give_way(lane: Lane, to_all_but: Kind) -> None:
             parts.drain.run(lane=lane.value, kind=kind, budget=SLICE)
 
 
-def drain_urgent() -> None:
-    """Whatever is urgent goes first, in every drain of every worker (D10)."""
+def help_urgent() -> None:
+    """What is urgent goes first, in every drain of every worker (D10): a batch of each kind.
+
+    Not all of it, and nothing of a connection that somebody is at work on: one that suspends
+    thousands would take the workers of all lanes, who would wait for each other at its breaker.
+    """
     parts = container()
     for kind in parts.kinds_due(Lane.URGENT):
-        parts.drain.run(lane=Lane.URGENT.value, kind=kind, budget=URGENT_BUDGET)
+        parts.drain.run(lane=Lane.URGENT.value, kind=kind, budget=ONE_BATCH, is_guest=True)

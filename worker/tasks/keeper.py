@@ -6,7 +6,6 @@ does not take rings it drains by itself.
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 from datetime import timedelta
@@ -14,8 +13,7 @@ from datetime import timedelta
 from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
 from worker.bootstrap import Container
-from worker.settings import LANES_VARIABLE
-from worker.tasks.process import courier, post
+from worker.tasks.process import courier, lanes, post
 from worker.tasks.watchdog import Watchdog
 
 BUDGET = timedelta(seconds=2)
@@ -29,7 +27,7 @@ class Keeper:
 
     def __init__(self, parts: Container, *, consumer: int) -> None:
         self._parts = parts
-        self._lanes = os.environ.get(LANES_VARIABLE, "urgent,standard,bulk").split(",")
+        self._lanes = lanes()
         self._stop = threading.Event()
         self._watchdog = Watchdog(parts, self._lanes, consumer=consumer)
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
+from domain.inbox import Lane
 from worker.bootstrap import Container, build
+from worker.settings import LANES_VARIABLE
 from worker.tasks.courier import Courier
 from worker.tasks.post import Post
 
@@ -13,12 +16,17 @@ _POSTS: dict[int, Post] = {}
 _COURIERS: dict[int, Courier] = {}
 
 
+def lanes() -> list[str]:
+    """The lanes whose rings this worker takes."""
+    return os.environ.get(LANES_VARIABLE, "urgent,standard,bulk").split(",")
+
+
 def container() -> Container:
     """This process's container; a forked child never sees its parent's."""
     pid = os.getpid()
     if pid not in _BUILT:
         _BUILT.clear()
-        _BUILT[pid] = build()
+        _BUILT[pid] = replace(build(), leaves_urgent=Lane.URGENT.value not in lanes())
         # Nobody is as near to what this process commits as its own senders.
         _BUILT[pid].couriers.append(lambda: courier().wake())
     return _BUILT[pid]

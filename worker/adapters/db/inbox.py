@@ -6,9 +6,21 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, delete, exists, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    select,
+    text,
+    update,
+)
 
-from domain.inbox import Kind, Lane, State
+from domain.inbox import QUIET_SHARE, Kind, Lane, State
 from domain.ports import ClaimedEvent, Result, stamp_key
 from worker.adapters.db import bulk, rows
 
@@ -31,6 +43,24 @@ _CLAIMED = (
     "state",
     "replay_id",
 )
+
+
+#: How PostgreSQL tells the transactions of drains from all others.
+DRAINING = "rosterd drain"
+#: A batch takes a fraction of a second; one that takes longer waits for a lock, or is frozen.
+_STUCK = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() "
+    "AND usename = current_user AND application_name = :name AND pid <> pg_backend_pid() "
+    "AND xact_start < clock_timestamp() - interval '2 seconds')"
+)
+
+
+def _turn(connection: ColumnElement[str]) -> ColumnElement[bool]:
+    """Mark a connection as in hand until the transaction ends; False where another has it.
+
+    Only whoever asks for it heeds it: it keeps nobody from anything.
+    """
+    return func.pg_try_advisory_xact_lock(func.hashtextextended("urgent " + connection, 0))
 
 
 def claimed_from_row(row: RowMapping) -> ClaimedEvent:
@@ -109,25 +139,46 @@ class SQLInbox:
         self._connection = connection
         self._now = now
 
-    def claim(self, *, lane: str, kind: Kind, limit: int, troubled: bool) -> list[ClaimedEvent]:
+    def claim(
+        self, *, lane: str, kind: Kind, limit: int, troubled: bool, is_guest: bool = False
+    ) -> list[ClaimedEvent]:
         """Up to `limit` due events, connections taking turns (D7: N/k of each, then filled up).
 
-        troubled: only events that failed or were in a crashed batch, instead of only clean ones.
+        What is urgent of several is not filled up: one of them may have thousands. troubled: only
+        events that failed or were in a crashed batch, instead of only clean ones. is_guest: leave
+        out connections that another worker is at work on in this lane.
         """
-        found = self._connection.execute(
-            due_connections(lane=lane, kind=kind, now=self._now, troubled=troubled)
-        )
-        waiting = [row[0] for row in found]
+        waiting = self._waiting(lane, kind, troubled=troubled, is_guest=is_guest)
+        if lane == Lane.URGENT.value and len(waiting) > 1:
+            limit = min(limit, QUIET_SHARE * len(waiting))
         claimed: list[ClaimedEvent] = []
         share = max(1, -(-limit // max(1, len(waiting))))
+        fills_up = lane != Lane.URGENT.value
         while waiting and len(claimed) < limit:
             waiting = [
                 connection
                 for connection in waiting
                 if self._take(claimed, lane, kind, connection, min(share, limit), troubled=troubled)
+                and fills_up
             ]
             share = limit - len(claimed)
         return claimed
+
+    def _waiting(self, lane: str, kind: Kind, *, troubled: bool, is_guest: bool) -> list[str]:
+        """Connections of which something is due; the urgent lane's are marked as in hand."""
+        statement = due_connections(lane=lane, kind=kind, now=self._now, troubled=troubled)
+        has_turns = lane == Lane.URGENT.value and self._connection.dialect.name == "postgresql"
+        if has_turns:
+            statement = statement.add_columns(_turn(rows.connections.c.id).label("is_free"))
+        found = self._connection.execute(statement).all()
+        busy = [row.id for row in found if has_turns and not row.is_free]
+        if is_guest and busy and not self._is_somebody_stuck():
+            return [row.id for row in found if row.id not in busy]
+        return [row.id for row in found]
+
+    def _is_somebody_stuck(self) -> bool:
+        """Whether a drain has been at work for so long that it may be at work on nothing."""
+        return bool(self._connection.execute(_STUCK, {"name": DRAINING}).scalar())
 
     def _take(
         self,

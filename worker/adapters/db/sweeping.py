@@ -34,8 +34,9 @@ from worker.adapters.db.dispatches import due_endpoints
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.expiring import expire_links
 from worker.adapters.db.holding import approve_overdue, tell_of_holds
+from worker.adapters.db.inbox import DRAINING
 from worker.adapters.db.mending import mend_states
-from worker.adapters.db.uow import DRAINING, database_now
+from worker.adapters.db.uow import database_now
 
 Report = Callable[[str, Mapping[str, object]], None]
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from domain.addressing import DEFAULT
 from domain.breaker import rule_of
 from domain.consequences import Consequence, NoticeKind, audit_view, consequences
-from domain.inbox import Kind
+from domain.inbox import Kind, Lane
 from domain.policy import ExistingGroups, GroupRule, OnReturn, Policy, Rehire, Scope, ScopeRule
 from domain.ports import ClaimedEvent, InfrastructureError, Result, Writes
 from domain.retry import companions
@@ -27,7 +27,7 @@ from worker.adapters.db import announcing, bulk, rows
 from worker.adapters.db.breaking import SQLBreakers
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.engine import Database, sent_ahead, translated
-from worker.adapters.db.inbox import SQLInbox
+from worker.adapters.db.inbox import DRAINING, SQLInbox
 from worker.adapters.db.mirroring import mirrored
 from worker.adapters.db.scim_store import (
     has_aliases,
@@ -44,10 +44,6 @@ def database_now(connection: Connection) -> datetime:
         now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         return now.astimezone(UTC)
     return datetime.now(UTC)
-
-
-#: How PostgreSQL tells the transactions of drains from all others.
-DRAINING = "rosterd drain"
 
 
 def _marked_now(connection: Connection, name: str) -> datetime:
@@ -82,16 +78,20 @@ class SQLWork:
         self._marks = name == DRAINING
         self._ahead = ExitStack()
         self._is_ahead = False
-        self.has_announced = False
+        self.has_announced = self.has_urgent_news = False
         self._mirrors: Mapping[str, str] = {}
         self.now = _marked_now(connection, name)
         self.directory = SQLDirectory(connection, self.now, vault=vault)
         self.breaker = SQLBreakers(connection, self.now)
         self._inbox = SQLInbox(connection, self.now)
 
-    def claim(self, *, lane: str, kind: Kind, limit: int, troubled: bool) -> list[ClaimedEvent]:
+    def claim(
+        self, *, lane: str, kind: Kind, limit: int, troubled: bool, is_guest: bool = False
+    ) -> list[ClaimedEvent]:
         """Lock due events and leave a marker that survives a crash of this process (D6)."""
-        events = self._inbox.claim(lane=lane, kind=kind, limit=limit, troubled=troubled)
+        events = self._inbox.claim(
+            lane=lane, kind=kind, limit=limit, troubled=troubled, is_guest=is_guest
+        )
         if troubled:
             sizes = (companions(attempts=e.attempts, crashes=e.crashes) for e in events)
             events = events[: min(sizes, default=0)]
@@ -183,6 +183,7 @@ class SQLWork:
         self.breaker.save(writes.breaker)
         announcing.write(self._connection, writes.announcements, now=self.now)
         self.has_announced = bool(writes.announcements)
+        self.has_urgent_news = any(one.lane is Lane.URGENT for one in writes.announcements)
 
     def actor_of(self, event: ClaimedEvent) -> str:
         """Who the audit says it was."""
