@@ -15,13 +15,22 @@ class MailError(Exception):
     """The mail could not be handed over.
 
     is_final: the server will never take it for this address (E7). is_server: the server itself is
-    the matter, so that every other mail would fare the same now.
+    the matter, so that every other mail would fare the same now. is_answer: it said so, and may
+    be asked about the next mail on the same connection.
     """
 
-    def __init__(self, why: str, *, is_final: bool = False, is_server: bool = False) -> None:
+    def __init__(
+        self,
+        why: str,
+        *,
+        is_final: bool = False,
+        is_server: bool = False,
+        is_answer: bool = False,
+    ) -> None:
         super().__init__(why)
         self.is_final = is_final
         self.is_server = is_server
+        self.is_answer = is_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +90,8 @@ class Mailer(Protocol):
 
     def send(self, letter: Letter, *, id_: str) -> None:
         """Send under a Message-ID made of the notice's id; raises MailError."""
+        ...
+
+    def rest(self) -> None:
+        """No mail follows for now: let go of what was kept for it."""
         ...

@@ -31,7 +31,8 @@ class MailServer:
     """What a mail server has taken, and how it misbehaves.
 
     hang_at: a verb after which it says nothing any more. answers: verb -> what it says instead
-    of yes. drops: it hangs up when it has the whole mail, and has taken it.
+    of yes. drops: it hangs up when it has the whole mail, and has taken it; hangs_up: after its
+    yes to that. greeted, left: connections that said hello, and good-bye.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,8 @@ class MailServer:
         self.froms: list[tuple[str | None, list[str]]] = []
         self.hang_at = ""
         self.answers: dict[str, str] = {}
-        self.drops = False
+        self.drops = self.hangs_up = False
+        self.greeted = self.left = 0
 
     def authenticate(self, *_: Any) -> AuthResult:
         """AUTH: nobody gets in."""
@@ -48,6 +50,7 @@ class MailServer:
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
         self, _s: SMTP, session: Session, _e: Envelope, name: str, responses: list[str]
     ) -> list[str]:
+        self.greeted += 1
         await self._hang("EHLO")
         session.host_name = name
         return responses
@@ -83,11 +86,20 @@ class MailServer:
         if self.drops:
             assert server.transport is not None
             server.transport.close()
+        if self.hangs_up:
+            assert server.transport is not None
+            asyncio.get_running_loop().call_later(0.01, server.transport.close)
         return answer
+
+    async def handle_RSET(  # noqa: N802 - aiosmtpd's name
+        self, _s: SMTP, _session: Session, _envelope: Envelope
+    ) -> str:
+        return await self._say("RSET")
 
     async def handle_QUIT(  # noqa: N802 - aiosmtpd's name
         self, _s: SMTP, _session: Session, _envelope: Envelope
     ) -> str:
+        self.left += 1
         await self._hang("QUIT")
         return self.answers.get("QUIT", "221 Bye")
 
@@ -107,14 +119,20 @@ class MailServer:
 
 @contextmanager
 def mail_server(
-    *, tls: ssl.SSLContext | None = None, utf8: bool = True, auth: bool = False
+    *,
+    tls: ssl.SSLContext | None = None,
+    utf8: bool = True,
+    auth: bool = False,
+    is_wrapped: bool = False,
 ) -> Iterator[tuple[MailServer, str]]:
-    """A server on a port of its own, and its URL."""
+    """A server on a port of its own, and its URL. is_wrapped: TLS from the first byte on."""
     server = MailServer()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     more: dict[str, Any] = {}
-    if tls is not None:
+    if is_wrapped:
+        more |= {"ssl_context": tls}
+    elif tls is not None:
         more |= {"tls_context": tls, "require_starttls": True}
     if auth:
         more |= {"authenticator": server.authenticate, "auth_require_tls": False}
@@ -128,7 +146,8 @@ def mail_server(
     controller.start()
     user = "user:wrong@" if auth else ""
     try:
-        yield server, f"smtp://{user}{'localhost' if tls else '127.0.0.1'}:{port}"
+        scheme = "smtps" if is_wrapped else "smtp"
+        yield server, f"{scheme}://{user}{'localhost' if tls else '127.0.0.1'}:{port}"
     finally:
         controller.stop(no_assert=True)
 
@@ -141,9 +160,17 @@ def parts(message: EmailMessage) -> tuple[str, str]:
     return plain.get_content(), html.get_content()
 
 
+#: The head of a TLS record of 16 KiB that never gets there whole.
+TLS_RECORD = b"\x16\x03\x03\x40\x00"
+
+
 @contextmanager
-def dripping_server() -> Iterator[str]:
-    """A server whose greeting comes byte by byte and never ends; its URL."""
+def dripping_server(*, begins: bytes = b"220-", says: tuple[bytes, ...] = ()) -> Iterator[str]:
+    """A server whose greeting comes byte by byte and never ends; its host and port.
+
+    says: what it says first, each time but the first as an answer to whatever it is told. begins:
+    with what it begins to drip.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ended = threading.Event()
 
@@ -151,14 +178,17 @@ def dripping_server() -> Iterator[str]:
             with suppress(OSError):
                 peer, _ = listener.accept()
                 with peer:
-                    peer.sendall(b"220-")
+                    for line in says:
+                        peer.sendall(line)
+                        peer.recv(1024)
+                    peer.sendall(begins)
                     while not ended.wait(0.05):
                         peer.sendall(b"x")
 
         thread = threading.Thread(target=drip)
         thread.start()
         try:
-            yield f"smtp://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
         finally:
             ended.set()
             thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -15,8 +16,16 @@ import pytest
 from domain.letters import Letter
 from domain.notices import MailError
 from tests.harness import Rosterd
-from tests.mailserver import MailServer, dripping_server, mail_server, parts, self_signed
-from worker.adapters import mail
+from tests.mailserver import (
+    TLS_RECORD,
+    MailServer,
+    dripping_server,
+    mail_server,
+    parts,
+    self_signed,
+)
+from tests.servers import await_true
+from worker.adapters import mail, mail_connection
 from worker.adapters.db import rows
 from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.mail import SMTPMailer
@@ -36,12 +45,21 @@ def smtp() -> Iterator[tuple[MailServer, str]]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a real time-out in a test; a busy machine answers within this one."""
-    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 2)
+    monkeypatch.setattr(mail_connection, "TIMEOUT_SECONDS", 2)
     monkeypatch.setattr(mail, "ANSWER_SECONDS", 2)
 
 
 def notify(rosterd: Rosterd, url: str) -> Notify:
     return replace(rosterd.parts.notify, mailer=SMTPMailer(url, sender=SENDER))
+
+
+def send(url: str, letter: Letter, *, id_: str) -> None:
+    """One mail over a connection of its own."""
+    mailer = SMTPMailer(url, sender=SENDER)
+    try:
+        mailer.send(letter, id_=id_)
+    finally:
+        mailer.rest()
 
 
 def notices(rosterd: Rosterd) -> list[dict[str, Any]]:
@@ -174,7 +192,7 @@ def test_a_server_that_hangs_at_a_verb_is_given_up_and_the_mail_waits(
     server, url = smtp
     server.hang_at = verb
     with pytest.raises(MailError) as given_up:
-        SMTPMailer(url, sender=SENDER).send(HELLO, id_="not_1")
+        send(url, HELLO, id_="not_1")
     assert not given_up.value.is_final
     assert given_up.value.is_server == (verb == "EHLO")
     assert server.taken == []
@@ -187,15 +205,108 @@ def test_a_mail_that_was_taken_is_sent_whatever_becomes_of_the_good_bye(
     server, url = smtp
     server.hang_at = "" if answer else "QUIT"
     server.answers["QUIT"] = answer
-    SMTPMailer(url, sender=SENDER).send(HELLO, id_="not_1")
+    send(url, HELLO, id_="not_1")
     assert server.recipients == ["ana@example.com"]
 
 
 def test_a_server_that_drips_is_cut_off_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail, "WHOLE_SECONDS", 0.8)
-    with dripping_server() as url, pytest.raises(MailError) as given_up:
-        SMTPMailer(url, sender=SENDER).send(HELLO, id_="not_1")
-    assert not given_up.value.is_final
+    with dripping_server() as there, pytest.raises(MailError) as given_up:
+        send(f"smtp://{there}", HELLO, id_="not_1")
+    assert given_up.value.is_server
+
+
+def test_a_handshake_that_drips_is_cut_off_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TLS from the first byte on, and after STARTTLS."""
+    monkeypatch.setattr(mail, "WHOLE_SECONDS", 0.8)
+    with dripping_server(begins=TLS_RECORD) as there, pytest.raises(MailError) as given_up:
+        send(f"smtps://{there}", HELLO, id_="not_1")
+    assert given_up.value.is_server
+    says = (b"220 hello\r\n", b"250-hello\r\n250 STARTTLS\r\n", b"220 go on\r\n")
+    with (
+        dripping_server(begins=TLS_RECORD, says=says) as there,
+        pytest.raises(MailError) as given_up,
+    ):
+        send(f"smtp://{there}", HELLO, id_="not_1")
+    assert given_up.value.is_server
+
+
+def test_mails_of_one_run_go_over_one_connection(
+    rosterd: Rosterd, smtp: tuple[MailServer, str]
+) -> None:
+    """A refusal between them ends nothing but itself."""
+    server, url = smtp
+    feed = rosterd.account()
+    for key in ("u1", "u2", "gone", "later", *(f"v{n}" for n in range(30))):
+        rosterd.hire(feed, key)
+    # The longest wait: drawn, it may be over before the others are sent.
+    tally = replace(notify(rosterd, url), random=lambda: 1.0).run()
+    assert tally == {"sent": 32, "retrying": 1, "failed": 1, "lease_lost": 0}
+    assert (server.greeted, server.left) == (1, 1)
+    rosterd.hire(feed, "w1")
+    assert notify(rosterd, url).run()["sent"] == 1
+    assert (server.greeted, server.left) == (2, 2), "nothing is kept between runs"
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "connections"), [("KEPT_MAILS", 2, 3), ("KEPT_SECONDS", 0.0, 5)]
+)
+def test_a_connection_is_kept_for_so_many_mails_and_so_long(
+    smtp: tuple[MailServer, str],
+    monkeypatch: pytest.MonkeyPatch,
+    bound: str,
+    most: float,
+    connections: int,
+) -> None:
+    server, url = smtp
+    monkeypatch.setattr(mail_connection, bound, most)
+    mailer = SMTPMailer(url, sender=SENDER)
+    for number in range(5):
+        mailer.send(HELLO, id_=f"not_{number}")
+    mailer.rest()
+    assert len(server.taken) == 5
+    assert server.greeted == server.left == connections
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["421", "without a word"])
+def test_a_server_that_leaves_between_two_mails_is_greeted_anew(
+    smtp: tuple[MailServer, str], is_told: bool
+) -> None:
+    server, url = smtp
+    mailer = SMTPMailer(url, sender=SENDER)
+    server.hangs_up = not is_told
+    server.answers["RSET"] = "421 4.4.2 idle for too long" if is_told else "250 OK"
+    for number in range(3):
+        mailer.send(HELLO, id_=f"not_{number}")
+        if server.hangs_up:
+            kept = mailer._kept.connection
+            assert kept is not None
+            await_true(lambda sock=kept.server.sock: _has_ended(sock), name="it hangs up")  # type: ignore[misc]
+    mailer.rest()
+    assert len(server.taken) == 3
+    assert server.greeted == 3
+
+
+def _has_ended(sock: socket.socket) -> bool:
+    sock.settimeout(0.01)
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == b""
+    except TimeoutError:
+        return False
+
+
+def test_mails_go_over_tls_from_the_first_byte_on(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path / "mail.pem"))
+    with mail_server(tls=context, is_wrapped=True) as (server, url):
+        mailer = SMTPMailer(f"{url}?verify=no", sender=SENDER)
+        for number in range(2):
+            mailer.send(HELLO, id_=f"not_{number}")
+        mailer.rest()
+        with pytest.raises(MailError, match="not trusted"):
+            send(url, HELLO, id_="not_3")
+    assert len(server.taken) == 2
+    assert server.greeted == 1
 
 
 def test_hung_up_after_the_mail_it_goes_out_again_under_the_same_id(
@@ -246,15 +357,14 @@ def test_a_refused_password_marks_nobody(rosterd: Rosterd) -> None:
 def test_addresses_in_other_scripts_with_and_without_the_servers_help() -> None:
     wide, domain = "jörg@example.com", "ana@bücher.example"
     with mail_server(utf8=False) as (server, url):
-        mailer = SMTPMailer(url, sender=SENDER)
-        mailer.send(replace(HELLO, to=domain), id_="not_1")
+        send(url, replace(HELLO, to=domain), id_="not_1")
         with pytest.raises(MailError, match="beyond ASCII") as refused:
-            mailer.send(replace(HELLO, to=wide), id_="not_2")
+            send(url, replace(HELLO, to=wide), id_="not_2")
         assert refused.value.is_final
         assert server.recipients == ["ana@xn--bcher-kva.example"]
         assert server.taken[0][1]["To"] == "ana@xn--bcher-kva.example"
     with mail_server(utf8=True) as (server, url):
-        SMTPMailer(url, sender=SENDER).send(replace(HELLO, to=wide), id_="not_3")
+        send(url, replace(HELLO, to=wide), id_="not_3")
         assert server.recipients == [wide]
         assert "SMTPUTF8" in server.froms[0][1]
         assert "BODY=8BITMIME" in server.froms[0][1]
@@ -262,7 +372,7 @@ def test_addresses_in_other_scripts_with_and_without_the_servers_help() -> None:
 
 def test_sharp_s_is_its_own_domain_and_not_another_ones() -> None:
     with mail_server() as (server, url):
-        SMTPMailer(url, sender=SENDER).send(replace(HELLO, to="a@straße.example"), id_="not_1")
+        send(url, replace(HELLO, to="a@straße.example"), id_="not_1")
         assert server.recipients == ["a@xn--strae-oqa.example"], "not strasse.example"
 
 
@@ -289,7 +399,7 @@ def test_no_address_becomes_two_or_a_header_or_a_command(
 ) -> None:
     server, url = smtp
     with pytest.raises(MailError) as refused:
-        SMTPMailer(url, sender=SENDER).send(replace(HELLO, to=address), id_="not_1")
+        send(url, replace(HELLO, to=address), id_="not_1")
     assert refused.value.is_final
     assert server.taken == []
 

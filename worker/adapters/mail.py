@@ -5,43 +5,39 @@ from __future__ import annotations
 import os
 import re
 import smtplib
-import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from email import policy
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from domain.display import ascii_domain, has_hidden
 from domain.letters import Letter
 from domain.notices import MailError
-from worker.adapters.deadline import deadline
+from worker.adapters.deadline import Deadline
+from worker.adapters.mail_connection import (
+    ANSWER_SECONDS,
+    MailConnection,
+    connected,
+    tls_of,
+    told_of_server,
+)
 
-#: One command of a mail server.
-TIMEOUT_SECONDS = 10
-#: Its word on a mail that it has: filters look at it meanwhile (RFC 5321, 4.5.3.2.6: minutes).
-ANSWER_SECONDS = 90
 #: A whole mail, however the server spreads its time; within `notify.LONGEST`.
 WHOLE_SECONDS = 110
 _FINAL_FROM = 500
 _CLOSING = 421
 _ACCEPTED = (250, 251)
-_GREETS = 220
 _LONGEST_DOMAIN = 253
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 #: Letters of every script, no sign that ends or joins addresses; two dots in a row do occur.
 _LOCAL = re.compile(r'[^\x00-\x20\x7f-\xa0"(),:;<>@\[\\\]\u2028\u2029\ud800-\udfff]+')
-#: Whatever the code, another mail would fare the same: a password is wrong, or a name not known.
-_REFUSES_US = (
-    smtplib.SMTPAuthenticationError,
-    smtplib.SMTPConnectError,
-    smtplib.SMTPHeloError,
-)
 
 
 def compose(letter: Letter, *, sender: str, id_: str, reply_to: str | None = None) -> EmailMessage:
@@ -90,26 +86,56 @@ class SMTPMailer:
         self._url = urlsplit(url)
         self._sender = sender
         self._reply_to = reply_to
-        self._tls = ssl.create_default_context()
-        if parse_qs(self._url.query).get("verify") == ["no"]:
-            self._tls.check_hostname = False
-            self._tls.verify_mode = ssl.CERT_NONE
+        self._tls = tls_of(self._url)
+        # Each thread has its own: mails of one follow each other over one connection.
+        self._kept = _Kept()
 
     def send(self, letter: Letter, *, id_: str) -> None:
-        """Hand over to the server; raises MailError.
+        """Hand over to the server, over the connection of the mail before if that is still there.
 
-        Where the server has the mail and its answer is lost, the mail counts as not sent: it goes
-        out again under the same Message-ID.
+        Raises MailError. Where the server has the mail and its answer is lost, the mail counts as
+        not sent: it goes out again under the same Message-ID.
         """
         with _told_of_address():
             message = compose(letter, sender=self._sender, id_=id_, reply_to=self._reply_to)
             to = recipient(letter.to).addr_spec
-        server = self._server()
-        try:
-            with deadline(server, WHOLE_SECONDS), _told_of_mail():
-                self._deliver(server, message, to)
-        finally:
-            _leave(server)
+        with Deadline(WHOLE_SECONDS) as deadline:
+            connection = self._begun(deadline)
+            try:
+                with _told_of_mail():
+                    self._deliver(connection.server, message, to)
+            except MailError as error:
+                self._keep(connection, is_whole=error.is_answer)
+                raise
+            except BaseException:
+                connection.server.close()
+                raise
+            self._keep(connection, is_whole=True)
+
+    def rest(self) -> None:
+        """Let go of the connection that was kept for the next mail."""
+        kept, self._kept.connection = self._kept.connection, None
+        if kept is not None:
+            kept.leave()
+
+    def _begun(self, deadline: Deadline) -> MailConnection:
+        kept, self._kept.connection = self._kept.connection, None
+        if kept is not None:
+            if kept.begin(deadline):
+                return kept
+            kept.server.close()
+        fresh = connected(self._url, self._tls, deadline)
+        fresh.begin(deadline)
+        return fresh
+
+    def _keep(self, connection: MailConnection, *, is_whole: bool) -> None:
+        """For the next mail, unless the dialogue ended in the middle."""
+        if not is_whole:
+            connection.server.close()
+        elif connection.is_fit:
+            self._kept.connection = connection
+        else:
+            connection.leave()
 
     def _deliver(self, server: smtplib.SMTP, message: EmailMessage, to: str) -> None:
         is_wide = not to.isascii()
@@ -117,6 +143,7 @@ class SMTPMailer:
             raise MailError(
                 "the mail server takes no address with letters beyond ASCII before the @",
                 is_final=True,
+                is_answer=True,
             )
         form = (policy.SMTPUTF8 if is_wide else policy.SMTP).clone(max_line_length=76)
         options = ["SMTPUTF8", "BODY=8BITMIME"] if is_wide else []
@@ -131,41 +158,17 @@ class SMTPMailer:
 
     def greet(self) -> None:
         """Connect and sign in as for a mail, and send none; raises MailError."""
-        server = self._server()
-        try:
-            with _told_of_server():
-                server.noop()
-        finally:
-            _leave(server)
-
-    def _server(self) -> smtplib.SMTP:
-        with _told_of_server():
-            server, default_port = self._unconnected()
-            # The constructor notes it when it connects; here the greeting is under the deadline.
-            server._host = self._url.hostname or "127.0.0.1"  # type: ignore[attr-defined]  # noqa: SLF001 - for TLS
+        with Deadline(WHOLE_SECONDS / 2) as deadline:
+            connection = connected(self._url, self._tls, deadline)
             try:
-                with deadline(server, WHOLE_SECONDS / 2):
-                    self._greet_and_sign_in(server, self._url.port or default_port)
-            except BaseException:
-                server.close()
-                raise
-            return server
+                with told_of_server():
+                    connection.server.noop()
+            finally:
+                connection.leave()
 
-    def _unconnected(self) -> tuple[smtplib.SMTP, int]:
-        if self._url.scheme == "smtps":
-            return smtplib.SMTP_SSL(timeout=TIMEOUT_SECONDS, context=self._tls), 465
-        return smtplib.SMTP(timeout=TIMEOUT_SECONDS), 25
 
-    def _greet_and_sign_in(self, server: smtplib.SMTP, port: int) -> None:
-        code, said = server.connect(self._url.hostname or "127.0.0.1", port)
-        if code != _GREETS:
-            raise smtplib.SMTPConnectError(code, said)
-        server.ehlo_or_helo_if_needed()
-        if self._url.scheme != "smtps" and server.has_extn("starttls"):
-            server.starttls(context=self._tls)
-            server.ehlo_or_helo_if_needed()
-        if self._url.username:
-            server.login(unquote(self._url.username), unquote(self._url.password or ""))
+class _Kept(threading.local):
+    connection: MailConnection | None = None
 
 
 def _insist(code: int, said: bytes, what: str) -> None:
@@ -181,16 +184,8 @@ def _insist(code: int, said: bytes, what: str) -> None:
         f"the mail server refuses the {what}: {code} {told}",
         is_final=code >= _FINAL_FROM and not is_server,
         is_server=is_server,
+        is_answer=code != _CLOSING,
     )
-
-
-def _leave(server: smtplib.SMTP) -> None:
-    """Say good-bye; what the server makes of that changes nothing about the mail."""
-    with suppress(OSError, smtplib.SMTPException):
-        if server.sock is not None:
-            server.sock.settimeout(min(TIMEOUT_SECONDS, 2))
-        server.quit()
-    server.close()
 
 
 @contextmanager
@@ -214,25 +209,6 @@ def _told_of_mail() -> Iterator[None]:
         raise MailError(f"the mail server fell silent: {error}") from error
 
 
-@contextmanager
-def _told_of_server() -> Iterator[None]:
-    """Errors before the first word about a mail concern every mail."""
-    try:
-        yield
-    except ssl.SSLCertVerificationError as error:
-        raise MailError(
-            f"the mail server's certificate is not trusted ({error.verify_message}): "
-            "have it signed, or end ROSTERD_SMTP_URL with ?verify=no",
-            is_server=True,
-        ) from error
-    except _REFUSES_US as error:
-        raise MailError(f"mail server refuses us ({error.smtp_code})", is_server=True) from error
-    except smtplib.SMTPResponseException as error:
-        raise MailError(f"mail server says {error.smtp_code}", is_server=True) from error
-    except (OSError, ValueError, smtplib.SMTPException) as error:
-        raise MailError(f"mail server out of reach: {error}", is_server=True) from error
-
-
 class FileMailer:
     """Writes each mail to a folder, atomically; the name is the notice's id."""
 
@@ -253,3 +229,6 @@ class FileMailer:
             draft.replace(self._folder / f"{id_}.eml")
         except OSError as error:
             raise MailError(f"cannot write to {self._folder}: {error}", is_server=True) from error
+
+    def rest(self) -> None:
+        """Nothing is kept."""

@@ -40,6 +40,13 @@ class Notify:
     def run(self, *, is_over: Callable[[], bool] = lambda: False) -> dict[str, int]:
         """Send until nothing is due, the server fails us, or it is over."""
         tally = {"sent": 0, "retrying": 0, "failed": 0, "lease_lost": 0}
+        try:
+            self._send_all(tally, is_over)
+        finally:
+            self.mailer.rest()
+        return tally
+
+    def _send_all(self, tally: dict[str, int], is_over: Callable[[], bool]) -> None:
         is_served = True
         while is_served and not is_over():
             # Before the claim, so that what is left of the lease is never taken for more.
@@ -48,7 +55,6 @@ class Notify:
             if not due:
                 break
             is_served = self._share(due, tally, self._ended(is_over, until))
-        return tally
 
     def _ended(self, is_over: Callable[[], bool], until: float) -> Callable[[], bool]:
         return lambda: is_over() or self.monotonic() > until
