@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from celery import Celery
 
-from worker.tasks.base import Ring, drain_urgent, register
+from worker.tasks.base import Ring, help_urgent, register
 from worker.tasks.process import container
 
 #: Then others of the lane have their turn.
@@ -20,7 +20,7 @@ def register_all(app: Celery) -> None:
 
 def _answer(_lane: str, _ring: Ring) -> dict[str, int]:
     parts = container()
-    drain_urgent()
+    help_urgent()
     count, is_more = parts.answer_later.run(budget=SLICE)
     if is_more:
         parts.ring_later()
