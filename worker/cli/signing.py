@@ -42,6 +42,10 @@ def _bearer(secret: str, body: bytes, now: datetime) -> dict[str, str]:  # noqa:
     return {"authorization": f"Bearer {secret}"}
 
 
+def _static(secret: str, body: bytes, now: datetime) -> dict[str, str]:  # noqa: ARG001
+    return {"authorization": secret}
+
+
 def _timed(header: str, name: str, per_second: int) -> Sign:
     """`t=<time>,<name>=<hex HMAC-SHA256 over time, dot and body>`."""
 
@@ -68,7 +72,10 @@ SIGN: Mapping[str, Sign] = {
     "clerk": _svix,
     "fusionauth": _fusionauth,
     "keycloak": _keycloak,
+    "okta": _static,
     "polis": _timed("boxyhq-signature", "s", 1000),
     "scalekit": _standard,
+    "standard": _standard,
+    "workos": _timed("workos-signature", "v1", 1000),
     "zitadel": _timed("zitadel-signature", "v1", 1),
 }
