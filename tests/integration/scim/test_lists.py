@@ -249,6 +249,13 @@ def test_a_large_group_is_read_page_by_page(
     assert {one["value"] for one in told.json()["members"]} == set(people)
 
 
+@pytest.mark.parametrize(
+    "path", ["/Users/%00", "/Async/%00", "/%00", "/Users/%ff", "/Users/%ed%a0%80"]
+)
+def test_no_place_breaks_the_service(idp: Provider, path: str) -> None:
+    is_error(idp.ask("GET", path), 404)
+
+
 def test_a_version_that_is_known_is_not_sent_again(idp: Provider) -> None:
     """RFC 7644 3.14."""
     ana = idp.told("GET", '/Users?filter=userName eq "ana@example.com"')["Resources"][0]

@@ -107,7 +107,7 @@ def _addressed(found: Operation, path: Any) -> Operation:
     parts = [part for part in path.split("/") if part] if isinstance(path, str) else []
     endpoint = _ENDPOINTS.get(parts[0].lower()) if parts else None
     is_new = found.method == "POST"
-    if endpoint is None or len(parts) != (1 if is_new else 2):
+    if endpoint is None or len(parts) != (1 if is_new else 2) or "\0" in parts[-1]:
         raise invalid_value(f"{where}: no {found.method or 'request'} of {said(path)}")
     if is_new and found.bulk_id is None:
         raise invalid_value(f"{where}: a creation needs a bulkId")

@@ -18,7 +18,8 @@ from domain.ports import InfrastructureError, UnparseableError
 from worker import telemetry
 from worker.adapters.db.engine import translated
 from worker.adapters.db.scim_speakers import Spoken, note_heard, speaker_of
-from worker.adapters.scim.errors import SCIMError, invalid_syntax
+from worker.adapters.scim.errors import SCIMError, invalid_syntax, not_found
+from worker.adapters.scim.openapi import openapi
 from worker.adapters.scim.prepass import without_passwords
 from worker.adapters.sources.scim import NAME
 from worker.adapters.sources.strict_json import read_json
@@ -30,6 +31,8 @@ from worker.web.scim.call import MEDIA_TYPE, READ, WRITE, Call, Reply
 from worker.web.scim.routes import handler_of
 
 PREFIX = "/scim/v2"
+#: Where the service describes itself to whoever asks, without a token.
+DESCRIBED = ("openapi.json",)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _FEED = re.compile(r"fed_[0-9a-z]{1,40}")
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
@@ -82,6 +85,12 @@ class Scim:
         method = scope["method"]
         if method not in METHODS:
             raise SCIMError(405, None, f"no {method[:20]} here")
+        if any("\0" in part for part in path):
+            raise not_found("there is no such place")
+        if path == DESCRIBED and method == "GET":
+            return Reply(
+                body=openapi(self._base(feed)), headers={"Content-Type": "application/json"}
+            )
         loop = asyncio.get_running_loop()
         spoken = await loop.run_in_executor(self._threads, self._spoken, headers, feed)
         self._admit(spoken, method, path)
@@ -89,6 +98,11 @@ class Scim:
         return await loop.run_in_executor(
             self._threads, self._answer, spoken, scope, path, headers, raw
         )
+
+    def _base(self, feed: str | None) -> str:
+        """The service's own address, as it was asked under."""
+        base = self._parts.settings.public_url.rstrip("/") + PREFIX
+        return base if feed is None else f"{base}/{feed}"
 
     def _spoken(self, headers: Mapping[str, str], feed: str | None) -> Spoken:
         """Who speaks; raises SCIMError 401 for anybody else, whatever the reason."""
@@ -139,13 +153,12 @@ class Scim:
         body = decoded(raw) if raw else None
         clean = without_passwords(body)
         feed, _ = _place(scope)
-        base = self._parts.settings.public_url.rstrip("/") + PREFIX
         call = Call(
             parts=self._parts,
             speaker=spoken.speaker,
             method=scope["method"],
             path=path,
-            base=base if feed is None else f"{base}/{feed}",
+            base=self._base(feed),
             query=QueryParams(scope["query_string"]),
             headers=headers,
             body=clean,

@@ -112,6 +112,7 @@ def test_after_so_many_errors_no_other_is_begun() -> None:
         ({"method": "POST", "path": "/Bulk", "bulkId": "z", "data": {}}, "invalidValue"),
         ({"method": "POST", "path": "/Me", "bulkId": "z", "data": {}}, "invalidValue"),
         ({"method": "PATCH", "path": 7, "data": {}}, "invalidValue"),
+        ({"method": "DELETE", "path": "/Users/\0"}, "invalidValue"),
         ({"method": "PATCH", "path": "/Users/1"}, "invalidSyntax"),
         ({"method": "DELETE", "path": "/Users/bulkId:none"}, "invalidValue"),
     ],
