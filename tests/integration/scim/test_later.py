@@ -252,6 +252,10 @@ def test_other_preferences_are_answered_at_once(idp: Provider) -> None:
     told = idp.ask("POST", "/Users", ANA, Prefer="return=minimal, wait=10")
     assert told.status_code == 201
     assert "preference-applied" not in told.headers
-    assert idp.told("GET", "/ServiceProviderConfig")["securityEvents"] == {
-        "asyncRequest": "request"
-    }
+
+
+def test_clients_that_ask_hear_of_it(idp: Provider) -> None:
+    """RFC 9967; others read the document of RFC 7643, which has no such member."""
+    asked = idp.told("GET", "/ServiceProviderConfig?attributes=securityEvents")
+    assert asked["securityEvents"] == {"asyncRequest": "request"}
+    assert "securityEvents" not in idp.told("GET", "/ServiceProviderConfig")

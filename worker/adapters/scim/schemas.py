@@ -198,9 +198,13 @@ def resource_type(base: str, name: str) -> Document:
     return _with_meta(found, "ResourceType", f"{base}/ResourceTypes/{name}")
 
 
-def service_provider_config(base: str, *, max_payload: int) -> Document:
-    """The answer to GET /ServiceProviderConfig. max_payload: bytes that a body may have."""
-    config = {
+def service_provider_config(base: str, *, max_payload: int, with_events: bool = False) -> Document:
+    """The answer to GET /ServiceProviderConfig. max_payload: bytes that a body may have.
+
+    with_events: for whom asks for `securityEvents` by name: clients that read the document by the
+    schema of RFC 7643 take nothing that it does not have.
+    """
+    config: Document = {
         "schemas": [_CONFIG],
         "patch": {"supported": True},
         "bulk": {
@@ -221,8 +225,6 @@ def service_provider_config(base: str, *, max_payload: int) -> Document:
                 "primary": True,
             }
         ],
-        # RFC 9967: `Prefer: respond-async` is always taken at its word.
-        "securityEvents": {"asyncRequest": "request"},
         # RFC 9865.
         "pagination": {
             "cursor": True,
@@ -232,4 +234,7 @@ def service_provider_config(base: str, *, max_payload: int) -> Document:
             "maxPageSize": MAX_RESULTS,
         },
     }
+    if with_events:
+        # RFC 9967: `Prefer: respond-async` is always taken at its word.
+        config["securityEvents"] = {"asyncRequest": "request"}
     return _with_meta(config, "ServiceProviderConfig", f"{base}/ServiceProviderConfig")

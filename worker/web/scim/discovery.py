@@ -5,6 +5,7 @@ from __future__ import annotations
 from worker.adapters.scim import schemas as described
 from worker.adapters.scim.errors import not_found
 from worker.web.scim.call import Call, Reply
+from worker.web.scim.presenting import listed as named
 
 
 def config(call: Call) -> Reply:
@@ -12,7 +13,13 @@ def config(call: Call) -> Reply:
     if len(call.path) > 1:
         raise not_found(f"there is no {call.place[:200]}")
     limit = call.parts.settings.scim_max_body_bytes
-    return Reply(body=described.service_provider_config(call.base, max_payload=limit))
+    asks = {name.lower() for name in named(call, "attributes")}
+    with_events = "securityevents" in asks
+    return Reply(
+        body=described.service_provider_config(
+            call.base, max_payload=limit, with_events=with_events
+        )
+    )
 
 
 def schemas(call: Call) -> Reply:
