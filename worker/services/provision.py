@@ -17,7 +17,6 @@ from domain.breaker import BreakerStore
 from domain.changes import (
     AddMember,
     Change,
-    ChangeEmail,
     EdgeChange,
     ProvisionUser,
     RemoveMember,
@@ -266,8 +265,9 @@ class _Writing:
             refused = Result(event, State.DEAD, Outcome.DEAD, Reason.NO_ADDRESS, detail)
             return self._stored(before, after, refused, changes)
         if not wanted:
-            same = Result(event, State.ENDED, Outcome.UNCHANGED)
-            return self._stored(before, after, same, changes, person=self._person(key))
+            person = self._person(key)
+            if person is not None or ask.kind is not ResourceKind.USER or after.deleted_at:
+                return self._stored(before, after, _unchanged(event), changes, person=person)
         asked = Work(event, wanted, policy, _undoes(ask.kind, is_new=before is None))
         return self._decide(asked, before, after, changes, key)
 
@@ -280,7 +280,13 @@ class _Writing:
         key: str,
     ) -> Answer:
         use, work = self.use, self.work
+        asks_nothing = not asked.changes
+        if asks_nothing:
+            # Of somebody who waits for an address, it is asked whether it may be had by now.
+            asked = replace(asked, changes=tuple(self.ask.describe(after.document, key)))
         world = load(work.directory, [asked])
+        if asks_nothing and world.users[user_id(asked.policy.connection, key)].facts.is_described:
+            return self._stored(before, after, _unchanged(asked.event), changes)
         asked = replace(
             asked, event=_stamped(world, asked), changes=self._fitting(world, asked, after)
         )
@@ -297,16 +303,16 @@ class _Writing:
     def _fitting(self, world: World, asked: Work, after: Resource) -> tuple[Change, ...]:
         """Who has no address yet is known, but nobody: there is nobody to mail (E9).
 
-        With the first address comes all that was told before it.
+        With the first address comes all that was told before it. An address that is not the login
+        and that no allowed domain has is none yet (E4): a login may be a name of any sort.
         """
-        user = world.users.get(user_id(asked.policy.connection, after.key))
-        if user is None or user.facts.is_described:
+        policy = asked.policy
+        user = world.users.get(user_id(policy.connection, after.key))
+        if user is None or user.facts.is_described or after.deleted_at is not None:
             return asked.changes
-        changes = asked.changes
-        if any(isinstance(change, ChangeEmail) for change in changes):
-            told = tuple(self.ask.describe(after.document, after.key))
-            changes = readdressed(told, asked.policy.address)
-        return tuple(part for change in changes for part in _known(change))
+        login = self.use.names.handle(ResourceKind.USER, after.document)
+        told = readdressed(tuple(self.ask.describe(after.document, after.key)), policy.address)
+        return tuple(part for change in told for part in _known(_invitable(change, login, policy)))
 
     def _person(self, key: str) -> Person | None:
         subject = user_id(self.ask.speaker.connection, key)
@@ -441,6 +447,17 @@ def _hold_of(result: Result, writes: Writes | None) -> str | None:
 def _is_of_scope(result: Result) -> bool:
     """Somebody who may come into scope by a membership later has to be known for that (S1)."""
     return result.reason is Reason.OUT_OF_SCOPE and result.event.kind is not Kind.GROUPS_UPSERT
+
+
+def _invitable(change: Change, login: str, policy: Policy) -> Change:
+    """A description without its address, where that is neither the login nor allowed."""
+    if not isinstance(change, ProvisionUser) or change.email.lower() == login:
+        return change
+    return change if policy.allows(change.email) else replace(change, email="")
+
+
+def _unchanged(event: ClaimedEvent) -> Result:
+    return Result(event, State.ENDED, Outcome.UNCHANGED)
 
 
 def _known(change: Change) -> tuple[Change, ...]:
