@@ -6,7 +6,6 @@ The long form, ten times as many and drawn afresh: ROSTERD_TEST_EXPLORE=10, and 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,7 +29,7 @@ _SENT = ("method", "url", "params", "json", "data", "headers")
 
 
 @pytest.fixture
-def idp(rosterd: Rosterd) -> Iterator[Provider]:
+def idp(rosterd: Rosterd) -> Provider:
     """Some people and a group, so that ids exist."""
     found = provider(rosterd)
     ana = found.hire("ana", externalId="e1", title="Boss")
