@@ -17,6 +17,7 @@ from domain.protection import Keeper, protected_ids
 from domain.values import Stamp
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.burying import stamps_of_buried
+from worker.adapters.db.letting_go import freed
 from worker.adapters.db.mapping import (
     edge_from_row,
     edge_to_row,
@@ -81,7 +82,11 @@ class SQLDirectory:
         self, ids: Collection[str], names: Collection[tuple[str, str]]
     ) -> list[OwnGroup]:
         """See the port."""
-        return locked_own_groups(self._connection, ids, names)
+        found = locked_own_groups(self._connection, ids, names)
+        return [
+            freed(self._connection, group, self._now) if is_nobodys else group
+            for group, is_nobodys in found
+        ]
 
     def lock_users(
         self, missing: Mapping[str, User], accounts: Mapping[str, str]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
@@ -21,8 +20,8 @@ from worker.adapters.db.announcing import announce
 from worker.adapters.db.engine import Changing
 from worker.adapters.db.group_alerts import tell_of_drop_out, tell_of_openers
 from worker.adapters.db.group_rows import own_groups, own_members
+from worker.adapters.db.letting_go import let_go
 from worker.adapters.db.mapping import group_from_row, group_to_row, person_from_row
-from worker.adapters.db.membership import people_in
 from worker.adapters.db.own_groups import own_group_from_row, own_group_to_row, save_own_groups
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import new_id
@@ -241,15 +240,6 @@ def _is_retired(connection: Connection, id_: str | None) -> bool:
     table = rows.connections
     state = connection.execute(select(table.c.state).where(table.c.id == id_)).scalar()
     return state == "retired"
-
-
-def let_go(connection: Connection, group: OwnGroup, now: datetime) -> int:
-    """C7, G3: whoever is a member stays one, by hand from now on; how many they are."""
-    members = sorted(people_in(connection, replace(group, is_managed=True)))
-    connection.execute(delete(own_members).where(own_members.c.group_id == group.id))
-    new = [{"group_id": group.id, "person_id": one, "added_at": now} for one in members]
-    bulk.insert(connection, own_members, new)
-    return len(new)
 
 
 def make_built_in(connection: Connection, account: str, names: tuple[str, ...]) -> list[str]:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, or_, select, update
+from sqlalchemy import Connection, RowMapping, exists, or_, select, update
 
 from domain.own_groups import OwnGroup, Permission, name_key
-from worker.adapters.db import bulk
+from worker.adapters.db import bulk, rows
 from worker.adapters.db.group_rows import own_groups
 
 Row = dict[str, Any]
@@ -56,21 +56,34 @@ def _changing(group: OwnGroup) -> Row:
 
 def locked_own_groups(
     connection: Connection, ids: Collection[str], names: Collection[tuple[str, str]]
-) -> list[OwnGroup]:
-    """By id, and unmanaged ones by account and name key; locked in the order of their ids."""
-    table = own_groups
+) -> list[tuple[OwnGroup, bool]]:
+    """By id, and unmanaged ones by account and name key; locked in the order of their ids.
+
+    Each with whether the connection that manages it is retired, so that nobody does (C7).
+    """
+    table, connections = own_groups, rows.connections
+    is_retired = exists().where(
+        connections.c.id == table.c.connection_id, connections.c.state == "retired"
+    )
+    is_nobodys = ~table.c.is_managed | is_retired
     wanted = [
-        (table.c.account_id == account) & (table.c.name_key == name) & ~table.c.is_managed
+        (table.c.account_id == account) & (table.c.name_key == name) & is_nobodys
         for account, name in sorted(names)
     ]
-    found: dict[str, OwnGroup] = {}
+    found: dict[str, tuple[OwnGroup, bool]] = {}
     # A batch may name hundreds of groups, and a statement has its limits.
     for first in range(0, max(len(wanted), 1), 100):
         some = wanted[first : first + 100]
         mine = bulk.among(table.c.id, sorted(ids), connection)
-        statement = select(table).where(or_(mine, *some)).order_by(table.c.id)
-        for row in connection.execute(statement.with_for_update(key_share=True)).mappings():
-            found[row["id"]] = own_group_from_row(row)
+        statement = (
+            select(table, is_retired.label("is_retired"))
+            .where(or_(mine, *some))
+            .order_by(table.c.id)
+            .with_for_update(key_share=True, of=table)
+        )
+        for row in connection.execute(statement).mappings():
+            group = own_group_from_row(row)
+            found[group.id] = (group, group.is_managed and bool(row["is_retired"]))
     return list(found.values())
 
 
