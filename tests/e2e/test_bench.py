@@ -31,3 +31,39 @@ def test_more_leavers_than_a_breaker_lets_through_are_measured_to_the_last() -> 
         "idle: p99",
     ]
     assert all(value > 0 for one in told["series"] for value in one["values"]), told
+
+
+def measured(*words: str) -> list[str]:
+    """The names of what a measurement measured; every value of it is above nothing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "worker", "bench", *words, "--rounds", "1", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    # One document a table; they are printed one after the other.
+    tables, rest = [], done.stdout.strip()
+    while rest:
+        table, end = json.JSONDecoder().raw_decode(rest)
+        tables.append(table)
+        rest = rest[end:].strip()
+    series = [one for table in tables for one in table["series"]]
+    assert all(value > 0 for one in series for value in one["values"]), tables
+    return [one["name"] for one in series]
+
+
+def test_a_providers_day_over_scim_is_measured_to_its_end() -> None:
+    assert measured("scim", "--people", "9") == ["one connection", "eight connections"]
+
+
+def test_large_groups_and_lookups_are_measured_on_postgresql(postgres_url: str) -> None:
+    on = ["--database-url", postgres_url]
+    assert measured("scim-groups", "--members", "50", *on) == [
+        "group of 50",
+        "group of ten",
+        "PUT of the whole group",
+        "web process grows by",
+    ]
+    few = ["--few", "600", "--many", "1200"]
+    assert measured("scim-lookups", *few, *on) == ["p99 among 1,200", "p99 among 600"]
