@@ -121,7 +121,6 @@ class Refusal(StrEnum):
     NOT_FOUND = "not_found"
     CHANGED = "changed"
     TAKEN = "taken"
-    NO_MEMBER = "no_member"
     PAUSED = "paused"
     BUSY = "busy"
 

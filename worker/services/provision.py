@@ -249,8 +249,6 @@ class _Writing:
     ) -> Answer:
         ask, work = self.ask, self.work
         members = self._members(composed)
-        if members is None:
-            return Answer(refused=Refusal.NO_MEMBER)
         changes = (*composed.changes(key), *_edges(key, composed, members))
         event = work.event(ask, kind=_kind(ask, changes), subject=key)
         after = self._after(before, composed, key=key, id_=id_)
@@ -385,14 +383,15 @@ class _Writing:
             modified_at=now,
         )
 
-    def _members(self, composed: Composed) -> dict[str, str] | None:
-        """Subject keys by SCIM id of all that are named; None where one to be added is unknown."""
+    def _members(self, composed: Composed) -> dict[str, str]:
+        """Subject keys by SCIM id of all that are named.
+
+        Whom nobody of this connection has told of yet is kept by the word that was said: the
+        membership waits (G7), the same for another account's id as for any.
+        """
         named = {*composed.added, *composed.removed, *(composed.members or ())}
-        if not named:
-            return {}
-        known = self.work.keys(self.ask.speaker, named)
-        wanted = {*composed.added, *(composed.members or ())}
-        return known if wanted <= known.keys() else None
+        known = self.work.keys(self.ask.speaker, named) if named else {}
+        return {one: known.get(one, one) for one in named}
 
 
 def _former_key(found: Sequence[Resource], alias: str | None) -> str | None:
@@ -408,7 +407,7 @@ def _edges(key: str, composed: Composed, members: Mapping[str, str]) -> Sequence
     """What is asked of memberships; removals first."""
     if composed.members is not None:
         return (ReplaceMembers(key, tuple(members[one] for one in composed.members)),)
-    gone = (RemoveMember(key, members[one]) for one in composed.removed if one in members)
+    gone = (RemoveMember(key, members[one]) for one in composed.removed)
     return (*gone, *(AddMember(key, members[one]) for one in composed.added))
 
 

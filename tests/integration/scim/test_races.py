@@ -128,7 +128,7 @@ def test_a_patch_is_whole_or_nothing(rosterd: Rosterd) -> None:
     idp.patch(
         crew["id"],
         {"op": "add", "path": "members", "value": [{"value": ana["id"]}]},
-        {"op": "add", "path": "members", "value": [{"value": "nobody"}]},
+        {"op": "add", "path": "members", "value": [{"display": "nobody"}]},
         kind="Groups",
         status=400,
     )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, select
 
 from domain.groups import is_current
 from domain.keys import group_id, user_id
-from domain.model import Group, Person
+from domain.model import Group, Person, UserFacts
 from domain.resources import Resource, ResourceKind
 from domain.values import BEGINNING
 from worker.adapters.db import bulk, rows
@@ -133,7 +133,9 @@ class Members(NamedTuple):
 def members_page(
     sql: Connection, resource: Resource, after: str = "", *, group: Group | None = None
 ) -> Members:
-    """Members of a group who have a live resource: one page. The names are their userNames.
+    """Members of a group: one page. The names are their userNames.
+
+    Who is deleted in SCIM is left out; who was never told of is shown by the word said (G7).
 
     group: what is known of it, where that was asked before.
     """
@@ -160,12 +162,24 @@ def members_page(
         .limit(PAGE)
     ).mappings()
     found = page.all()
+    current = [row for row in found if not was_cleared or is_current(edge_from_row(row), known)]
+    deleted = _known(sql, resource, [row["user_key"] for row in current if row["r"] is None])
     some = [
-        Named(row["r"], row["handle"])
-        for row in found
-        if row["r"] is not None and (not was_cleared or is_current(edge_from_row(row), known))
+        Named(row["r"] or row["user_key"], row["handle"] or "")
+        for row in current
+        if row["user_key"] not in deleted
     ]
     return Members(some, found[-1]["user_key"] if len(found) == PAGE else None)
+
+
+def _known(sql: Connection, group: Resource, keys: Sequence[str]) -> set[str]:
+    """Of keys without a live resource, those of whom something was told: SCIM has deleted them."""
+    if not keys:
+        return set()
+    users = rows.users
+    mine = bulk.among(users.c.id, sorted(user_id(group.connection, key) for key in keys), sql)
+    found = sql.execute(select(users.c.key, users.c.facts).where(mine))
+    return {row.key for row in found if facts_from_bytes(row.facts) != UserFacts()}
 
 
 def members_of(sql: Connection, resource: Resource) -> Iterator[Named]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from domain.inbox import Reason
 from domain.resources import Answer, Refusal, Speaker
-from worker.adapters.scim.errors import SCIMError, invalid_value, not_found
+from worker.adapters.scim.errors import SCIMError, not_found
 
 #: How long a provider is told to wait for an operator: for a hold, for a pause.
 _FOR_OPERATOR = 300
@@ -47,9 +47,6 @@ def _refusal(
 
 REFUSALS: Mapping[Refusal | Reason, Callable[[Answer, str], SCIMError]] = {
     Refusal.NOT_FOUND: lambda _answer, kind: not_found(f"there is no such {kind}"),
-    Refusal.NO_MEMBER: lambda _answer, _kind: invalid_value(
-        "members: one of them is no User of this service"
-    ),
     Refusal.CHANGED: _refusal(412, None, "the {kind} has changed since that version"),
     Refusal.TAKEN: _refusal(
         409, "uniqueness", "there is a {kind} with that name or externalId already"
