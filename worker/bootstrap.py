@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 from uuid import uuid4
 
@@ -55,7 +55,7 @@ from worker.adapters.key_ring import KeyRing
 from worker.adapters.mail import FileMailer, SMTPMailer
 from worker.adapters.outbound_http import OutboundHTTP
 from worker.adapters.prometheus import state_gauges, unreadable
-from worker.adapters.scim.later import perform
+from worker.adapters.scim.later import failed, perform
 from worker.adapters.scim.names import ScimNames
 from worker.adapters.sources.registry import source_named
 from worker.adapters.vault import Vault, new_id
@@ -185,12 +185,8 @@ class Container:
     @cached_property
     def answer_later(self) -> AnswerLater:
         """Answers them."""
-        return AnswerLater(
-            store=self.later,
-            perform=lambda request: perform(request, self.provision.write),
-            report=self.report,
-            monotonic=time.monotonic,
-        )
+        done = partial(perform, write=self.provision.write)
+        return AnswerLater(self.later, done, failed, self.report, time.monotonic)
 
     def ring_later(self) -> None:
         """Ask a worker to answer them."""

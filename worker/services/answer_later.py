@@ -24,10 +24,14 @@ Perform = Callable[[LaterRequest], Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class AnswerLater:
-    """The use case. perform: does what a request asks, and gives the answer of each operation."""
+    """The use case. perform: does what a request asks, and gives the answer of each operation.
+
+    failed: the answer to a request that a fault of ours keeps from being done.
+    """
 
     store: LaterStore
     perform: Perform
+    failed: Perform
     report: Callable[[str, Mapping[str, object]], None]
     monotonic: Callable[[], float]
 
@@ -49,9 +53,12 @@ class AnswerLater:
             answers = self.perform(request)
         except PostponedError as postponed:
             self.store.postponed(request, postponed.wait)
+            return
         except InfrastructureError:
             self.store.postponed(request, _SOON)
             raise
-        else:
-            if not self.store.answered(request, answers):
-                self.report("scim_lease_lost", {"request": request.id})
+        except Exception as error:  # noqa: BLE001 - a bug is told, and holds up no other request
+            self.report("scim_request_failed", {"request": request.id, "why": type(error).__name__})
+            answers = self.failed(request)
+        if not self.store.answered(request, answers):
+            self.report("scim_lease_lost", {"request": request.id})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,6 @@ from domain.ports import InfrastructureError
 from tests.harness import Rosterd
 from tests.scim import GROUP, PATCH, USER, Provider, is_error, provider, speaking
 from worker.adapters.db.scim_later_rows import scim_done, scim_requests
-from worker.services.answer_later import AnswerLater
 
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 COMPLETED = "urn:ietf:params:scim:event:misc:asyncresp"
@@ -201,7 +201,7 @@ def test_g3_a_worker_that_dies_before_it_answers_does_nothing_twice(
         real.perform(request)
         raise InfrastructureError("killed before it could answer")
 
-    dying = AnswerLater(real.store, dies, real.report, real.monotonic)
+    dying = replace(real, perform=dies)
     for _ in places:
         with pytest.raises(InfrastructureError):
             dying.run(budget=timedelta(seconds=30))
@@ -216,6 +216,23 @@ def test_g3_a_worker_that_dies_before_it_answers_does_nothing_twice(
     assert rosterd.table(scim_done) == []
 
 
+def test_g7_a_request_that_meets_a_bug_is_answered_and_holds_up_nobody(
+    idp: Provider, rosterd: Rosterd
+) -> None:
+    poisoned = later(idp, "POST", "/Users", ANA)
+    other = later(idp, "POST", "/Users", {**ANA, "userName": "bob@example.com", "externalId": "b"})
+    real = rosterd.parts.answer_later
+
+    def breaks(request: LaterRequest) -> Any:
+        if poisoned.endswith(request.id):
+            raise LookupError("a bug")
+        return real.perform(request)
+
+    replace(real, perform=breaks).run(budget=timedelta(seconds=30))
+    assert event(idp, poisoned)["status"] == "500"
+    assert event(idp, other)["status"] == "201"
+
+
 def test_g6_a_sweep_rings_for_what_no_ring_reached(
     idp: Provider, rosterd: Rosterd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +243,19 @@ def test_g6_a_sweep_rings_for_what_no_ring_reached(
     )
     rosterd.parts.sweep.run()
     assert ("scim.answer", "bulk") in rung
+
+
+def test_g2_what_waits_is_seen(idp: Provider, rosterd: Rosterd) -> None:
+    for who in ("ana", "bob"):
+        later(idp, "POST", "/Users", {**ANA, "userName": f"{who}@example.com", "externalId": who})
+    (waits,) = rosterd.parts.gauges.snapshot().backlog
+    assert (waits.connection, waits.lane, waits.state, waits.count) == (
+        "scim",
+        "bulk",
+        "pending",
+        2,
+    )
+    assert waits.oldest >= 0
 
 
 def test_passwords_are_never_kept_and_the_request_goes_with_its_answer(

@@ -10,10 +10,11 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import event
 
+from domain.ports import InfrastructureError
 from tests.harness import Rosterd
 from tests.scim import STATE, Provider, is_error, provider, speaking
 from worker.adapters.db import scim_reading
-from worker.web.scim import streaming
+from worker.web.scim import listing, streaming
 
 SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -137,6 +138,19 @@ def test_ten_thousand_terms_are_refused_and_the_service_lives(idp: Provider) -> 
     deep = "not (" * 10_000 + "title pr" + ")" * 10_000
     is_error(idp.ask("POST", "/Users/.search", {**body, "filter": deep}), 400, "invalidFilter")
     assert idp.told("GET", "/Users?count=0")["totalResults"] == 3
+
+
+def test_a_filter_that_takes_too_long_is_too_many(
+    idp: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 7644 3.12: the same question would take as long again, so 503 would be no help."""
+
+    def slow(*_: Any) -> Any:
+        raise InfrastructureError("database is slow", is_slow=True)
+
+    monkeypatch.setattr(listing, "page", slow)
+    is_error(idp.ask("GET", "/Users?filter=title pr"), 400, "tooMany")
+    assert int(idp.ask("GET", "/Users").headers["retry-after"]) > 0
 
 
 def test_pages_by_number(idp: Provider) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, func, literal, select
 
 from domain.breaker import parse_patience
 from domain.inbox import Kind, Reason
@@ -21,6 +21,7 @@ from worker.adapters.db.credentials_ending import Expiring, expiring
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.observing_rows import backfills
 from worker.adapters.db.outbound_rows import dispatches, endpoints
+from worker.adapters.db.scim_later_rows import scim_requests
 from worker.adapters.db.uow import database_now
 from worker.adapters.sources.reconciliation import NAME as OWN_WORDS
 
@@ -197,8 +198,37 @@ def _named(known: dict[str, Named], id_: str | None) -> tuple[str, str, str]:
 
 
 def _backlog(connection: Connection, known: dict[str, Named], now: datetime) -> tuple[Backlog, ...]:
+    """SCIM requests that are answered later wait beside the events that they will be."""
+    found: dict[tuple[str, str, str], Backlog] = {}
+    for row in [*_unended(connection), *_unanswered(connection)]:
+        key = (row["connection_id"], row["lane"], row["state"])
+        age = (now - row["oldest"]).total_seconds()
+        if (other := found.get(key)) is not None:
+            age, count = max(age, other.oldest), row["count"] + other.count
+        else:
+            count = row["count"]
+        found[key] = Backlog(*_named(known, key[0]), key[1], key[2], count, age)
+    return tuple(found.values())
+
+
+def _unanswered(connection: Connection) -> Iterable[RowMapping]:
+    waiting = scim_requests
+    return connection.execute(
+        select(
+            waiting.c.connection_id,
+            literal("bulk").label("lane"),
+            literal("pending").label("state"),
+            func.count().label("count"),
+            func.min(waiting.c.made_at, type_=waiting.c.made_at.type).label("oldest"),
+        )
+        .where(waiting.c.due_at.is_not(None))
+        .group_by(waiting.c.connection_id)
+    ).mappings()
+
+
+def _unended(connection: Connection) -> Iterable[RowMapping]:
     events = rows.events
-    found = connection.execute(
+    return connection.execute(
         select(
             events.c.connection_id,
             events.c.lane,
@@ -209,16 +239,6 @@ def _backlog(connection: Connection, known: dict[str, Named], now: datetime) -> 
         .where(events.c.state != "ended")
         .group_by(events.c.connection_id, events.c.lane, events.c.state)
     ).mappings()
-    return tuple(
-        Backlog(
-            *_named(known, row["connection_id"]),
-            row["lane"],
-            row["state"],
-            row["count"],
-            (now - row["oldest"]).total_seconds(),
-        )
-        for row in found
-    )
 
 
 def _suspensions(connection: Connection, now: datetime) -> dict[str, float]:

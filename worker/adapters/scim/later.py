@@ -75,6 +75,13 @@ def perform(request: LaterRequest, write: Callable[[Ask], Answer]) -> list[dict[
     return [{"place": place, **found[place]} for place in sorted(found)]
 
 
+def failed(request: LaterRequest) -> list[dict[str, Any]]:
+    """The answer where a fault of ours kept it from being done."""
+    error = SCIMError(500, None, "this is a fault of rosterd; look whether it was done")
+    method = request.told.get("single", {}).get("method", "POST")
+    return [{"method": method, "status": str(error.status), "response": error.body}]
+
+
 def _done(
     request: LaterRequest, speaker: Speaker, operation: Operation, write: Callable[[Ask], Answer]
 ) -> Done:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.datastructures import QueryParams
 
+from domain.ports import InfrastructureError
 from domain.resources import ResourceKind
 from worker.adapters.db.engine import translated
 from worker.adapters.db.scim_filters import Look
@@ -17,6 +18,7 @@ from worker.adapters.db.scim_lists import Page, Part, Place, page
 from worker.adapters.db.scim_reading import seen
 from worker.adapters.db.scim_store import resource_from_row
 from worker.adapters.scim.attributes import table
+from worker.adapters.scim.errors import SCIMError
 from worker.adapters.scim.filters import read_filter
 from worker.adapters.scim.queries import (
     Query,
@@ -46,6 +48,16 @@ def search(call: Call) -> Reply:
 
 
 def _listed(call: Call, query: Query) -> Reply:
+    try:
+        return _page(call, query)
+    except InfrastructureError as error:
+        if error.is_slow and query.filter is not None:
+            why = "the filter looks through more than can be looked through in time"
+            raise SCIMError(400, "tooMany", f"{why}; narrow it, or look up by a name") from error
+        raise
+
+
+def _page(call: Call, query: Query) -> Reply:
     kinds = kinds_of(call)
     after = resource_before(query)
     place = Place(query.count, query.start, after, query.is_descending)
