@@ -89,6 +89,7 @@ class Policy:
     domains: allowed domains, lower case, A-labels; `*.` before one allows what is below it; empty
     allows none (E4).
     address: which attribute is the address, see `domain.addressing` (E9).
+    tenant: the only customer whose events count, of a sender that speaks for several; "": all.
     let_in: False where this feed has only a static secret and must be read back (U8).
     announces: whether the account's application hears of changes.
     mirrors: whether a SCIM feed of the connection shows what its other feeds tell. has_aliases:
@@ -105,6 +106,7 @@ class Policy:
     existing_groups: ExistingGroups = ExistingGroups.KEEP
     let_in: bool = True
     address: str = "default"
+    tenant: str = ""
     breaker: BreakerRule = field(default_factory=BreakerRule)
     announces: bool = False
     mirrors: bool = False
@@ -190,6 +192,13 @@ CONNECTION_SETTINGS: Mapping[str, Setting] = {
             tuple(ExistingGroups),
             "G2",
             "whether a group of the account is managed from now on when the IdP has its name",
+        ),
+        Setting(
+            "tenant",
+            "",
+            (),
+            "S1",
+            "id of the only customer whose events count, of a sender that speaks for several",
         ),
         Setting(
             "read_back",

@@ -75,7 +75,8 @@ class Parsed:
 
     keeps: what its source wants remembered once it is applied (`DrainWork.keep`).
     whose: the address of the person whom the changes are about, where the source tells no id of
-    theirs: then `user` is "" in each. signal: what the application is told all the same.
+    theirs: then `user` is "" in each. signal: what the application is told all the same. tenants:
+    ids of the customer whom the event concerns, where the sender speaks for several.
     """
 
     changes: tuple[Change, ...] = ()
@@ -83,6 +84,7 @@ class Parsed:
     keeps: Mapping[str, Any] | None = None
     whose: str = ""
     signal: Signal | None = None
+    tenants: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 class NotAuthenticError(Exception):
@@ -122,6 +124,7 @@ class Source(Protocol):
     order; `parse` what the event at that index asks for. Both raise UnparseableError. A feed
     whose body cannot be read or split is stored as one event of kind `events.sort`. addresses:
     the attributes that may be the address besides the source's own (`domain.addressing`).
+    tells_tenant: whether events say whose customer they concern (setting `tenant`).
     """
 
     name: str
@@ -129,6 +132,7 @@ class Source(Protocol):
     max_body_bytes: int
     has_static_secret: bool
     needs_scope: bool
+    tells_tenant: bool
     addresses: tuple[str, ...]
     kept_headers: tuple[str, ...]
 

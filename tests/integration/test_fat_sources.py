@@ -299,6 +299,41 @@ def test_s1_who_speaks_of_a_whole_organisation_needs_a_scope(rosterd: Rosterd) -
     assert done.returncode == 0, done.stderr
 
 
+def test_s1_only_one_customer_of_a_sender_that_speaks_for_several(rosterd: Rosterd) -> None:
+    feed = rosterd.account(source="scalekit")
+    reason = ("--reason", "their endpoint hears of all", "--yes")
+    rosterd.cli("connection", "set", feed.connection, "tenant=org_1", *reason)
+    ana = {"id": "diruser_1", "email": "ana@example.com", "given_name": "Ana", "active": True}
+
+    def tell(second: float, type_: str, organization: str, data: dict[str, Any]) -> None:
+        document = {
+            "type": f"organization.directory.{type_}",
+            "organization_id": organization,
+            "occurred_at": rosterd.at(second).isoformat(),
+            "data": data,
+        }
+        assert rosterd.post(sent("scalekit", feed, document)) == 200
+        rosterd.drain()
+
+    tell(1, "user_created", "org_1", ana)
+    tell(2, "user_created", "org_2", ana | {"id": "diruser_2", "email": "bo@example.com"})
+    tell(3, "user_deleted", "org_2", {"id": "diruser_1"})
+    tell(4, "user_deleted", "", {"id": "diruser_1"})
+    assert exported(rosterd) == [person("diruser_1")]
+    reasons = [row["reason"] for row in rosterd.events()]
+    assert reasons == [None, "out_of_scope", "out_of_scope", "out_of_scope"]
+    tell(5, "user_deleted", "org_1", {"id": "diruser_1"})
+    assert exported(rosterd) == [person("diruser_1", state="invited_suspended")]
+
+
+def test_s1_who_speaks_for_one_customer_takes_no_tenant(rosterd: Rosterd) -> None:
+    feed = rosterd.account(source="standard")
+    reason = ("--reason", "mistaken", "--yes")
+    done = rosterd.cli("connection", "set", feed.connection, "tenant=org_1", *reason)
+    assert done.returncode == 2
+    assert "speaks for one customer" in done.stderr
+
+
 def test_c3_feed_takes_the_senders_own_secret(rosterd: Rosterd) -> None:
     """Clerk gives its secret out once the endpoint's address is told: the feed comes first."""
     feed = rosterd.account(source="clerk", scope="everyone")

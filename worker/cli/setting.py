@@ -12,6 +12,7 @@ from domain.errors import UsageError
 from domain.intake import StoredEvent
 from domain.policy import CONNECTION_SETTINGS
 from worker.adapters.db.setup_settings import settings_of
+from worker.adapters.sources.registry import SOURCES
 from worker.cli import readdress
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.own_words import ring
@@ -34,7 +35,13 @@ def checked(given: list[str] | None, source: Any) -> dict[str, str]:
     told = check_settings(parse_pairs(given))
     if "address" in told:
         check_rule(told["address"], source.addresses, source.name)
+    _check_tenant(told, source)
     return told
+
+
+def _check_tenant(told: dict[str, str], source: Any) -> None:
+    if told.get("tenant") and not source.tells_tenant:
+        raise UsageError(f"tenant={told['tenant']!r}: source {source.name} speaks for one customer")
 
 
 def set_(
@@ -52,6 +59,7 @@ def set_(
     changed = check_settings(parse_pairs(settings))
     with setup() as use:
         found = use.connection(connection)
+    _check_tenant(changed, SOURCES[found["source"]])
     before = settings_of(found)
     if not changed:
         show(_all(before), ["name", "value", "default", "rule", "says"], as_json_=json_)

@@ -205,6 +205,8 @@ class Drain:
                 if event.delivery not in documents:
                     documents[event.delivery] = source.read(bodies[event.delivery])
                 parsed = source.parse(documents[event.delivery], event.ordinal)
+                if source.tells_tenant and policy.tenant not in {"", *parsed.tenants}:
+                    parsed = Parsed(ignored=Reason.OUT_OF_SCOPE)
                 changes = readdressed(parsed.changes, policy.address)
             except UnparseableError as error:
                 read.done.append(_unparseable(event, error))

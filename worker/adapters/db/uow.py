@@ -331,6 +331,7 @@ def policy_from_row(row: object, domains: frozenset[str]) -> Policy:
         rehire=Rehire(settings.get("rehire", Rehire.LINK)),
         existing_groups=ExistingGroups(settings.get("existing_groups", ExistingGroups.KEEP)),
         let_in=settings.get("read_back", "off") != "required",
+        tenant=settings.get("tenant", ""),
         address=settings.get("address", DEFAULT),
         breaker=rule_of(settings),
         announces=bool(data.get("announces")),

@@ -127,6 +127,8 @@ class Auth0Source(RuledSource):
     name = "auth0"
     has_static_secret = True
     needs_scope = True
+    tells_tenant = True
+    tenants = (("a0tenant",),)
     rules = RULES
     no_change = frozenset(
         {

@@ -101,6 +101,8 @@ class ClerkSource(SvixSource):
     name = "clerk"
     #: An instance holds every user of an application, of whatever customer.
     needs_scope = True
+    tells_tenant = True
+    tenants = (("instance_id",),)
     rules = RULES
 
     def time_of(self, event: object, request: Request, index: int) -> datetime | None:  # noqa: ARG002

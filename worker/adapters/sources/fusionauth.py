@@ -130,6 +130,8 @@ class FusionauthSource(RuledSource, TrustingSource):
     #: A tenant holds all its users, whichever application they belong to.
     needs_scope = True
     addresses: tuple[str, ...] = ("username",)
+    tells_tenant = True
+    tenants = (("tenantId",),)
     rules = RULES
     no_change = frozenset(
         type_.removesuffix(".complete") for type_ in RULES if type_.endswith(".complete")

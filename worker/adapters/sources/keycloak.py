@@ -166,6 +166,8 @@ class KeycloakSource(RuledSource, TrustingSource):
     needs_scope = True
     needs_trust = ("issuer", "jwks_url")
     addresses: tuple[str, ...] = ("username",)
+    tells_tenant = True
+    tenants = (("realmId",), ("realmName",))
     rules = RULES
 
     def verify(

@@ -99,6 +99,8 @@ class PolisSource(RuledSource):
 
     name = "polis"
     addresses: tuple[str, ...] = ("userName",)
+    tells_tenant = True
+    tenants = (("tenant",), ("directory_id",))
     rules = RULES
     #: A directory that comes or goes says nothing about a single person: it suspends nobody.
     no_change = frozenset(

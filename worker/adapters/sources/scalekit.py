@@ -92,6 +92,8 @@ class ScalekitSource(SvixSource):
     """Reads `{"type", "occurred_at", "data"}`; the clock is `occurred_at`."""
 
     name = "scalekit"
+    tells_tenant = True
+    tenants = (("organization_id",), ("data", "organization_id"), ("data", "directory_id"))
     rules = RULES
     #: A directory that comes or goes says nothing about a single person: it suspends nobody.
     no_change = frozenset({f"{_OF}_enabled", f"{_OF}_disabled"})

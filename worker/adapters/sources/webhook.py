@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets as randomness
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,7 @@ class Webhook:
     max_body_bytes = 1 << 20
     has_static_secret = False
     needs_scope = False
+    tells_tenant = False
     addresses: tuple[str, ...] = ()
     kept_headers: tuple[str, ...] = ("content-type", "user-agent")
 
@@ -80,6 +81,11 @@ class Webhook:
         return secret
 
 
+def tenants_of(event: object, paths: Sequence[tuple[str, ...]]) -> frozenset[str]:
+    """The ids that an event tells at these places; never raises."""
+    return frozenset(filter(None, (fields.peek_text(event, *path) for path in paths)))
+
+
 def shared(secret: str) -> str:
     """A secret that somebody typed; raises UsageError for what proves nothing."""
     if not secret.strip():
@@ -108,6 +114,8 @@ class RuledSource(Webhook):
     rules: Mapping[str, Rule] = {}
     #: Types that are known, and say nothing of a person or group.
     no_change: frozenset[str] = frozenset()
+    #: Where an event says whose customer it concerns; then `tells_tenant` is True.
+    tenants: tuple[tuple[str, ...], ...] = ()
 
     def events(self, document: object) -> list[Any]:
         """The events of a document; raises UnparseableError."""
@@ -142,6 +150,9 @@ class RuledSource(Webhook):
     def parse(self, document: object, index: int) -> Parsed:
         """What the event at this index asks for; places are told from that event on."""
         event = fields.as_object(fields.nth(self.events(document), index), "")
+        return replace(self._asked(event), tenants=tenants_of(event, self.tenants))
+
+    def _asked(self, event: Event) -> Parsed:
         if self.is_silent(event):
             return Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
         rule = self.rules.get(self.type_of(event))

@@ -8,17 +8,19 @@ from datetime import datetime, timedelta
 from domain.inbox import Kind, Reason
 from domain.ports import Parsed, Request, SigningSecret, SplitEvent
 from worker.adapters.sources import fields, proofs
-from worker.adapters.sources.webhook import Webhook
+from worker.adapters.sources.webhook import Webhook, tenants_of
 from worker.adapters.sources.workos_events import NO_CHANGE, RULES, is_active
 
 TOLERANCE = timedelta(seconds=180)
 _MILLISECONDS = 1000
+_TENANTS = (("data", "organization_id"), ("data", "directory_id"))
 
 
 class WorkosSource(Webhook):
     """Reads `{"id", "event", "data", "created_at"}`; a suspension hides in `data.state`."""
 
     name = "workos"
+    tells_tenant = True
     addresses: tuple[str, ...] = ("username", "emails[primary]")
 
     def verify(
@@ -42,7 +44,8 @@ class WorkosSource(Webhook):
         rule = RULES.get(event_type)
         if rule is None:
             return Parsed(ignored=Reason.UNKNOWN_TYPE)
-        return Parsed(rule.build(fields.as_object(event.get("data"), "data")))
+        told = rule.build(fields.as_object(event.get("data"), "data"))
+        return Parsed(told, tenants=tenants_of(event, _TENANTS))
 
 
 def _peek(event: dict[str, object], event_id: str) -> SplitEvent:

@@ -94,6 +94,8 @@ class ZitadelSource(RuledSource):
     name = "zitadel"
     #: A target hears of every organization of an instance.
     needs_scope = True
+    tells_tenant = True
+    tenants = (("resourceOwner",), ("instanceID",))
     rules = RULES
     no_change = frozenset({"user.username.changed", "user.human.email.verified"})
 
