@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hmac import compare_digest
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ def speaker_of(sql: Connection, bearer: str, feed: str | None) -> Spoken | None:
     mine = [row for row in found if compare_digest(row["hash"], digest)]
     if len(mine) != 1:
         return None
-    now = mine[0]["now"] or datetime.now(UTC)
+    now = mine[0]["now"] or database_now(sql)
     ends = mine[0]["expires_at"]
     return _spoken(mine[0], now) if ends is None or ends > now else None
 
