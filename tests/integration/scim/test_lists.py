@@ -95,6 +95,20 @@ def test_groups_are_found_by_name_and_by_member(idp: Provider) -> None:
     assert find(idp, 'groups.display eq "crew"') == []
 
 
+def test_g7_who_was_never_told_of_is_found_as_a_member(idp: Provider) -> None:
+    crew = idp.told("GET", '/Groups?filter=displayName eq "crew"')["Resources"][0]
+    idp.join(crew["id"], "ghost")
+    assert "ghost" in {one["value"] for one in idp.get(crew["id"], kind="Groups")["members"]}
+    for text in ('members.value eq "ghost"', 'members.value sw "gho"', 'members[value co "host"]'):
+        assert find(idp, text, "Groups") == ["Crew"]
+    eve = idp.hire("eva", externalId="ghost")
+    assert find(idp, f'members.value eq "{eve["id"]}"', "Groups") == ["Crew"]
+    assert find(idp, 'members.value eq "ghost"', "Groups") == []
+    idp.told("DELETE", f"/Users/{eve['id']}", status=204)
+    assert find(idp, 'members.value eq "ghost"', "Groups") == []
+    assert find(idp, f'members.value eq "{eve["id"]}"', "Groups") == []
+
+
 def test_what_is_shown_can_be_asked_for(idp: Provider) -> None:
     for one in idp.told("GET", "/Users")["Resources"]:
         at = one["meta"]["lastModified"]

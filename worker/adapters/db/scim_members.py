@@ -1,7 +1,8 @@
 """Memberships as SCIM shows them: members of a group, groups of a user.
 
 A membership is shown while the provider's newest word on it is "member", no deletion of the group
-ended it since, and both ends are resources of the connection.
+ended it since, and its group is a resource of the connection. So is its member, or nobody yet: who
+was never told of is shown by the word that was said (G7), who was deleted is not shown.
 """
 
 from __future__ import annotations
@@ -10,9 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    and_,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 
 from worker.adapters.db import rows
+from worker.adapters.db.mapping import EMPTY_FACTS
 from worker.adapters.db.scim_json import JSON, Condition
 from worker.adapters.db.scim_rows import scim_resources
 
@@ -45,22 +57,32 @@ def is_current(json: JSON, edges: Any, groups: Any) -> Condition:
 def members_of(json: JSON, group: Any, base: str) -> Related:
     """The members of the group in a row of `scim_resources`."""
     edges, user, groups = rows.memberships.alias("m"), _resource("mu"), rows.groups.alias("mg")
-    source = edges.join(
-        user,
-        and_(
-            user.c.connection_id == edges.c.connection_id,
-            user.c.kind == "User",
-            user.c.key == edges.c.user_key,
-            user.c.deleted_at.is_(None),
-        ),
-    ).join(groups, groups.c.id == edges.c.connection_id + ":" + edges.c.group_key)
+    mine = and_(
+        user.c.connection_id == edges.c.connection_id,
+        user.c.kind == "User",
+        user.c.key == edges.c.user_key,
+        user.c.deleted_at.is_(None),
+    )
+    source = edges.join(groups, groups.c.id == edges.c.connection_id + ":" + edges.c.group_key)
     where = and_(
         edges.c.connection_id == group.c.connection_id,
         edges.c.group_key == group.c.key,
         is_current(json, edges, groups),
+        or_(user.c.id.is_not(None), _is_unheard(edges)),
     )
-    ref = literal(f"{base}/Users/") + user.c.id
-    return Related(source, where, {"value": user.c.id, "$ref": ref, "type": literal("User")})
+    value = func.coalesce(user.c.id, edges.c.user_key)
+    ref = literal(f"{base}/Users/") + value
+    named = {"value": value, "$ref": ref, "type": literal("User")}
+    return Related(source.outerjoin(user, mine), where, named)
+
+
+def _is_unheard(edges: Any) -> Condition:
+    """Whether nothing was ever told of the member."""
+    users = rows.users.alias("mh")
+    heard = and_(
+        users.c.id == edges.c.connection_id + ":" + edges.c.user_key, users.c.facts != EMPTY_FACTS
+    )
+    return ~exists(select(literal(1)).select_from(users).where(heard))
 
 
 def groups_of(json: JSON, user: Any, base: str) -> Related:
@@ -92,14 +114,11 @@ def groups_of(json: JSON, user: Any, base: str) -> Related:
 def groups_with(json: JSON, member: str, connection: str) -> Any:
     """Keys of the groups that a user, by SCIM id, is a member of."""
     edges, user, groups = rows.memberships.alias("m"), _resource("mu"), rows.groups.alias("mg")
-    return (
+    theirs = and_(edges.c.connection_id == user.c.connection_id, edges.c.user_key == user.c.key)
+    mine = groups.c.id == edges.c.connection_id + ":" + edges.c.group_key
+    known = (
         select(edges.c.group_key)
-        .select_from(user)
-        .join(
-            edges,
-            and_(edges.c.connection_id == user.c.connection_id, edges.c.user_key == user.c.key),
-        )
-        .join(groups, groups.c.id == edges.c.connection_id + ":" + edges.c.group_key)
+        .select_from(user.join(edges, theirs).join(groups, mine))
         .where(
             user.c.id == member,
             user.c.connection_id == connection,
@@ -108,6 +127,13 @@ def groups_with(json: JSON, member: str, connection: str) -> Any:
             is_current(json, edges, groups),
         )
     )
+    unheard = (
+        select(edges.c.group_key)
+        .select_from(edges.join(groups, mine))
+        .where(edges.c.connection_id == connection, edges.c.user_key == member)
+        .where(is_current(json, edges, groups), _is_unheard(edges))
+    )
+    return union_all(known, unheard)
 
 
 def users_in(json: JSON, group_id: str, connection: str) -> Any:
