@@ -307,6 +307,11 @@ def test_connection_is_set_up_from_the_command_line(pushing: Push) -> None:
     refused = pushing.rosterd.cli(*words)
     assert refused.returncode == 2
     assert "--trust issuer=.." in refused.stderr
+    inside = {**pushing.keys.trust, "jwks_url": "https://169.254.169.254/jwks"}
+    asked = [word for name, value in inside.items() for word in ("--trust", f"{name}={value}")]
+    refused = pushing.rosterd.cli(*words, *asked)
+    assert refused.returncode == 2
+    assert "is not public" in refused.stderr
     trust = [w for n, v in pushing.keys.trust.items() for w in ("--trust", f"{n}={v}")]
     done = pushing.rosterd.cli(*words, *trust)
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from domain.outbound import check_url, parse_allowed
 from domain.ports import Source
+from worker.cli.session import container
 from worker.cli.setting import parse_pairs
 
 #: Of the command line, so that the secret itself stands in no list of processes and no history.
@@ -33,4 +35,8 @@ Trust = Annotated[
 def credential(source: Source, typed: str | None, trust: list[str] | None) -> str:
     """What is stored for a feed of this source; raises UsageError."""
     given = sys.stdin.readline() if typed == FROM_INPUT else typed
-    return source.credential(given, parse_pairs(trust))
+    told = parse_pairs(trust)
+    if "jwks_url" in told:
+        # What can never be reached is better said now than to every sender.
+        check_url(told["jwks_url"], parse_allowed(container().settings.outbound_allow))
+    return source.credential(given, told)
