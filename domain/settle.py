@@ -36,7 +36,8 @@ from domain.ordering import (
 )
 from domain.overriding import as_told, outranked
 from domain.policy import OnReturn, Policy
-from domain.values import Stamp, domain_of, normalise_address
+from domain.refusing import Wanted, refusal
+from domain.values import Stamp, normalise_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +172,14 @@ class _Settling:
         is_active = self._stands.is_active
         wants = None if _same(email, self._requested) or not is_active else self._requested
         has_proven = has_promised(self._user)
-        refusal = self._refusal(
+        refused = self._refusal(
             before,
             lets_in=is_active and before.is_suspended,
             address=wants if wants != before.pending and not has_proven else None,
             in_force=email,
         )
-        if refusal is not None:
-            return refusal
+        if refused is not None:
+            return refused
         after = replace(
             before,
             email=email,
@@ -234,14 +235,14 @@ class _Settling:
             current = None
         is_active = self._stands.is_active
         moves = current is None or not _same(current.email, self._requested)
-        refusal = self._refusal(
+        refused = self._refusal(
             current,
             lets_in=is_active and (current is None or current.is_suspended),
             address=self._requested if moves and is_active else None,
             in_force=self._requested,
         )
-        if refusal is not None:
-            return refusal
+        if refused is not None:
+            return refused
         holder = self._rival(self._requested, current) if moves else None
         if holder is None:
             return self._move_in(current, self._requested, pinned)
@@ -375,25 +376,11 @@ class _Settling:
     def _refusal(
         self, person: Person | None, *, lets_in: bool, address: str | None, in_force: str
     ) -> Refused | None:
-        """E4, U6, U8 where the change would let somebody in, move an address or suspend."""
-        if person is not None and person.id in self._state.protected and self._would_touch(person):
-            return Refused(
-                Reason.PROTECTED_USER,
-                f"{person.email} is the last owner or break-glass; provisioning may not touch them",
-            )
-        for wanted in (in_force if lets_in else None, address):
-            if wanted is not None and not self._policy.allows(wanted):
-                return domain_refusal(wanted, self._policy)
-        if (lets_in or address is not None) and not self._policy.let_in:
-            return Refused(
-                Reason.NEEDS_READING,
-                "this feed has only a static secret and the connection asks for reading back "
-                "from the IdP before anybody is let in (setting read_back)",
-            )
-        return None
-
-    def _would_touch(self, person: Person) -> bool:
-        return not self._stands.is_active or not _same(person.email, self._requested)
+        is_touched = person is not None and (
+            not self._stands.is_active or not _same(person.email, self._requested)
+        )
+        wanted = Wanted(person, lets_in=lets_in, address=address, in_force=in_force)
+        return refusal(wanted, self._policy, is_touched=is_touched, protected=self._state.protected)
 
     def _rival(self, address: str | None, person: Person | None) -> Person | None:
         """Who else holds the address: not the subject's own people, who make way."""
@@ -469,13 +456,3 @@ def withdrawn(person: Person) -> Person:
         user=None,
         has_address=False,
     )
-
-
-def domain_refusal(address: str, policy: Policy) -> Refused:
-    """E4: says which domain, and what the list holds."""
-    domain = domain_of(address)
-    if not policy.domains:
-        detail = f"domain {domain} is not allowed: the account allows no domain yet"
-    else:
-        detail = f"domain {domain} is not on the account's allowed list"
-    return Refused(Reason.DOMAIN_NOT_ALLOWED, detail)

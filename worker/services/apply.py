@@ -52,6 +52,7 @@ from domain.settle import UserState, settle
 from domain.values import BEGINNING, HORIZON, Stamp
 from worker.services.breaking import Gate, HeldError, losses
 from worker.services.own_groups import met_by, put_own_group
+from worker.services.results import belongs, result_of, strongest
 from worker.services.world import (
     BusyHolderError,
     Work,
@@ -61,8 +62,6 @@ from worker.services.world import (
     members_of,
 )
 
-#: How long a claim to an address of somebody else waits before it dies (E8).
-ADDRESS_PATIENCE = timedelta(hours=24)
 #: How soon an event is tried again whose rival was being changed by another worker.
 BUSY_WAIT = timedelta(milliseconds=200)
 
@@ -116,7 +115,7 @@ class _Applying:
             )
         except HeldError as held:
             return Result(event, State.HELD, None, Reason.BREAKER, str(held))
-        return self._result(work, decided)
+        return result_of(self._world, work, decided, self._now)
 
     def rung(self, index: int, result: Result) -> Result:
         """Let an event that waits be tried at once if a later one of its batch stirred its key."""
@@ -137,7 +136,7 @@ class _Applying:
             if is_undone:
                 trial.fail()
         if refused is None or not is_undone:
-            return _strongest(decisions)
+            return strongest(decisions)
         if refused.outcome is not Outcome.DEAD:
             return refused
         return replace(refused, applied_part=self._destructive_part(work))
@@ -151,7 +150,7 @@ class _Applying:
         unfit = next((d for d in stopped if d.reason in work.undoes), None)
         if unfit is None or unfit.outcome is not None:
             return unfit, unfit is not None
-        taken = self._holder(work, unfit.waits_for or "")
+        taken = belongs(self._world, work.event.account, unfit.waits_for or "")
         return Decision(outcome=Outcome.DEAD, reason=unfit.reason, detail=taken), True
 
     def _pass_gate(self, work: Work, changes: Sequence[Change], begun: int) -> None:
@@ -384,72 +383,6 @@ class _Applying:
             waits_for = self._rescope(work, user, group.key, group.floor, is_in=False)
         return waits_for
 
-    # -- results -----------------------------------------------------------------------
-
-    def _result(self, work: Work, decision: Decision) -> Result:
-        event = work.event
-        if decision.outcome is None:
-            return self._waiting(work, decision)
-        by = decision.superseded_by
-        return Result(
-            event,
-            State.DEAD if decision.outcome is Outcome.DEAD else State.ENDED,
-            decision.outcome,
-            decision.reason,
-            decision.detail,
-            superseded_by=by.event if by is not None else None,
-            applied_part=decision.applied_part,
-        )
-
-    def _waiting(self, work: Work, decision: Decision) -> Result:
-        """D1: waits visibly; a taken address has a deadline, an unseen end has none."""
-        event = work.event
-        keys = list(decision.unseen)
-        deadline = None
-        if decision.waits_for is not None:
-            address = address_id(event.account, decision.waits_for)
-            keys = [when_free(address), *self._subjects(work)]
-            since = self._now if decision.is_promised else event.waiting_since or self._now
-            deadline = since + ADDRESS_PATIENCE
-            if deadline <= self._now:
-                return self._given_up(work, decision)
-        return Result(
-            event,
-            State.WAITING,
-            None,
-            decision.reason,
-            decision.detail or _taken(decision),
-            due_at=deadline,
-            waits=tuple(keys),
-        )
-
-    def _subjects(self, work: Work) -> list[str]:
-        return [
-            when_settled(user_id(work.policy.connection, change.user))
-            for change in work.changes
-            if isinstance(change, UserChange)
-        ]
-
-    def _given_up(self, work: Work, decision: Decision) -> Result:
-        return Result(
-            work.event,
-            State.DEAD,
-            Outcome.DEAD,
-            Reason.ADDRESS_TAKEN,
-            f"{self._holder(work, decision.waits_for or '')}, for 24 hours now",
-        )
-
-    def _holder(self, work: Work, address: str) -> str:
-        holder = self._world.holder_of(work.event.account, address)
-        who = "somebody else" if holder is None else f"person {holder.id}"
-        return f"{address} belongs to {who}"
-
-
-def _taken(decision: Decision) -> str:
-    if decision.is_promised:
-        return f"{decision.waits_for} changes hands once everybody in the exchange has confirmed"
-    return f"{decision.waits_for} is taken"
-
 
 def _alive(world: World, work: Work, change: ReplaceMembers, stamp: Stamp) -> tuple[str, ...]:
     """Of a list of members those who were not deleted for good after it (U5)."""
@@ -478,18 +411,6 @@ def _out_of_scope(user: User, policy: Policy) -> Reason | None:
     if stands.was_in_scope:
         return None
     return Reason.GUEST if stands.is_guest else Reason.OUT_OF_SCOPE
-
-
-#: Of several changes of one event the first of these names its outcome.
-_STRENGTH = (None, Outcome.APPLIED, Outcome.UNCHANGED, Outcome.IGNORED, Outcome.SUPERSEDED)
-
-
-def _strongest(decisions: Sequence[Decision]) -> Decision:
-    """The decision that names the outcome of an event with several changes (D15)."""
-    dead = [d for d in decisions if d.outcome is Outcome.DEAD]
-    if dead:
-        return dead[0]
-    return min(decisions, key=lambda d: _STRENGTH.index(d.outcome))
 
 
 __all__ = ["NewId", "Work", "apply_batch", "load"]

@@ -112,15 +112,12 @@ class GroupsByHand:
     ) -> OwnGroup:
         """G3: let a group do something; a managed one may drop out of management by it."""
 
-        def work(unit: GroupWork) -> OwnGroup:
-            before = unit.locked(group, account=account)
+        def granted(before: OwnGroup) -> tuple[OwnGroup, str]:
             after = own_groups.granted(before, permission)
             dropped = before.is_managed and not after.is_managed
-            action = "group.drop_out" if dropped else "group.grant"
-            unit.save(before, after, action=action, reason=reason)
-            return after
+            return after, "group.drop_out" if dropped else "group.grant"
 
-        return self.store.change(work, actor=actor)
+        return self._changed(group, granted, actor=actor, reason=reason, account=account)
 
     def revoke(
         self,
@@ -133,10 +130,26 @@ class GroupsByHand:
     ) -> OwnGroup:
         """Take a permission from a group."""
 
+        def revoked(before: OwnGroup) -> tuple[OwnGroup, str]:
+            return own_groups.revoked(before, permission), "group.revoke"
+
+        return self._changed(group, revoked, actor=actor, reason=reason, account=account)
+
+    def _changed(
+        self,
+        group: str,
+        change: Callable[[OwnGroup], tuple[OwnGroup, str]],
+        *,
+        actor: str,
+        reason: str,
+        account: str | None,
+    ) -> OwnGroup:
+        """The group after a change, which is told with the name of its audit row."""
+
         def work(unit: GroupWork) -> OwnGroup:
             before = unit.locked(group, account=account)
-            after = own_groups.revoked(before, permission)
-            unit.save(before, after, action="group.revoke", reason=reason)
+            after, action = change(before)
+            unit.save(before, after, action=action, reason=reason)
             return after
 
         return self.store.change(work, actor=actor)
