@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from tests.cycles.staff import Person, Team, compare, some
+from tests.cycles.staff import Person, Team, accept, compare, some
 from tests.cycles.wire import Object, Wire
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -158,7 +158,23 @@ class Entra:
         with self.wire.phase("incremental: names and addresses") as phase:
             self.provision(some(self.people, 2, of=20))
         compare(self.wire.rosterd, phase, self.people, self.teams)
+        self._move()
         self._regroup()
+
+    def _move(self) -> None:
+        """E2: who has accepted is asked first; SCIM answers with what was told all the same."""
+        person, rosterd = self.people[0], self.wire.rosterd
+        old, person.name = person.name, f"moved.{person.name}"
+        accept(rosterd, old)
+        with self.wire.phase("address of one who accepted, twice") as phase:
+            self.provision([person])
+            self.provision([person])
+            if phase.requests["PATCH"] != 1:
+                phase.faults.append("the change of address was told again")
+        found = rosterd.user(person.key)
+        if found is None or found["email"] != old:
+            phase.faults.append("an address is in force that nobody has confirmed")
+        compare(rosterd, phase, self.people, self.teams)
 
     def _regroup(self) -> None:
         first, last = self.teams[0], self.teams[-1]

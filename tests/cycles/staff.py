@@ -60,6 +60,13 @@ def some(people: list[Person], part: int, *, of: int) -> list[Person]:
     return people[part::of]
 
 
+def accept(rosterd: Rosterd, address: str) -> None:
+    """An operator says that the person has accepted."""
+    (found,) = rosterd.json("user", "list", "--email", address)
+    done = rosterd.cli("user", "accept", found["id"], "--reason", "the cycle needs one")
+    assert done.returncode == 0, done.stderr
+
+
 def compare(
     rosterd: Rosterd, phase: Phase, people: Iterable[Person], teams: Iterable[Team]
 ) -> None:
