@@ -18,6 +18,7 @@ from tests.asgi import Asked, asking
 from tests.exploring import patient
 from tests.harness import Feed, Rosterd
 from tests.tenants import contents
+from worker.cli.signing import SIGN
 from worker.web.app import build_web
 from worker.web.console.views import COOKIE
 
@@ -83,6 +84,10 @@ NAMES = (
     b"webhook-signature",
     b"webhook-timestamp",
     b"workos-signature",
+    b"boxyhq-signature",
+    b"x-fusionauth-signature-jwt",
+    b"x-keycloak-signature",
+    b"zitadel-signature",
     b"x-forwarded-for",
     b"x-okta-verification-challenge",
     b"x-request-id",
@@ -93,11 +98,7 @@ methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "
 
 def sources(rosterd: Rosterd) -> list[Feed]:
     """A feed of each source."""
-    found = []
-    for name in ("standard", "okta", "workos"):
-        scope = "assignment:app" if name == "okta" else None
-        found.append(rosterd.account(name=name, source=name, scope=scope))
-    return found
+    return [rosterd.account(name=name, source=name, scope="assignment:app") for name in SIGN]
 
 
 def test_no_path_query_or_header_ends_in_a_500_or_opens_anything(rosterd: Rosterd) -> None:
