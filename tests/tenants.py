@@ -1,4 +1,4 @@
-"""Two accounts with the same external ids, and what only the first of them has."""
+"""Accounts with the same external ids, and what only the first of them has."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ COUNTS = {rows.receipts.name}
 USE = ("last_used_at", "last_heard_at")
 
 
-def lived_in(rosterd: Rosterd, name: str, mark: str) -> Feed:
+def lived_in(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = None) -> Feed:
     """People, a group, a dead letter: with the same external ids in each account."""
     with rosterd.setup() as use:
         account = use.add_account(
-            name, owner=None, domains=["example.com"], parent=None, several=True
+            name, owner=None, domains=["example.com"], parent=parent, several=True
         )
     feed = rosterd.connect(name, name=f"{name}-feed", breaker_min="1", breaker_percent="0")
     for type_, data in (
@@ -42,6 +42,21 @@ def lived_in(rosterd: Rosterd, name: str, mark: str) -> Feed:
     rosterd.drain()
     rosterd.account_id = account
     return feed
+
+
+def related(rosterd: Rosterd, relation: str) -> tuple[Tenant, Tenant]:
+    """Two accounts, the second of which sees nothing of the first (C4).
+
+    relation: what the second is to the first: `stranger`, `child` or `sibling`.
+    """
+    above = None
+    if relation == "sibling":
+        with rosterd.setup() as use:
+            use.add_account("above", owner=None, domains=[], parent=None, several=False)
+        above = "above"
+    first = furnished(rosterd, "alpha", MARK, parent=above)
+    parent = "alpha" if relation == "child" else above
+    return first, furnished(rosterd, "beta", "betaonly", parent=parent)
 
 
 def person(key: str, mark: str) -> dict[str, str]:
@@ -73,9 +88,9 @@ class Tenant:
         return [*self.words.values(), *self.secrets.values()]
 
 
-def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
-    """An account with one of everything."""
-    feed = lived_in(rosterd, name, mark)
+def furnished(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = None) -> Tenant:
+    """An account with one of everything, below its parent."""
+    feed = lived_in(rosterd, name, mark, parent=parent)
     account = rosterd.account_id
     rosterd.tell(feed, "user.upserted", person("u4", mark), drain=False)
     for key in ("d2", "d3"):
@@ -115,6 +130,10 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
         listens = SOURCES["standard"].new_secret()
         url = f"https://app.example.com/{mark}"
         endpoint = use.add_endpoint(account, url, types=(), secret=listens)
+    operators = rosterd.parts.operators
+    operators.add(address("operator", mark), "operator", account=account)
+    session = operators.sign_in(operators.link(address("operator", mark)))
+    assert session is not None
     return Tenant(
         name,
         feed,
@@ -139,6 +158,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "token": token,
             "endpoint": endpoint,
             "email": address("u1", mark),
+            "operator": address("operator", mark),
             "listed": str(listed),
             "imported": str(imported),
         },
@@ -149,6 +169,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str) -> Tenant:
             "change": rosterd.link(address("moved", mark)).rpartition("/")[2],
             "signing": feed.secret,
             "endpoint_secret": listens,
+            "session": session,
         },
     )
 

@@ -51,6 +51,10 @@ def test_c4_a_parents_token_works_its_children_and_nobody_elses(rosterd: Rosterd
         ("GET", f"/users?account={owned['other']}", None),
     ):
         is_problem(app.ask(method, path, json=body), 404, "not_found")
+    assert app.ask("POST", f"/users/{people['below']}/suspend").status_code == 200
+    for client, status in ((Client(rosterd, *SCOPES, account="other"), 404), (app, 204)):
+        gone = client.ask("DELETE", f"/users/{people['below']}", headers={"X-Reason": "left"})
+        assert gone.status_code == status, gone.text
     child = Client(rosterd, *SCOPES, account="child")
     refused = child.ask("PATCH", f"/users/{people['msp']}", json={"role": "owner"})
     is_problem(refused, 404, "not_found")

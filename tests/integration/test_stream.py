@@ -134,6 +134,35 @@ def test_the_stream_tells_what_came_and_ends_with_the_session(
         stream.read()  # to its end, which comes by itself
 
 
+def test_c4_the_stream_tells_an_accounts_operator_of_nobody_else(
+    served: tuple[Rosterd, Serving],
+) -> None:
+    rosterd, serving = served
+    feed = rosterd.account()
+    other = rosterd.account(name="other")
+    with rosterd.setup() as use:
+        acme = use.account("acme")["id"]
+    everybody = signed_in(rosterd, serving)
+    rosterd.parts.operators.add("of@acme.example", "viewer", account=acme)
+    link = rosterd.parts.operators.link("of@acme.example")
+    with serving.asked("POST", f"/sign-in/{link}") as answer:
+        theirs = str(answer.getheader("set-cookie")).partition(";")[0]
+    rosterd.hire(other, "o1", "o1@elsewhere.example")
+    with serving.asked("GET", "/status/stream", everybody) as stream:
+        seen = ""
+        while "o1" not in seen:
+            seen = event_of(stream)
+    with serving.asked("GET", "/status/stream", theirs) as stream:
+        first = event_of(stream)
+        rosterd.hire(other, "o2", "o2@elsewhere.example")
+        rosterd.hire(feed, "ours", "ours@elsewhere.example")
+        seen = ""
+        while "ours" not in seen:
+            seen = event_of(stream)
+    for hidden in ("o1", "o2", "other"):
+        assert f">{hidden}<" not in first + seen
+
+
 def test_a_reader_who_leaves_leaves_nothing_behind(served: tuple[Rosterd, Serving]) -> None:
     rosterd, serving = served
     cookie = signed_in(rosterd, serving)

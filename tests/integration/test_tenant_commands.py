@@ -12,7 +12,7 @@ import pytest
 from typer.main import get_command
 
 from tests.harness import Rosterd
-from tests.tenants import MARK, Tenant, contents, furnished, leaves
+from tests.tenants import MARK, Tenant, contents, leaves, related
 from worker.cli.main import build_cli
 
 NOBODY = {
@@ -125,6 +125,11 @@ TOLD_OF_BETA = (
     "mail template reset email_change_note --account {account} --reason x --yes",
     "mail preview invitation --account {account} --html",
     "operator alerts --account {account}",
+    "operator add another@example.com --account {account}",
+    "operator link {operator}",
+    "operator role {operator} admin",
+    "status --account {account}",
+    "status --account {account} --json",
     "user accept {person} --reason x",
     "user accept {moved} --reason x",
     "user add --account {account} new@example.com",
@@ -186,12 +191,8 @@ OF_ALL_ACCOUNTS = {
     "keys new": "a random number",
     "keys rotate": "seals everything anew; what is sealed stays what it was",
     "migrate": "the schema",
-    "operator add": "operators belong to no account",
-    "operator link": "operators belong to no account",
-    "operator list": "operators belong to no account",
-    "operator role": "operators belong to no account",
+    "operator list": "the operator's list of all, without what lets somebody in",
     "restore": "into an empty database",
-    "status": "counts over all, to the operator",
     "token list": "the operator's list of all, without what lets somebody in",
     "up": "a process",
     "web": "a process",
@@ -200,8 +201,9 @@ OF_ALL_ACCOUNTS = {
 
 
 @pytest.fixture
-def two(rosterd: Rosterd) -> tuple[Tenant, Tenant]:
-    return furnished(rosterd, "alpha", MARK), furnished(rosterd, "beta", "betaonly")
+def two(rosterd: Rosterd, request: pytest.FixtureRequest) -> tuple[Tenant, Tenant]:
+    """What the second is to the first each walk says; of strangers test_tenants tells."""
+    return related(rosterd, request.param)
 
 
 def test_every_command_is_walked_or_says_why_not() -> None:
@@ -213,7 +215,8 @@ def test_every_command_is_walked_or_says_why_not() -> None:
     assert commands == named
 
 
-def test_where_account_narrows_what_another_account_has_is_unknown(
+@pytest.mark.parametrize("two", ["child"], indirect=True)
+def test_c4_where_account_narrows_what_another_account_has_is_unknown(
     rosterd: Rosterd, two: tuple[Tenant, Tenant]
 ) -> None:
     alpha, beta = two
@@ -237,7 +240,8 @@ def test_a_name_that_two_accounts_gave_is_the_named_accounts_own(rosterd: Roster
     assert done.returncode == 0, done.stderr
 
 
-def test_what_is_told_of_one_account_shows_and_moves_only_that(
+@pytest.mark.parametrize("two", ["sibling"], indirect=True)
+def test_c4_what_is_told_of_one_account_shows_and_moves_only_that(
     rosterd: Rosterd, two: tuple[Tenant, Tenant]
 ) -> None:
     alpha, beta = two

@@ -15,15 +15,28 @@ app = typer.Typer(no_args_is_help=True, help="Operators: who may see the status 
 
 
 @app.command("add")
-def add(email: str, role: Annotated[str, typer.Option()] = "viewer") -> None:
-    """A new operator."""
-    out.print(f"added: {container().operators.add(check_address(email), role)}")
+def add(
+    email: str,
+    role: Annotated[str, typer.Option()] = "viewer",
+    account: Annotated[
+        str | None, typer.Option(help="Who sees this account and its children only (C4).")
+    ] = None,
+) -> None:
+    """A new operator, of the whole installation or of one account."""
+    with setup() as use:
+        owner = use.account(account)["id"] if account else None
+    added = container().operators.add(check_address(email), role, account=owner)
+    out.print(f"added: {added}")
 
 
 @app.command("list")
 def list_(json_: AsJSON = False) -> None:
     """All operators."""
-    show(container().operators.all(), ["id", "email", "role", "created_at"], as_json_=json_)
+    show(
+        container().operators.all(),
+        ["id", "email", "role", "account", "created_at"],
+        as_json_=json_,
+    )
 
 
 @app.command("role")

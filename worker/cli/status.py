@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.adapters.db.gauges import Snapshot
+from worker.adapters.db.narrowing import state_of
 from worker.cli import warnings
 from worker.cli.output import AsJSON, as_json, out
-from worker.cli.session import container
+from worker.cli.session import container, narrowed
 
 
 def register(app: typer.Typer) -> None:
@@ -24,25 +25,32 @@ def register(app: typer.Typer) -> None:
     @app.command("status")
     def status(
         watch: Annotated[bool, typer.Option("--watch", help="Until Ctrl-C.")] = False,
+        account: Annotated[
+            str | None, typer.Option(help="This account and its children only (C4).")
+        ] = None,
         json_: AsJSON = False,
     ) -> None:
         """Per lane and connection: backlog, oldest age, retrying, waiting, held, dead."""
-        gauges = container().gauges
+        owner = narrowed(account, None)[0]
         if json_:
-            print(as_json(asdict(gauges.snapshot())))
+            print(as_json(asdict(_state(owner))))
         elif watch:
-            _watch()
+            _watch(owner)
         else:
-            out.print(_view(gauges.snapshot()))
+            out.print(_view(_state(owner)))
 
 
-def _watch() -> None:
-    gauges = container().gauges
+def _state(account: str | None) -> Snapshot:
+    parts = container()
+    return state_of(parts.database, parts.gauges, account)
+
+
+def _watch(account: str | None) -> None:
     try:
-        with Live(_view(gauges.snapshot()), console=out, refresh_per_second=2) as live:
+        with Live(_view(_state(account)), console=out, refresh_per_second=2) as live:
             while True:
                 time.sleep(1)
-                live.update(_view(gauges.snapshot()))
+                live.update(_view(_state(account)))
     except KeyboardInterrupt:
         return
 

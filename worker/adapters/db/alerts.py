@@ -18,7 +18,9 @@ from sqlalchemy import Connection, delete, func, select, update
 from domain.consequences import NoticeKind
 from domain.display import one_line
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.family import line_above
 from worker.adapters.db.mail_rows import alerts
+from worker.adapters.db.operator_rows import account_operators
 from worker.adapters.vault import new_id
 
 #: The same thing is told again after so long, if it happens again.
@@ -124,17 +126,22 @@ def mail_alerts(connection: Connection, now: datetime) -> int:
     )
     if not due:
         return 0
-    to = list(
-        connection.scalars(
-            select(rows.operators.c.email)
-            .where(rows.operators.c.role.in_(TOLD_ROLES))
-            .order_by(rows.operators.c.email)
-        )
-    )
     written = 0
     for account, group in groupby(due, key=lambda row: row["account_id"]):
-        written += _mail(connection, account, list(group), to, now)
+        written += _mail(connection, account, list(group), _told(connection, account), now)
     return written
+
+
+def _told(connection: Connection, account: str | None) -> list[str]:
+    """Operators of all, and of the account or one above it (C4); addresses, sorted."""
+    told = set()
+    ours, theirs = rows.operators, account_operators
+    told |= set(connection.scalars(select(ours.c.email).where(ours.c.role.in_(TOLD_ROLES))))
+    if account is not None:
+        above = theirs.c.account_id.in_(sorted(line_above(connection, account)))
+        mine = select(theirs.c.email).where(theirs.c.role.in_(TOLD_ROLES), above)
+        told |= set(connection.scalars(mine))
+    return sorted(told)
 
 
 def _mail(

@@ -17,12 +17,16 @@ RECENT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Expiring:
-    """A token, or a secret that a feed's last request still used. of: name, or the feed's id."""
+    """A token, or a secret that a feed's last request still used. of: name, or the feed's id.
+
+    account: its id; None for a token that belongs to none.
+    """
 
     kind: str
     id: str
     of: str
     at: datetime
+    account: str | None = None
 
 
 def expiring(connection: Connection, now: datetime) -> tuple[Expiring, ...]:
@@ -34,24 +38,25 @@ def expiring(connection: Connection, now: datetime) -> tuple[Expiring, ...]:
 def _tokens(connection: Connection, now: datetime) -> list[Expiring]:
     tokens = rows.tokens
     found = connection.execute(
-        select(tokens.c.id, tokens.c.name, tokens.c.expires_at)
+        select(tokens.c.id, tokens.c.name, tokens.c.expires_at, tokens.c.account_id)
         .where(tokens.c.expires_at < now + AHEAD)
         .where(tokens.c.revoked_at.is_(None))
     )
-    return [Expiring("token", row.id, row.name, row.expires_at) for row in found]
+    return [Expiring("token", row.id, row.name, row.expires_at, row.account_id) for row in found]
 
 
 def _secrets(connection: Connection, now: datetime) -> list[Expiring]:
     """After a rotation the old secret ends: a matter only while the provider goes on using it."""
-    secrets, feeds = rows.feed_secrets, rows.feeds
+    secrets, feeds, connections = rows.feed_secrets, rows.feeds, rows.connections
     found = connection.execute(
-        select(secrets.c.id, secrets.c.feed_id, secrets.c.expires_at)
+        select(secrets.c.id, secrets.c.feed_id, secrets.c.expires_at, connections.c.account_id)
         .join(feeds, feeds.c.id == secrets.c.feed_id)
+        .join(connections, connections.c.id == feeds.c.connection_id)
         .where(secrets.c.expires_at > now, secrets.c.expires_at < now + AHEAD)
         .where(feeds.c.state != "retired")
     ).all()
     return [
-        Expiring("secret", row.id, row.feed_id, row.expires_at)
+        Expiring("secret", row.id, row.feed_id, row.expires_at, row.account_id)
         for row in found
         if _last_used(connection, row.feed_id) == row.id
     ]

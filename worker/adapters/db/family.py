@@ -19,6 +19,15 @@ def family_of(connection: Connection, account: str) -> frozenset[str]:
     return frozenset(connection.execute(select(below.c.id)).scalars())
 
 
+def line_above(connection: Connection, account: str) -> frozenset[str]:
+    """Ids of an account, its parent, and so on up: whose operators it concerns."""
+    table = rows.accounts
+    above = select(table.c.id, table.c.parent_id).where(table.c.id == account)
+    line = above.cte("line", recursive=True)
+    line = line.union(select(table.c.id, table.c.parent_id).where(table.c.id == line.c.parent_id))
+    return frozenset(connection.execute(select(line.c.id)).scalars())
+
+
 def counts(connection: Connection) -> dict[str, dict[str, int]]:
     """By account: people who are not withdrawn, connections that are not retired, dead letters."""
     people, connections, letters = rows.people, rows.connections, rows.dead_letters

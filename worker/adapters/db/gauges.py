@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, literal, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, literal, select
 
 from domain.breaker import parse_patience
 from domain.inbox import Kind, Reason
@@ -103,9 +103,11 @@ class Snapshot:
     provider's list was read once (S4).
     states: connection's id -> active, paused, observing or retired (C2).
     skew: seconds by which this process's clock is ahead of the database's.
+    of: name of the account that it is narrowed to (C4), empty where it tells of all.
     """
 
     at: datetime
+    of: str = ""
     skew: float = 0.0
     states: dict[str, str] = field(default_factory=dict)
     connections: tuple[Named, ...] = ()
@@ -171,8 +173,8 @@ def take(connection: Connection) -> Snapshot:
         swept_at=connection.execute(
             select(rows.marks.c.at).where(rows.marks.c.name == "swept")
         ).scalar(),
-        notices=_notices(connection),
-        recent=_recent(connection, known),
+        notices=unsent_notices(connection),
+        recent=recent_events(connection, known),
     )
 
 
@@ -346,17 +348,21 @@ def _workers(connection: Connection, now: datetime) -> int:
     return int(connection.execute(alive).scalar_one())
 
 
-def _notices(connection: Connection) -> dict[str, int]:
+def unsent_notices(connection: Connection, *which: ColumnElement[bool]) -> dict[str, int]:
+    """Mails that are not out, by state."""
     notices = rows.notices
     found = connection.execute(
         select(notices.c.state, func.count())
-        .where(notices.c.state.in_(["pending", "failed"]))
+        .where(notices.c.state.in_(["pending", "failed"]), *which)
         .group_by(notices.c.state)
     )
     return {row[0]: row[1] for row in found}
 
 
-def _recent(connection: Connection, known: dict[str, Named]) -> tuple[dict[str, Any], ...]:
+def recent_events(
+    connection: Connection, known: dict[str, Named], *which: ColumnElement[bool]
+) -> tuple[dict[str, Any], ...]:
+    """The last events, newest first."""
     events = rows.events
     shown = [
         "id",
@@ -370,7 +376,10 @@ def _recent(connection: Connection, known: dict[str, Named]) -> tuple[dict[str, 
         "reason",
     ]
     found = connection.execute(
-        select(*(events.c[name] for name in shown)).order_by(events.c.id.desc()).limit(RECENT)
+        select(*(events.c[name] for name in shown))
+        .where(*which)
+        .order_by(events.c.id.desc())
+        .limit(RECENT)
     ).mappings()
     return tuple(
         {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Subquery, Text, cast, delete, null, select, union_all, update
 
 from domain.errors import NothingFoundError, UsageError
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.operator_rows import account_operators
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import new_id, new_token, token_digest
 
@@ -19,14 +21,22 @@ SESSION_LIFE = timedelta(hours=12)
 DEMO_OPERATOR = "demo@localhost"
 
 
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who looks. account: id of the one that the operator belongs to (C4), None for all."""
+
+    operator: str
+    account: str | None
+
+
 class SQLOperators:
     """Who may look, and how they get in."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, email: str, role: str) -> str:
-        """A new operator; raises UsageError."""
+    def add(self, email: str, role: str, *, account: str | None = None) -> str:
+        """A new operator, of an account and its children or of all; raises UsageError."""
         _check_role(role)
         with translated(), self._database.begin() as connection:
             if _operator(connection, email) is not None:
@@ -37,25 +47,34 @@ class SQLOperators:
                 "role": role,
                 "created_at": database_now(connection),
             }
-            bulk.insert(connection, rows.operators, [entry])
+            if account is None:
+                bulk.insert(connection, rows.operators, [entry])
+            else:
+                bulk.insert(connection, account_operators, [{**entry, "account_id": account}])
             connection.commit()
         return str(entry["id"])
 
     def set_role(self, email: str, role: str) -> None:
         """Another role; raises UsageError or NothingFoundError."""
         _check_role(role)
-        table = rows.operators
+        done = 0
         with translated(), self._database.begin() as connection:
-            done = connection.execute(update(table).where(table.c.email == email).values(role=role))
-            if done.rowcount == 0:
+            for table in (rows.operators, account_operators):
+                changed = update(table).where(table.c.email == email).values(role=role)
+                done += connection.execute(changed).rowcount
+            if done == 0:
                 raise NothingFoundError("operator", email)
             connection.commit()
 
     def all(self) -> list[dict[str, Any]]:
-        """Operators by address."""
-        table = rows.operators
+        """Operators by address; account: the name of the one that they belong to."""
+        table, accounts = _everybody(), rows.accounts
         with translated(), self._database.read() as connection:
-            found = connection.execute(select(table).order_by(table.c.email)).mappings()
+            found = connection.execute(
+                select(table, accounts.c.name.label("account"))
+                .outerjoin(accounts, accounts.c.id == table.c.account_id)
+                .order_by(table.c.email)
+            ).mappings()
             return [dict(row) for row in found]
 
     def link(self, email: str) -> str:
@@ -64,7 +83,7 @@ class SQLOperators:
             operator = _operator(connection, email)
             if operator is None:
                 raise NothingFoundError("operator", email)
-            token = _session(connection, operator["id"], "link", LINK_LIFE)
+            token = _session(connection, operator, "link", LINK_LIFE)
             connection.commit()
             return token
 
@@ -90,10 +109,10 @@ class SQLOperators:
             connection.commit()
             return session
 
-    def is_signed_in(self, token: str) -> bool:
-        """Whether a session is live."""
+    def signed_in(self, token: str) -> SignedIn | None:
+        """Whose session it is, if it is live."""
         with translated(), self._database.read() as connection:
-            return _holder(connection, token, "session") is not None
+            return _holder(connection, token, "session")
 
     def sign_out(self, token: str) -> None:
         """End a session."""
@@ -133,31 +152,50 @@ def _check_role(role: str) -> None:
         raise UsageError(f"role {role!r} is unknown; there are: {', '.join(ROLES)}")
 
 
-def _operator(connection: Connection, email: str) -> dict[str, Any] | None:
-    table = rows.operators
-    found = connection.execute(select(table).where(table.c.email == email)).mappings().first()
-    return dict(found) if found is not None else None
+def _everybody() -> Subquery:
+    """Operators of the installation and those of one account."""
+    ours, theirs = rows.operators, account_operators
+    names = ("id", "email", "role", "created_at")
+    return union_all(
+        select(*(ours.c[name] for name in names), cast(null(), Text).label("account_id")),
+        select(*(theirs.c[name] for name in names), theirs.c.account_id),
+    ).subquery()
 
 
-def _session(connection: Connection, operator: str, kind: str, life: timedelta) -> str:
+def _operator(connection: Connection, email: str) -> SignedIn | None:
+    table = _everybody()
+    found = connection.execute(
+        select(table.c.id, table.c.account_id)
+        .where(table.c.email == email)
+        # Two commands at the same moment may have made both: the narrower one counts.
+        .order_by(table.c.account_id.is_(None))
+    ).first()
+    return SignedIn(found.id, found.account_id) if found is not None else None
+
+
+def _kind(kind: str, account: str | None) -> str:
+    return kind if account is None else f"account_{kind}"
+
+
+def _session(connection: Connection, of: SignedIn, kind: str, life: timedelta) -> str:
     token = new_token()
     entry = {
         "hash": token_digest(token),
-        "operator_id": operator,
-        "kind": kind,
+        "operator_id": of.operator,
+        "kind": _kind(kind, of.account),
         "expires_at": database_now(connection) + life,
     }
     bulk.insert(connection, rows.sessions, [entry])
     return token
 
 
-def _holder(connection: Connection, token: str, kind: str) -> str | None:
-    table = rows.sessions
+def _holder(connection: Connection, token: str, kind: str) -> SignedIn | None:
+    table, known = rows.sessions, _everybody()
     found = connection.execute(
-        select(table.c.operator_id).where(
-            table.c.hash == token_digest(token),
-            table.c.kind == kind,
-            table.c.expires_at > database_now(connection),
-        )
-    ).scalar()
-    return str(found) if found is not None else None
+        select(table.c.kind, known.c.id, known.c.account_id)
+        .join(known, known.c.id == table.c.operator_id)
+        .where(table.c.hash == token_digest(token), table.c.expires_at > database_now(connection))
+    ).first()
+    if found is None or found.kind != _kind(kind, found.account_id):
+        return None
+    return SignedIn(found.id, found.account_id)

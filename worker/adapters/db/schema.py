@@ -12,6 +12,7 @@ from sqlalchemy import Connection, inspect, text
 from worker.adapters.db import (
     breaker_rows,  # noqa: F401 - its tables join the metadata
     observing_rows,  # noqa: F401 - likewise
+    operator_rows,  # noqa: F401 - likewise
     scim_later_rows,  # noqa: F401 - likewise
     scim_rows,  # noqa: F401 - likewise
 )

@@ -198,7 +198,7 @@ def delete_user(user: Who, write: Writes) -> Response:
             person_ref(user),
             actor=write.caller.actor,
             reason=reason,
-            account=write.caller.account,
+            account=_owner(user, write),
         ),
         lambda _connection, _nothing: (204, None),
     )

@@ -15,7 +15,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 from starlette.routing import Route
 
 from domain.ports import InfrastructureError
-from worker.adapters.db.operators import SESSION_LIFE
+from worker.adapters.db.narrowing import state_of
+from worker.adapters.db.operators import SESSION_LIFE, SignedIn
 from worker.bootstrap import Container
 from worker.web.console.figures import figures
 
@@ -58,7 +59,8 @@ class _Page:
             lstrip_blocks=True,
         )
         self._rendering = threading.Lock()
-        self._shared, self._stale_at = "", 0.0
+        #: By the account that a reader belongs to: the rendering, and until when it is fresh.
+        self._shared: dict[str | None, tuple[str, float]] = {}
         texts = {name: (HERE / "static" / name).read_bytes() for name in MEDIA}
         self._static = texts
         self._marks = {name: hashlib.sha256(text).hexdigest()[:10] for name, text in texts.items()}
@@ -77,24 +79,26 @@ class _Page:
     def status(self, request: Request) -> Response:
         """The page, or how to get in."""
         try:
-            if not self._is_signed_in(request):
+            reader = self._signed_in(request)
+            if reader is None:
                 return self._render("locked.html", 401)
-            return self._render("status.html", fragment=self._fragment())
+            return self._render("status.html", fragment=self._fragment(reader.account))
         except InfrastructureError as error:
             return self._render("away.html", 503, why=str(error))
 
-    def _is_signed_in(self, request: Request) -> bool:
+    def _signed_in(self, request: Request) -> SignedIn | None:
         token = request.cookies.get(COOKIE, "")
-        return bool(token) and self._parts.operators.is_signed_in(token)
+        return self._parts.operators.signed_in(token) if token else None
 
-    def _fragment(self) -> str:
-        """The page's main part; all who look share one rendering a second."""
+    def _fragment(self, account: str | None) -> str:
+        """The page's main part; all who may see the same share one rendering a second (C4)."""
         with self._rendering:
-            if time.monotonic() >= self._stale_at:
-                shown = figures(self._parts.gauges.snapshot())
-                self._shared = self._pages.get_template("fragment.html").render(shown=shown)
-                self._stale_at = time.monotonic() + REFRESH_SECONDS
-            return self._shared
+            text, stale_at = self._shared.get(account, ("", 0.0))
+            if time.monotonic() >= stale_at:
+                shown = figures(state_of(self._parts.database, self._parts.gauges, account))
+                text = self._pages.get_template("fragment.html").render(shown=shown)
+                self._shared[account] = text, time.monotonic() + REFRESH_SECONDS
+            return text
 
     def _render(self, name: str, status: int = 200, **fields: object) -> Response:
         text = self._pages.get_template(name).render(marks=self._marks, **fields)
@@ -102,7 +106,7 @@ class _Page:
 
     async def stream(self, request: Request) -> Response:
         """The page's main part again whenever it differs."""
-        if not await asyncio.to_thread(self._is_signed_in, request):
+        if await asyncio.to_thread(self._signed_in, request) is None:
             return Response(status_code=401)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(
@@ -117,9 +121,10 @@ class _Page:
         last, silent = "", 0.0
         while True:
             try:
-                if not await asyncio.to_thread(self._is_signed_in, request):
+                reader = await asyncio.to_thread(self._signed_in, request)
+                if reader is None:
                     return
-                now = await asyncio.to_thread(self._fragment)
+                now = await asyncio.to_thread(self._fragment, reader.account)
             except InfrastructureError:
                 now = last
             if now != last:
