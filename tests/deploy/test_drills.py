@@ -374,6 +374,63 @@ def test_drill_credential_expires(drill: Drill) -> None:
     played(drill, film, "RosterdCredentialExpires")
 
 
+def test_drill_private_space_open(drill: Drill) -> None:
+    add = ("user", "add", "--account", "acme", "bo@example.com", "--active", "--reason", "rescue")
+    person = json.loads(drill.command(*add, "--json"))["id"]
+    film = drill.film()
+    crew = json.loads(drill.command("group", "add", "--account", "acme", "Crew", "--json"))["id"]
+    listed = json.loads(drill.command("group", "list", "--account", "acme", "--json"))
+    drill.command("group", "list", "--account", "acme")
+    (managers,) = [one["id"] for one in listed if one["name"] == "Provision Managers"]
+    for group in (managers, crew):
+        drill.command("group", "member", "add", group, person, "--reason", "rescue")
+    drill.command("group", "grant", crew, "open_private_space", "--reason", "rescue")
+    film.scene(FIRES)
+    assert "acme: 1 may open private spaces" in drill.command("status")
+    assert "bo@example.com" in drill.command("group", "show", managers)
+    drill.command("group", "member", "remove", managers, person, "--reason", "over")
+    film.scene("one way is left")
+    assert film.firing("RosterdPrivateSpaceOpen").pop("one way is left")
+    film.forget_last()
+    drill.command("group", "revoke", crew, "open_private_space", "--reason", "over")
+    assert "private spaces" not in drill.command("status")
+    film.scene(OVER)
+    played(drill, film, "RosterdPrivateSpaceOpen")
+
+
+def test_drill_group_dropped_out(drill: Drill) -> None:
+    rosterd, feed = drill.rosterd, drill.feed
+    member = {"group_id": "g1", "user_id": "u0"}
+    rosterd.tell(feed, "group.upserted", {"id": "g1", "name": "Sales"})
+    rosterd.tell(feed, "group.member_added", member)
+    film = drill.film()
+    given = ("group", "grant", "Sales", "recover_accounts", "--account", "acme")
+    drill.command(*given, "--reason", "by mistake")
+    rosterd.tell(feed, "group.upserted", {"id": "g1", "name": "Sales team"})
+    rosterd.tell(feed, "group.member_removed", member)
+    film.scene(FIRES)
+    assert "acme: group Sales is out of management" in drill.command("status")
+    rosterd.parts.sweep.run()
+    assert "dropped out of management" in drill.command("operator", "alerts", "--account", "acme")
+    listed = json.loads(drill.command("group", "list", "--account", "acme", "--json"))
+    (group,) = [one["id"] for one in listed if one["name"] == "Sales"]
+    told = json.loads(drill.command("group", "show", group, "--json"))
+    assert [one["email"] for one in told["members"]] == ["u0@example.com"], "who left is in it"
+    drill.command("group", "member", "remove", group, told["members"][0]["id"], "--reason", "left")
+    drill.command("group", "revoke", group, "recover_accounts", "--reason", "a mistake")
+    letters = ("dead", "list", "--account", "acme", "--reason-code", "protected_group")
+    drill.command(*letters)
+    for letter in sorted(json.loads(drill.command(*letters, "--json")), key=lambda one: one["id"]):
+        again = ("dead", "replay", str(letter["event_id"]), "--reason", "mended")
+        drill.command(*again, "--yes", "--wait", "0")
+        rosterd.drain()
+    listed = json.loads(drill.command("group", "list", "--account", "acme", "--json"))
+    assert [one["managed"] for one in listed if one["name"] == "Sales team"] == [True]
+    assert "out of management" not in drill.command("doctor")
+    film.scene(OVER)
+    played(drill, film, "RosterdGroupDroppedOut")
+
+
 def test_drill_clock_wrong(postgres_drill: Drill, tmp_path: Path) -> None:
     """The clock of a worker's machine; no web process would notice it."""
     found = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from tests.harness import Feed, Rosterd
 from tests.integration.test_by_hand import added, at, told
 from worker.adapters.db import rows
+from worker.adapters.db.group_rows import own_groups
 from worker.adapters.db.mail_rows import alerts
 
 
@@ -57,6 +59,47 @@ def test_g4_the_first_active_connection_brings_provision_managers(rosterd: Roste
         done = rosterd.cli("connection", *telling.split(), "--reason", "r")
         assert done.returncode == 0, done.stderr
         assert set(groups(rosterd)) == {*first, "Provision Managers"}
+    assert members(rosterd, "Provision Managers") == []
+
+
+ADD = "connection add --account acme --source standard"
+#: Each way on which a connection becomes active, as an operator types it.
+WAYS = {
+    "add": (ADD,),
+    "go-live": (f"{ADD} --observe", "connection go-live standard --yes --wait 0 --reason r"),
+    "resume": (ADD, "connection pause standard --reason r", "connection resume standard"),
+    "replace": (
+        f"{ADD} --name old",
+        f"{ADD} --observe",
+        "connection retire old --reason r --yes",
+        "connection replace old standard --map email --reason r --yes",
+        "connection go-live standard --yes --wait 0 --reason r",
+    ),
+    "import": (
+        f"{ADD} --observe",
+        "links import standard /dev/null --reason r --yes",
+        "connection go-live standard --yes --wait 0 --reason r",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", sorted(WAYS))
+def test_g4_every_way_on_which_a_connection_becomes_active_brings_provision_managers(
+    rosterd: Rosterd, way: str
+) -> None:
+    assert rosterd.cli("account", "add", "acme").returncode == 0
+    for line in WAYS[way]:
+        # As if nothing before had brought it: an account of a release that did not know the rule.
+        with rosterd.setup() as use:
+            use.sql.execute(delete(own_groups).where(own_groups.c.name == "Provision Managers"))
+        done = rosterd.cli(*line.split())
+        assert done.returncode == 0, (line, done.stderr)
+        states = {one["name"]: one["state"] for one in rosterd.json("connection", "list")}
+        is_new = states["standard" if "standard" in states else "old"] == "active"
+        there = groups(rosterd).get("Provision Managers")
+        assert (there is not None) == is_new, line
+    assert there is not None
+    assert there["permissions"] == ["open_private_space"]
     assert members(rosterd, "Provision Managers") == []
 
 
@@ -356,4 +399,43 @@ def test_g3_g4_operators_are_warned_for_as_long_as_it_is_so(rosterd: Rosterd) ->
     provided(rosterd, feed, "Sales", "u1")
     told(rosterd, "group", "grant", "Sales", "recover_accounts", "--account", "acme")
     assert "acme: group Sales is out of management" in rosterd.cli("doctor").stdout
+    assert "acme: group Sales is out of management" in rosterd.cli("status").stdout
     assert [row["topic"] for row in rosterd.table(alerts)] == ["group.drop_out"]
+
+
+def test_g3_g4_what_stands_is_counted_by_account_on_page_metrics_and_status(
+    rosterd: Rosterd,
+) -> None:
+    feeds = {name: rosterd.account(name=name) for name in ("acme", "beta", "quiet")}
+    for number, name in enumerate(("acme", "beta")):
+        for who in ("bo", "cy"):
+            words = ("user", "add", "--account", name, f"{who}@example.com", "--active")
+            assert rosterd.cli(*words, "--reason", "r").returncode == 0
+        for who in ("bo", "cy")[: number + 1]:
+            join = ("group", "member", "add", "Provision Managers", f"{who}@example.com")
+            told(rosterd, *join, "--account", name)
+    provided(rosterd, feeds["beta"], "Sales", "u1", "u2")
+    told(rosterd, "group", "grant", "Sales", "open_private_space", "--account", "beta")
+    provided(rosterd, feeds["beta"], "Lost", id_="g2")
+    told(rosterd, "group", "grant", "Lost", "manage_all_groups", "--account", "beta")
+    told(rosterd, "group", "grant", "Team Members", "open_private_space", "--account", "acme")
+    told_of = rosterd.json("status")
+    # In acme both are members of the team; one is in both groups.
+    assert told_of["openers"] == {"acme": 2, "beta": 4, "quiet": 0}
+    assert [(one["account"], one["name"]) for one in told_of["dropped"]] == [("beta", "Lost")]
+    with rosterd.setup() as use:
+        token = use.add_token(None, name="prometheus", scopes=["metrics"])
+    bearer = {"Authorization": f"Bearer {token}"}
+    lines = rosterd.http.get("/metrics", headers=bearer).text
+    for account, may, out in (("acme", 2, 0), ("beta", 4, 1), ("quiet", 0, 0)):
+        assert f'rosterd_private_space_openers{{account="{account}"}} {may}.0' in lines
+        assert f'rosterd_groups_dropped_out{{account="{account}"}} {out}.0' in lines
+    operators = rosterd.parts.operators
+    operators.add("eve@example.com", "viewer")
+    rosterd.http.post(f"/sign-in/{operators.link('eve@example.com')}")
+    page = rosterd.http.get("/").text
+    assert "group Lost dropped out of management" in page
+    assert "4 may open the private space" in page
+    retire = ("connection", "retire", feeds["beta"].connection, "--reason", "r", "--yes")
+    assert rosterd.cli(*retire).returncode == 0
+    assert rosterd.json("status")["dropped"] == [], "C7: what a retired one left is no warning"

@@ -57,6 +57,7 @@ def state_gauges(snapshot: Snapshot, queues: dict[str, int]) -> list[Metric]:
         *_listeners(snapshot),
         *_feeds(snapshot),
         _expiring(snapshot),
+        *_standing(snapshot),
         notices,
         _single(
             "rosterd_clock_skew_seconds",
@@ -192,6 +193,18 @@ def _expiring(snapshot: Snapshot) -> GaugeMetricFamily:
     for one in snapshot.expiring:
         family.add_metric([one.kind, one.id], (one.at - snapshot.at).total_seconds())
     return family
+
+
+def _standing(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:
+    says = "People who may open private spaces of others who have not accepted; normally none (G4)."
+    may = _family("rosterd_private_space_openers", says, "account")
+    left = "Groups that no provider manages any more, for what they may do (G3)."
+    out = _family("rosterd_groups_dropped_out", left, "account")
+    for account, count in snapshot.openers.items():
+        may.add_metric([account], count)
+        out.add_metric([account], sum(one.account == account for one in snapshot.dropped))
+    yield may
+    yield out
 
 
 def _queues(queues: dict[str, int]) -> GaugeMetricFamily:

@@ -15,7 +15,6 @@ from domain.ports import InfrastructureError
 from worker.adapters.db import rows
 from worker.adapters.db.engine import translated
 from worker.adapters.db.gauges import Snapshot
-from worker.adapters.db.group_alerts import standing_warnings
 from worker.adapters.db.schema import is_current
 from worker.adapters.db.uow import database_now
 from worker.adapters.key_file import KEY_FILE
@@ -138,9 +137,8 @@ def _paused(account: str, connection: str, held: int) -> str:
 
 def _groups(parts: Container) -> Iterator[Finding]:
     """G3, G4: warnings that stand until somebody does something about them."""
-    with translated(), parts.database.read() as connection:
-        for says in standing_warnings(connection):
-            yield Finding("group", "warn", says)
+    for says in warnings.standing(parts.gauges.snapshot()):
+        yield Finding("group", "warn", says)
 
 
 def _accounts(parts: Container) -> Iterator[Finding]:

@@ -97,5 +97,6 @@ def _view(snapshot: Snapshot) -> Group:
     warned = [
         *(warnings.silent(h, snapshot.at) for h in snapshot.heard if h.is_silent(snapshot.at)),
         *(warnings.expires(one, snapshot.at) for one in snapshot.expiring),
+        *warnings.standing(snapshot),
     ]
     return Group(*lines, table, *heard, *(Text(text, style="yellow") for text in warned))

@@ -1,4 +1,4 @@
-"""Standing warnings, in the words of status and doctor (C3, C5)."""
+"""Standing warnings, in the words of status and doctor (C3, C5, G3, G4)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import shlex
 from datetime import datetime, timedelta
 
 from worker.adapters.db.credentials_ending import Expiring
-from worker.adapters.db.gauges import Heard
+from worker.adapters.db.gauges import Heard, Snapshot
+from worker.adapters.db.standing import DroppedOut
 
 
 def silent(feed: Heard, now: datetime) -> str:
@@ -25,6 +26,27 @@ def expires(one: Expiring, now: datetime) -> str:
     if one.kind == "token":
         return f"{one.id} ({one.of}) {ends}: rosterd token add, then rosterd token revoke {one.id}"
     return f"the old secret of feed {one.of}, still in use, {ends}: set the new one at the provider"
+
+
+def opens(account: str, count: int) -> str:
+    """G4: somebody may open private spaces."""
+    return (
+        f"{account}: {count} may open private spaces (Provision Managers): "
+        f"rosterd group list --account {shlex.quote(account)}"
+    )
+
+
+def dropped(group: DroppedOut) -> str:
+    """G3: a group that no provider manages any more."""
+    return (
+        f"{group.account}: group {group.name} is out of management: rosterd group show {group.id}"
+    )
+
+
+def standing(snapshot: Snapshot) -> list[str]:
+    """G3, G4: what stands until somebody does something about it."""
+    may = [opens(account, count) for account, count in snapshot.openers.items() if count]
+    return [*may, *(dropped(group) for group in snapshot.dropped)]
 
 
 def _rounded(seconds: float) -> str:

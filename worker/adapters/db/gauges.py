@@ -22,6 +22,7 @@ from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.observing_rows import backfills
 from worker.adapters.db.outbound_rows import dispatches, endpoints
 from worker.adapters.db.scim_later_rows import scim_requests
+from worker.adapters.db.standing import DroppedOut, dropped_out, openers
 from worker.adapters.db.uow import database_now
 from worker.adapters.sources.reconciliation import NAME as OWN_WORDS
 
@@ -102,6 +103,8 @@ class Snapshot:
     tripped: ids of connections whose breaker is open. backfilled: of those whose
     provider's list was read once (S4).
     states: connection's id -> active, paused, observing or retired (C2).
+    openers: account's name -> how many may open private spaces (G4).
+    dropped: groups that dropped out of management (G3).
     skew: seconds by which this process's clock is ahead of the database's.
     of: name of the account that it is narrowed to (C4), empty where it tells of all.
     """
@@ -119,6 +122,8 @@ class Snapshot:
     heard: tuple[Heard, ...] = ()
     listeners: tuple[Listener, ...] = ()
     expiring: tuple[Expiring, ...] = ()
+    openers: dict[str, int] = field(default_factory=dict)
+    dropped: tuple[DroppedOut, ...] = ()
     workers: int = 0
     swept_at: datetime | None = None
     notices: dict[str, int] = field(default_factory=dict)
@@ -169,6 +174,8 @@ def take(connection: Connection) -> Snapshot:
         heard=_heard(connection, known),
         listeners=_listeners(connection, now),
         expiring=expiring(connection, now),
+        openers=openers(connection),
+        dropped=dropped_out(connection),
         workers=_workers(connection, now),
         swept_at=connection.execute(
             select(rows.marks.c.at).where(rows.marks.c.name == "swept")

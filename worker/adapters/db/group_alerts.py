@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from domain.own_groups import OwnGroup, Permission
-from worker.adapters.db import rows
 from worker.adapters.db.alerts import settle_alert, tell_operators
-from worker.adapters.db.group_rows import own_groups
-from worker.adapters.db.membership import groups_holding, holders_of
+from worker.adapters.db.membership import holders_of
 
 OPENERS, DROPPED = "group.private_space", "group.drop_out"
 
@@ -48,22 +46,3 @@ def tell_of_openers(connection: Connection, account: str, now: datetime) -> None
         details=['normally nobody may: `rosterd group member remove "Provision Managers" ..`'],
         account=account,
     )
-
-
-def standing_warnings(connection: Connection) -> list[str]:
-    """Lines for whoever looks after the state of things: by account, who may open what."""
-    accounts = rows.accounts
-    names = {row.id: row.name for row in connection.execute(select(accounts.c.id, accounts.c.name))}
-    holding = groups_holding(connection, Permission.OPEN_PRIVATE_SPACE)
-    told = []
-    for account in sorted({group.account for group in holding}):
-        count = len(holders_of(connection, Permission.OPEN_PRIVATE_SPACE, account))
-        if count:
-            told.append(f"{names[account]}: {count} may open private spaces (Provision Managers)")
-    dropped = connection.execute(
-        select(own_groups).where(own_groups.c.released_at.is_not(None), ~own_groups.c.is_managed)
-    ).mappings()
-    told += [
-        f"{names[row['account_id']]}: group {row['name']} is out of management" for row in dropped
-    ]
-    return told

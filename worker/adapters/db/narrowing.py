@@ -50,6 +50,8 @@ def narrowed(connection: Connection, whole: Snapshot, account: str) -> Snapshot:
         heard=tuple(one for one in whole.heard if one.account in theirs),
         listeners=tuple(one for one in whole.listeners if one.account in theirs),
         expiring=tuple(one for one in whole.expiring if one.account in family),
+        openers=_of(whole.openers, theirs),
+        dropped=tuple(one for one in whole.dropped if one.account in theirs),
         notices=unsent_notices(connection, rows.notices.c.account_id.in_(sorted(family))),
         recent=_recent(connection, connections),
     )

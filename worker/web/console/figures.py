@@ -37,6 +37,7 @@ class Figures:
     lanes: list[LaneRow]
     snapshot: Snapshot
     heard: list[tuple[str, str, str, str, str]]
+    warnings: list[tuple[str, str]]
 
 
 def age(seconds: float) -> str:
@@ -78,7 +79,19 @@ def figures(snapshot: Snapshot) -> Figures:
             )
             for h in snapshot.heard
         ],
+        warnings=_warnings(snapshot),
     )
+
+
+def _warnings(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """G3, G4: by account, what stands until somebody does something about it."""
+    may = [
+        (account, f"{count} may open the private space of people who have not accepted")
+        for account, count in snapshot.openers.items()
+        if count
+    ]
+    out = [(one.account, f"group {one.name} dropped out of management") for one in snapshot.dropped]
+    return [*may, *out]
 
 
 def _since(snapshot: Snapshot, moment: datetime | None) -> str:
