@@ -124,6 +124,7 @@ class HoldState(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     RAISED = "raised"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +156,13 @@ def why_held(count: int, people: int, limit: int, window: timedelta) -> str:
 class BreakerWrites:
     """What a batch writes of breakers. marks: (connection, key) that were counted now.
 
-    held: (event, hold). people: connection -> who are in, where it was counted anew.
+    held: (event, hold). joined: holds that were open before. people: connection -> who are in,
+    where it was counted anew.
     """
 
     marks: set[tuple[str, str]] = field(default_factory=set)
     opened: list[NewHold] = field(default_factory=list)
+    joined: list[NewHold] = field(default_factory=list)
     held: list[tuple[int, str]] = field(default_factory=list)
     rules: dict[str, BreakerRule] = field(default_factory=dict)
 
@@ -221,8 +224,9 @@ def explain(
         f"{does} {weight.subjects:,} {f'of {people:,} ' if whom == 'people' else ''}{whom}"
         for weight in weights
         for does, whom in [DOES.get(weight.kind, ("change", "subjects"))]
+        if weight.subjects
     ]
     minutes = max(1, round((now - opened_at).total_seconds() / 60))
-    told = f"would {', '.join(done)}" if done else "holds nothing any more"
+    told = f"would {', '.join(done)}" if done else "would change nothing any more"
     names = f"; first: {', '.join(first)}" if first else ""
     return f"{told}, within {minutes} min{names}" if done else told

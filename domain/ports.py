@@ -297,6 +297,13 @@ class DirectoryStore(Protocol):
         """Serialise with every other change of owners, if any owner is managed (D5, 1)."""
         ...
 
+    def lock_names(self, accounts: Collection[str], *, is_shared: bool) -> None:
+        """Nobody names groups of these accounts by hand meanwhile (D5, 1).
+
+        is_shared: other batches may; only for one that cannot come to lock the accounts later.
+        """
+        ...
+
     def lock_groups(
         self,
         shared: Mapping[str, Group],

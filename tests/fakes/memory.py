@@ -224,6 +224,9 @@ class MemoryWork:
     def lock_owners(self, accounts: Collection[str]) -> None:
         del accounts
 
+    def lock_names(self, accounts: Collection[str], *, is_shared: bool) -> None:
+        del accounts, is_shared
+
     def lock_groups(
         self,
         shared: Mapping[str, Group],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from domain.replays import Selection
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
 from worker.adapters.db.breaker_rows import breaker_marks, breakers, holds
+from worker.adapters.db.mail_rows import alerts
 
 
 def crew(rosterd: Rosterd, count: int = 10, **settings: str) -> Feed:
@@ -156,6 +158,78 @@ def test_c6_the_window_slides(rosterd: Rosterd) -> None:
     age(rosterd, breaker_marks, "at", timedelta(hours=1))
     suspend(rosterd, feed, 7)
     assert {m["key"] for m in rosterd.table(breaker_marks)} == {"u:u7"}, "and old ones go"
+
+
+def test_c6_a_hold_outlives_its_window_and_stays_coherent(rosterd: Rosterd) -> None:
+    feed = crew(rosterd, breaker_window="10m")
+    suspend(rosterd, feed, 0, 1, 2, 3, 4)
+    first = told(rosterd, "hold", "list")[0]
+    age(rosterd, breaker_marks, "at", timedelta(minutes=11))
+    rosterd.parts.sweep.run()
+    rosterd.drain()
+    assert held(rosterd) == ["s3", "s4"], "time alone lets nothing go"
+    rosterd.tell(feed, "user.deleted", {"id": "u4"}, id_="newer")
+    suspend(rosterd, feed, 5, 6, 7, 8)
+    assert out(rosterd) == {f"u{n}" for n in (0, 1, 2, 4, 5, 6)}, "a window lets its own three"
+    assert held(rosterd) == ["s3", "s4", "s7", "s8"]
+    (row,) = told(rosterd, "hold", "list")
+    assert row["id"] == first["id"], "one connection, one open hold"
+    trip = ("counted", "most", "people", "opened_at")
+    assert [row[name] for name in trip] == [first[name] for name in trip]
+    assert row["events"] == 4
+    assert row["explanation"].startswith("would suspend 3 of 10 people"), "u4 is out already"
+    cli(rosterd, "hold", "approve", row["id"], "--reason", "x", "--yes")
+    rosterd.drain()
+    assert out(rosterd) == {f"u{n}" for n in range(9)}
+    assert {rosterd.outcome(f"s{n}")[0] for n in (3, 7, 8)} == {"applied"}
+    assert rosterd.outcome("s4")[0] in {"unchanged", "superseded"}
+
+
+def test_c6_what_joins_a_hold_waits_the_whole_time_to_be_looked_at(rosterd: Rosterd) -> None:
+    feed = crew(rosterd, breaker_window="10m", breaker_auto_approve="4h")
+    suspend(rosterd, feed, 0, 1, 2, 3)
+    age(rosterd, holds, "auto_at", timedelta(hours=3, minutes=59))
+    suspend(rosterd, feed, 4)
+    age(rosterd, holds, "auto_at", timedelta(minutes=2))
+    rosterd.parts.sweep.run()
+    rosterd.drain()
+    assert held(rosterd) == ["s3", "s4"]
+    age(rosterd, holds, "auto_at", timedelta(hours=4))
+    rosterd.parts.sweep.run()
+    rosterd.drain()
+    assert held(rosterd) == []
+
+
+def test_c6_c7_retiring_a_connection_closes_its_hold_for_good(rosterd: Rosterd) -> None:
+    cli(rosterd, "operator", "add", "eve@ops.example", "--role", "admin")
+    feed = crew(rosterd, breaker_auto_approve="4h")
+    suspend(rosterd, feed, 0, 1, 2, 3)
+    cli(rosterd, "hold", "reject", hold(rosterd), "--reason", "x", "--yes")
+    (rejected,) = rosterd.table(holds)
+    suspend(rosterd, feed, 4, 5)
+    last = hold(rosterd)
+    rosterd.parts.sweep.run()
+    assert len(rosterd.table(alerts)) == 1
+    cli(rosterd, "connection", "retire", "standard", "--reason", "moved away", "--yes")
+    assert told(rosterd, "hold", "list") == []
+    rows_ = {row["id"]: row for row in told(rosterd, "hold", "list", "--all")}
+    assert (rows_[last]["state"], rows_[last]["events"]) == ("retired", 2)
+    assert rows_[last]["explanation"] == "retired: 2 events"
+    assert rows_[last]["reason"] == "moved away"
+    assert rows_[rejected["id"]]["state"] == "rejected"
+    assert rosterd.table(alerts) == [], "nobody is asked any more"
+    (entry,) = rosterd.table(rows.audit, rows.audit.c.action == "hold.retired")
+    assert entry["reason"] == "moved away"
+    for answer in ("approve", "reject"):
+        said = cli(rosterd, "hold", answer, last, "--reason", "x", "--yes", code=1)
+        assert "was retired by" in said
+    said = cli(rosterd, "hold", "approve", rejected["id"], "--reason", "x", "--yes", code=1)
+    assert "nothing of it is applied any more" in said
+    age(rosterd, holds, "auto_at", timedelta(hours=5))
+    rosterd.parts.sweep.run()
+    rosterd.drain()
+    assert sum("suspended" in person["state"] for person in rosterd.users()) == 3
+    assert "the breaker holds" not in cli(rosterd, "status")
 
 
 def test_c6_an_explanation_with_names_and_numbers(rosterd: Rosterd) -> None:
@@ -426,3 +500,23 @@ def test_c6_operators_are_mailed_once_with_names_and_numbers(rosterd: Rosterd) -
     assert "The breaker of acme/standard holds 2 events" in mine[0]
     assert "u3@example.com" in mine[0]
     assert f"rosterd hold approve {hold(rosterd)}" in mine[0]
+
+
+def test_c6_operators_are_mailed_again_when_much_more_is_held(rosterd: Rosterd) -> None:
+    cli(rosterd, "operator", "add", "eve@ops.example", "--role", "admin")
+    feed = crew(rosterd)
+
+    def told_of() -> list[str]:
+        rosterd.parts.sweep.run()
+        mails = [text for text in rosterd.mails() if "To: eve@ops.example" in text]
+        return [found for text in mails for found in re.findall(r"holds (\d+) events", text)[:1]]
+
+    suspend(rosterd, feed, 0, 1, 2, 3, 4)
+    assert told_of() == ["2"]
+    suspend(rosterd, feed, 5, 6)
+    assert told_of() == ["2"], "not within the hour"
+    age(rosterd, alerts, "told_at", timedelta(hours=2))
+    assert told_of() == ["2", "4"]
+    suspend(rosterd, feed, 7)
+    age(rosterd, alerts, "told_at", timedelta(hours=2))
+    assert told_of() == ["2", "4"], "not twice as many"

@@ -124,8 +124,8 @@ class Gate:
                 reached,
                 policy.breaker,
             )
-            if known is None:
-                self.writes.opened.append(counting.hold)
+            of_whom = self.writes.opened if known is None else self.writes.joined
+            of_whom.append(counting.hold)
         self.writes.held.append((work.event.id, counting.hold.id))
         return HeldError(counting.hold.id, counting.hold.why)
 

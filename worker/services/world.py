@@ -183,6 +183,7 @@ def load(store: DirectoryStore, batch: Collection[Work]) -> World:
     world = World(store=store)
     accounts = {work.policy.connection: work.event.account for work in batch}
     store.lock_owners(set(accounts.values()))
+    _lock_names(store, batch)
     _load_groups(world, batch, accounts)
     _load_users(world, batch, accounts)
     _load_buried(world, batch)
@@ -190,6 +191,23 @@ def load(store: DirectoryStore, batch: Collection[Work]) -> World:
     world.protected = store.protected(set(accounts.values()), world.people.keys())
     _load_edges(world, batch)
     return world
+
+
+def _lock_names(store: DirectoryStore, batch: Collection[Work]) -> None:
+    """G2: of a group described here and one made by hand at this moment the later meets the other.
+
+    Neither sees a row that is not committed, so they take turns by their account.
+    """
+    naming = {
+        work.event.account
+        for work in batch
+        for change in work.changes
+        if isinstance(change, PutGroup) and change.name is not None
+    }
+    if naming:
+        # Who may adopt an owner locks the account later (U6): two sharers would block each other.
+        are_groups_only = all(isinstance(c, PutGroup) for work in batch for c in work.changes)
+        store.lock_names(naming, is_shared=are_groups_only)
 
 
 def _load_groups(world: World, batch: Iterable[Work], accounts: Mapping[str, str]) -> None:

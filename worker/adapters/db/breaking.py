@@ -103,6 +103,8 @@ class SQLBreakers:
         bulk.insert(self._connection, holds, [self._hold_row(hold) for hold in writes.opened])
         for hold in writes.opened:
             self._set(hold.connection, hold_id=hold.id)
+        for hold in writes.joined:
+            self._wait_anew(hold)
         for connection, people in sorted(self._people.items()):
             self._set(connection, people=people, people_at=self._now)
             # Counted anew about once a minute, which is often enough to forget, too.
@@ -135,6 +137,13 @@ class SQLBreakers:
             "auto_at": None if patience is None else self._now + patience,
             "reason": "",
         }
+
+    def _wait_anew(self, hold: NewHold) -> None:
+        """What joins a hold is not let go before somebody had the whole time to look at it."""
+        if hold.rule.auto_approve is not None:
+            mine = (holds.c.id == hold.id) & holds.c.auto_at.is_not(None)
+            then = self._now + hold.rule.auto_approve
+            self._connection.execute(update(holds).where(mine).values(auto_at=then))
 
     def _note_held(self, writes: BreakerWrites) -> None:
         """The event bears the id of what holds it where a replay's would stand."""

@@ -60,6 +60,13 @@ class SQLDirectory:
             self._locked(rows.accounts, touched)
             self._serialised |= set(touched)
 
+    def lock_names(self, accounts: Collection[str], *, is_shared: bool) -> None:
+        """See the port."""
+        wanted = sorted(set(accounts) - self._serialised)
+        self._locked(rows.accounts, wanted, share=is_shared)
+        if not is_shared:
+            self._serialised |= set(wanted)
+
     def lock_groups(
         self,
         shared: Mapping[str, Group],

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    case,
     delete,
     exists,
     func,
@@ -22,8 +23,9 @@ from domain.breaker import HoldState, Weight, explain, why_held
 from domain.errors import NothingFoundError, RefusedError
 from domain.inbox import Kind, Lane, Outcome, Reason, State
 from domain.keys import user_id
+from domain.model import PersonState
 from worker.adapters.db import bulk, rows
-from worker.adapters.db.alerts import settle_alert, tell_operators
+from worker.adapters.db.alerts import AGAIN, alert_id, settle_alert, tell_operators
 from worker.adapters.db.breaker_rows import breaker_marks, breakers, holds
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.mail_rows import alerts
@@ -77,6 +79,7 @@ class SQLHolds:
 
         def answer(sql: Connection) -> tuple[int, Released]:
             row = _locked(sql, hold, HoldState.OPEN, HoldState.REJECTED)
+            _insist_not_retired(sql, row)
             return approved(sql, row, actor=actor, reason=reason, now=database_now(sql))
 
         return self._database.change(answer)
@@ -139,21 +142,53 @@ def approve_overdue(sql: Connection, now: datetime) -> int:
     for found in sql.execute(overdue).mappings().all():
         _lock_breaker(sql, found["connection_id"])
         row = _known(sql, found["id"])
-        if row["state"] == HoldState.OPEN.value:
+        if row["state"] == HoldState.OPEN.value and row["auto_at"] <= now:
             why = "nobody answered in the time of breaker_auto_approve"
             approved(sql, row, actor=CLOCK, reason=why, now=now)
             count += 1
     return count
 
 
-def tell_of_holds(sql: Connection, now: datetime) -> None:
-    """Operators hear of a new trip, with names and numbers, and what to type."""
-    told = holds.c.account_id + f"/{TOPIC}/" + holds.c.id
-    new = select(holds).where(
-        holds.c.state == HoldState.OPEN.value, ~exists().where(alerts.c.id == told)
+def retire_holds(
+    sql: Connection, connection: str, *, actor: str, reason: str, now: datetime
+) -> None:
+    """C7: what a connection that is being retired still holds is never answered; say how much.
+
+    Once its events have ended, and after every other lock: a drain locks its breaker last, too.
+    """
+    open_ones = select(holds.c.id).where(
+        holds.c.connection_id == connection, holds.c.state == HoldState.OPEN.value
     )
-    for found in sql.execute(new).mappings().all():
+    _lock_breaker(sql, connection)
+    for hold in sql.execute(open_ones.order_by(holds.c.id)).scalars().all():
+        ended = (
+            select(func.count())
+            .select_from(rows.events)
+            .where(rows.events.c.connection_id == connection, rows.events.c.replay_id == hold)
+            .where(rows.events.c.reason == Reason.RETIRED.value)
+        )
+        count = int(sql.execute(ended).scalar_one())
+        row = _known(sql, hold)
+        _close(sql, row, HoldState.RETIRED, count, actor=actor, reason=reason, now=now)
+
+
+def tell_of_holds(sql: Connection, now: datetime) -> None:
+    """Operators hear of a trip, with names and numbers, and what to type.
+
+    Once more when twice as much is held as they were told: the mail goes an hour later at the
+    earliest. The number told rests in the column that the answer will fill.
+    """
+    is_open = holds.c.state == HoldState.OPEN.value
+    for found in sql.execute(select(holds).where(is_open)).mappings().all():
+        least = _least_told(sql, found, now)
+        if least is None:
+            continue
         row = _told(sql, dict(found), now)
+        if row["events"] < least:
+            continue
+        mine = update(holds).where(holds.c.id == row["id"], is_open)
+        if sql.execute(mine.values(events=row["events"])).rowcount == 0:
+            continue
         where = f"{row['account']}/{row['connection']}"
         tell_operators(
             sql,
@@ -174,6 +209,25 @@ def tell_of_holds(sql: Connection, now: datetime) -> None:
             ],
             account=row["account_id"],
             is_urgent=True,
+        )
+
+
+def _least_told(sql: Connection, row: Any, now: datetime) -> int | None:
+    """Of so many held events operators are told; None where they were told lately."""
+    key = alert_id(row["account_id"], TOPIC, row["id"])
+    known = sql.execute(select(alerts.c.told_at).where(alerts.c.id == key)).first()
+    if known is None:
+        return 0
+    is_long_ago = known.told_at is not None and known.told_at <= now - AGAIN
+    return 2 * max(row["events"] or 0, 1) if is_long_ago else None
+
+
+def _insist_not_retired(sql: Connection, row: dict[str, Any]) -> None:
+    table = rows.connections
+    state = sql.execute(select(table.c.state).where(table.c.id == row["connection_id"])).scalar()
+    if state == "retired":
+        raise RefusedError(
+            f"the connection of hold {row['id']} was retired: nothing of it is applied any more"
         )
 
 
@@ -366,9 +420,17 @@ def _names(sql: Connection, row: dict[str, Any]) -> tuple[str, str]:
 
 
 def _weights(sql: Connection, connection: str) -> list[Weight]:
-    events = rows.events
+    """Whom each kind would change: of suspensions those who are still in, whoever put them out."""
+    events, users, people = rows.events, rows.users, rows.people
+    is_in = exists().where(
+        users.c.id == literal(user_id(connection, "")) + events.c.subject,
+        people.c.id == users.c.person_id,
+        people.c.state.in_([PersonState.ACTIVE.value, PersonState.INVITED.value]),
+    )
+    counts = (events.c.kind != Kind.USERS_SUSPEND.value) | is_in
+    whom = case((counts, events.c.subject))
     found = sql.execute(
-        select(events.c.kind, func.count(events.c.subject.distinct()), func.count())
+        select(events.c.kind, func.count(whom.distinct()), func.count())
         .where(_held(connection))
         .group_by(events.c.kind)
         .order_by(func.count().desc())

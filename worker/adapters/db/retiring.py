@@ -16,6 +16,7 @@ from domain.keys import address_id, when_free
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.farewells import announce_farewell
+from worker.adapters.db.holding import retire_holds
 from worker.adapters.db.setup_connections import AT_ONCE, ConnectionSetup
 
 UNENDED = (State.PENDING, State.RETRYING, State.WAITING, State.HELD)
@@ -88,6 +89,8 @@ class RetireSetup(ConnectionSetup):
         self._close(connection["id"])
         end_events(self.sql, connection["id"], self.now, by=self.actor)
         self._let_people_go(connection, reason)
+        mine = connection["id"]
+        retire_holds(self.sql, mine, actor=self.actor, reason=reason, now=self.now)
         self.audit(
             connection["account_id"],
             "connection.retired",
