@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from domain.erasure import newest
 from domain.model import Edge, Group, Mark, Person, PersonState, Pinned, Role, User, UserFacts, Word
 from domain.ordering import INHERITED, claim_of, standing
 from domain.overriding import as_told, outranked
 from domain.policy import Policy
-from domain.values import BEGINNING, Stamp
+from domain.values import Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +54,13 @@ def _after(stamp: Stamp, micros: int, rank: int = 0) -> Stamp:
     return Stamp(stamp.at + micros, rank, INHERITED)
 
 
-def newest_word(facts: UserFacts) -> Stamp:
-    """The newest stamp of all that was said of a subject."""
-    stamps = [stamp for stamp, _ in facts.profile.values()]
-    stamps += [word.stamp for word in (*facts.emails, *facts.actives, *facts.scopes)]
-    return max(stamps, default=BEGINNING)
-
-
 def taken_over(user: User, person: Person, policy: Policy) -> tuple[User, Person]:
     """The subject with the person as they are: state, address, profile and what is pending.
 
     Nothing is settled anew: whatever the new connection's scope, nobody is let in or out by a move.
     """
     told = as_told(person)
-    facts = inherited(told, since=newest_word(user.facts))
+    facts = inherited(told, before=user.facts)
     first = facts.emails[0].stamp
     pinned = None
     if told.is_accepted:
@@ -81,8 +75,13 @@ def taken_over(user: User, person: Person, policy: Policy) -> tuple[User, Person
     return replace(user, facts=facts, person=person.id, pinned=pinned), outranked(moved)
 
 
-def inherited(told: Person, *, since: Stamp) -> UserFacts:
-    """The words with which a subject begins, newer than since and older than all to come."""
+def inherited(told: Person, *, before: UserFacts) -> UserFacts:
+    """The words with which a subject begins, newer than those before and older than all to come.
+
+    Where somebody of this external id was deleted for good, what is older counts no more than it
+    did (U5): the floor stays.
+    """
+    since = newest(before)
     first, second, third = (_after(since, micros) for micros in (1, 2, 3))
     emails = [Word(first, INHERITED, told.email)]
     if told.requested != told.email:
@@ -96,6 +95,7 @@ def inherited(told: Person, *, since: Stamp) -> UserFacts:
         emails=tuple(emails),
         actives=tuple(actives),
         scopes=(Word(first, INHERITED, True),),
+        floor=before.floor,
     )
 
 

@@ -32,11 +32,10 @@ from worker.adapters.db.mail_rows import undeliverable
 from worker.adapters.db.mapping import user_from_row, user_to_row
 from worker.adapters.db.outbound_rows import announcements
 from worker.adapters.db.override_rows import overrides
+from worker.adapters.db.redacting import ERASED, redact
 from worker.adapters.db.scim_store import forget_resources
 from worker.adapters.vault import Vault
 
-#: What stands where an external id stood.
-ERASED = "erased"
 #: Tables whose rows tell of one person, by the column that names it.
 OF_A_PERSON: tuple[tuple[Table, str], ...] = (
     (rows.links, "person_id"),
@@ -59,6 +58,7 @@ def erase(connection: Connection, vault: Vault, person: Person, now: datetime) -
             _forget_in(connection, user, person)
     if not mine:
         bury(connection, vault, person, None, BEGINNING, now)
+    redact(connection, vault, person, mine)
     _delete_rows(connection, person)
     keys = [user_id(user.connection, user.key) for user in mine]
     stirred = {key for one in keys for key in (when_settled(one), when_user_seen(one))}

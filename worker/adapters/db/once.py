@@ -20,6 +20,8 @@ from worker.adapters.vault import Vault
 
 Done = TypeVar("Done")
 KEPT = timedelta(hours=24)
+#: Stands where a status stood once what was answered told of somebody deleted for good (U5).
+NO_MORE = 404
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from domain.keys import (
     when_settled,
     when_user_seen,
 )
-from domain.model import Edge, Group, Person, User
+from domain.model import Edge, Group, Person, User, UserFacts
 from domain.moving import Verdict, Wanted, group_taken_over, member_taken_over, taken_over, why_not
 from domain.policy import Policy
 from domain.protection import protected_ids
@@ -108,7 +108,7 @@ class _People:
     def __init__(self, use: TakeOverSetup, taking: Taking, wanted: Sequence[Wanted]) -> None:
         self._use, self._taking, self._wanted = use, taking, wanted
         self._sql, self._account = use.sql, str(taking.connection["account_id"])
-        self._directory = SQLDirectory(use.sql, use.now)
+        self._directory = SQLDirectory(use.sql, use.now, vault=use.vault)
         self.policy = _policy(use, taking)
         self.told: list[Announcement] = []
 
@@ -145,7 +145,7 @@ class _People:
                 subject = User(person.connection, person.user)
                 subjects[user_id(subject.connection, subject.key)] = subject
         accounts = {user.connection: self._account for user in subjects.values()}
-        self._users = self._directory.lock_users(subjects, accounts)
+        self._users = with_floors(self._directory.lock_users(subjects, accounts), self._directory)
         addresses = [address_id(self._account, person.email) for person in first.values()]
         self._sql.execute(
             select(rows.addresses.c.id)
@@ -247,6 +247,18 @@ class _People:
             "made_by": use.actor,
         }
         bulk.insert(self._sql, rows.decisions, [entry])
+
+
+def with_floors(users: dict[str, User], directory: SQLDirectory) -> dict[str, User]:
+    """U5: of whom nothing is known, because what was known was erased, the floor at least."""
+    fresh = {key for key, user in users.items() if user.facts == UserFacts()}
+    if not fresh:
+        return users
+    buried = directory.buried({users[key].connection for key in fresh}, fresh)
+    floors = {
+        key: replace(users[key], facts=UserFacts(floor=stamp)) for key, stamp in buried.items()
+    }
+    return {**users, **floors}
 
 
 class _Groups:

@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.errors import UsageError
+from domain.errors import NothingFoundError, UsageError
 from worker.adapters.db.engine import Changing
-from worker.adapters.db.once import Answer, AnsweredError, Key, Once
+from worker.adapters.db.once import NO_MORE, Answer, AnsweredError, Key, Once
 from worker.bootstrap import Container
 from worker.web.api.answers import etag
 from worker.web.api.caller import Caller, Parts, Writer
@@ -67,6 +67,8 @@ class Write:
                 "idempotency_key_reused",
                 "this Idempotency-Key was sent with another request before",
             )
+        if answer.status == NO_MORE:
+            raise NothingFoundError("person", "of whom this Idempotency-Key's answer told")
         return _response(answer, REPLAYED)
 
 
