@@ -8,6 +8,7 @@ import shlex
 
 import pytest
 
+from tests.api import Client
 from tests.command import Done
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
@@ -25,6 +26,28 @@ def _refused(rosterd: Rosterd, feed: Feed, prefix: str = "x") -> None:
 def _done(done: Done) -> str:
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_e4_is_about_what_a_provider_says_and_not_about_people_by_hand(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    app = Client(rosterd, "directory:read", "directory:write")
+    made = app.post("/users", {"email": "cy@contractor.example"}, 201)
+    add = ("user", "add", "--account", "acme", "bo@contractor.example", "--role", "guest", "--json")
+    assert _done(rosterd.cli(*add))
+    app.write("PUT", f"/users/{made['id']}/email", {"email": "cy@agency.example"})
+    by_hand = {"bo@contractor.example", "cy@agency.example"}
+    assert {user["email"] for user in rosterd.users()} == by_hand
+    assert rosterd.accept("cy@agency.example") == 200
+    rosterd.hire(feed, "u1", "cy@agency.example")
+    assert [letter["reason"] for letter in rosterd.dead()] == ["domain_not_allowed"]
+    assert rosterd.user("u1") is None, "nor does a provider take over whom it may not name"
+    listed = rosterd.settings.data_dir / "people.csv"
+    listed.write_text("email\ndi@contractor.example\n")
+    read = ("directory", "import", str(listed), "--account", "acme", "--reason", "r")
+    assert "--any-domain" in rosterd.cli(*read).stderr, "a file may be a provider's"
+    assert {user["email"] for user in rosterd.users()} == by_hand
+    assert rosterd.cli(*read, "--any-domain").returncode == 0
+    assert len(rosterd.users()) == 3
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import urllib.request
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from domain.policy import Scope, ScopeRule
 from tests.conftest import missing
 from tests.harness import Rosterd
 from tests.marked import Hunt, Start, processes
+from tests.receiver import Receiver, receiver
 from tests.servers import RedisServer, await_true, free_port
 from worker.adapters.db import rows
 from worker.adapters.db.scim_rows import scim_resources
@@ -40,9 +42,13 @@ IN_CLEAR = {
     "external_id": "the provider's own name for a person: events are looked up by it",
     "token_prefix": "twelve characters of `rst_..` name a token in lists; 208 bits stay unknown",
     "reason": "an operator's words for the audit",
+    "endpoint_url": "where an application listens; a secret does not belong into an address",
 }
 #: What these print is the secret itself, this once.
-SHOWN_ONCE = ("feed rotate", "operator link", "token add", "keys new")
+SHOWN_ONCE = (
+    *("feed rotate", "operator link", "token add", "keys new"),
+    *("endpoint add", "endpoint rotate"),
+)
 
 
 @dataclass
@@ -57,7 +63,9 @@ class Marked:
     logs: Path
     environment: dict[str, str]
     url: str
+    app: Receiver
     hooks: dict[str, Hook] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
     printed: dict[str, bytes] = field(default_factory=dict)
     scim: str = ""
 
@@ -140,11 +148,12 @@ def marked(
         "ROSTERD_BROKER_URL": with_password,
         "ROSTERD_PUBLIC_URL": f"http://127.0.0.1:{port}",
         "ROSTERD_SWEEP_SECONDS": "0.5",
+        "ROSTERD_OUTBOUND_ALLOW": "127.0.0.1",
         "ROSTERD_LOG_LEVEL": "debug",
         "ROSTERD_LOG_FORMAT": "json",
         **{f"ROSTERD_{name.upper()}": value for name, value in settings.items()},
     }
-    with processes(tmp_path / "logs") as start:
+    with processes(tmp_path / "logs") as start, receiver() as app:
         yield Marked(
             rosterd,
             broker,
@@ -154,6 +163,7 @@ def marked(
             tmp_path / "logs",
             environment,
             f"http://127.0.0.1:{port}",
+            app,
         )
     rosterd.close()
     broker.stop()
@@ -200,6 +210,29 @@ def set_up(marked: Marked) -> None:
     rotated = json.loads(marked.command("feed", "rotate", _feed(marked, "workos"), "--json"))
     hunt.secret("rotated", rotated["signing_secret"])
     marked.command("keys", "new")
+    _set_up_endpoints(marked)
+
+
+def _set_up_endpoints(marked: Marked) -> None:
+    """One that takes what it is told, and was rotated; one that refuses; one that is gone."""
+    marked.app.answers = lambda told: 500 if "refuse" in told.path else 204
+    path = marked.control.secret("endpoint_url")
+    for name in ("taking", "refusing", "removed"):
+        url = f"{marked.app.url}/{path}-{name.replace('refusing', 'refuse')}"
+        made = json.loads(marked.command("endpoint", "add", url, "--account", "standard", "--json"))
+        _hunt_signing(marked.hunt, f"endpoint {name}", made["signing_secret"])
+        marked.endpoints[name] = made["id"]
+    rotated = json.loads(marked.command("endpoint", "rotate", marked.endpoints["taking"], "--json"))
+    _hunt_signing(marked.hunt, "endpoint rotated", rotated["signing_secret"])
+    gone = ("endpoint", "remove", marked.endpoints["removed"], "--reason", "x", "--yes")
+    marked.command(*gone)
+
+
+def _hunt_signing(hunt: Hunt, name: str, secret: str) -> None:
+    """As it is shown, and the key that it spells."""
+    text = secret.removeprefix("whsec_")
+    hunt.secret(name, text)
+    hunt.secret(f"{name}, its bytes", b64decode(text))
 
 
 def _standard_secret(hunt: Hunt) -> str:
@@ -363,6 +396,11 @@ def look_around(marked: Marked) -> None:
         ("token", "revoke", "rst_00000000", "--reason", "x"),
     ):
         marked.command(*words, code=3 if "revoke" in words else 0)
+    for name in ("taking", "refusing"):
+        endpoint = marked.endpoints[name]
+        marked.command("endpoint", "test", endpoint, code=0 if name == "taking" else 1)
+        marked.command("endpoint", "show", endpoint, "--json")
+    marked.command("endpoint", "list", "--json")
     (letter,) = [row["id"] for row in marked.rosterd.dead() if row["event_id"] is None]
     marked.command("dead", "show", f"d{letter}", "--json")
     marked.command("user", "add", "new@example.com", "--account", "standard")
@@ -410,6 +448,7 @@ def test_no_secret_of_any_kind_is_in_clear_anywhere(marked: Marked) -> None:
     worker.await_said("notice_handled")
     await_true(lambda: marked.rosterd.parts.collect_dead()["collected"], name="the message")
     members_and_operators(marked)
+    await_true(lambda: {told.path[-3:] for told in marked.app.told} >= {"ing", "use"}, name="told")
     look_around(marked)
     places = {**stored(marked), **marked.printed}
     assert hunt.found_in(places) == []
@@ -417,4 +456,4 @@ def test_no_secret_of_any_kind_is_in_clear_anywhere(marked: Marked) -> None:
     assert worker.said()
     seen = {line.split(" in ")[0] for line in marked.control.found_in(stored(marked))}
     assert seen == set(IN_CLEAR), "or the hunt would not find what is there"
-    assert len(hunt.secrets) > 35
+    assert len(hunt.secrets) > 45
