@@ -48,14 +48,6 @@ domains = Table(
     Column("created_at", Moment, nullable=False),
 )
 
-account_groups = Table(
-    "account_groups",
-    metadata,
-    Column("account_id", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("is_built_in", Boolean, nullable=False),
-)
-
 connections = Table(
     "connections",
     metadata,
