@@ -144,3 +144,52 @@ def answer(rosterd: Rosterd, owner: str, keys: set[str]) -> None:
         if person["user_key"] in keys:
             with suppress(RefusedError):  # who has nothing open has nothing to accept
                 rosterd.parts.members.vouch(person["id"], actor="test", reason="property")
+
+
+def observing(rosterd: Rosterd) -> tuple[Feed, str]:
+    """An account whose connection observes, set up as an operator does it."""
+    name = new_id("acc")
+    owner = rosterd.json("account", "add", name, "--domain", "example.com")["id"]
+    source = ("--source", "standard", "--observe")
+    made = rosterd.json("connection", "add", "--account", name, *source)
+    return Feed(made["feed"], made["id"], made["signing_secret"]), owner
+
+
+def open_links(rosterd: Rosterd, owner: str) -> list[tuple[str, str]]:
+    """What members of an account could still answer."""
+    mine = (rows.links.c.account_id == owner) & (rows.links.c.state == "open")
+    return sorted((row["address"], row["kind"]) for row in rosterd.table(rows.links, mine))
+
+
+@patient(EXAMPLES)
+@pytest.mark.timeout(900)
+@given(data=st.data(), before=st.integers(1, 12), after=st.integers(0, 4))
+def test_s4_g4_observing_and_going_live_ends_as_if_it_had_been_live_from_the_start(
+    rosterd: Rosterd, data: st.DataObject, before: int, after: int
+) -> None:
+    """Told in any order while it observes, what was told decides in the order it happened in.
+
+    What comes live beside a history that is under way may be decided before it, so that there a
+    rehire, which is a decision by what is known (D1), is left out.
+    """
+    is_under_way = data.draw(st.booleans())
+    log = history(data, before + after, may_rehire=not is_under_way)
+    early, late = log[:before], log[before:]
+    again = data.draw(st.lists(st.sampled_from(early), max_size=3)) if early else []
+    arrives = data.draw(st.permutations([*early, *again]))
+    live, first = account(rosterd)
+    send(rosterd, live, log, [1] * len(log))
+    other, second = observing(rosterd)
+    send(rosterd, other, arrives, data.draw(st.lists(st.integers(1, 5), max_size=4)))
+    assert rosterd.export(second) == [], "nothing of it is applied"
+    words = ("--yes", "--wait", "0", "--reason", "property")
+    done = rosterd.cli("connection", "go-live", other.connection, *words)
+    assert done.returncode == 0, done.stderr
+    if not is_under_way:
+        rosterd.drain()
+    send(rosterd, other, late, [1] * len(late))
+    note("\n".join(f"{name} {change}" for name, change, _ in log))
+    note(f"arrives as {[name for name, _, _ in arrives]}, live from {before} on")
+    assert export(rosterd, first) == export(rosterd, second)
+    assert open_links(rosterd, first) == open_links(rosterd, second)
+    accounted_for(rosterd)
