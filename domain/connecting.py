@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from domain.domains import BELOW
 from domain.errors import UsageError
 from domain.policy import CONNECTION_SETTINGS, GroupRule, Scope, ScopeRule
-from domain.values import LONGEST_ADDRESS
+from domain.values import is_mailable
 
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))+")
 #: RFC 1035, without the final dot.
@@ -39,10 +39,9 @@ def check_domain(domain: str) -> str:
 
 def check_address(address: str) -> str:
     """An e-mail address as far as a directory can tell; raises UsageError."""
-    local, at, domain = address.strip().rpartition("@")
-    if not at or not local or " " in address.strip() or len(address) > LONGEST_ADDRESS:
+    if not is_mailable(address):
         raise UsageError(f"{address!r} is no e-mail address")
-    return f"{local}@{domain}"
+    return address.strip()
 
 
 def parse_scope(text: str | None, *, needs_scope: bool, source: str) -> Scope:

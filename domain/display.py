@@ -41,6 +41,23 @@ def has_hidden(text: str, *, allowed: str = "") -> bool:
     return any(unicodedata.category(c) in _HIDDEN and c not in allowed for c in text)
 
 
+def with_escapes(text: str, *, allowed: str = "\n\t") -> str:
+    """The text with everything in it that cannot be seen written out, as JSON writes it.
+
+    A terminal obeys control characters, and a right-to-left override turns the rest of a line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        _escape(c) if unicodedata.category(c) in _HIDDEN and c not in allowed else c for c in text
+    )
+
+
+def _escape(char: str) -> str:
+    pair = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{pair[at : at + 4]}" for at in range(0, len(pair), 4))
+
+
 def _gap(char: str) -> str:
     """Line ends and tabs part words; what is invisible leaves nothing."""
     return " " if char.isspace() or unicodedata.category(char) in ("Zl", "Zp") else ""

@@ -72,14 +72,17 @@ def normalise_address(address: str) -> str:
 
 #: RFC 5321: 64 before the @, 255 after it.
 LONGEST_ADDRESS = 320
+#: What parts addresses, or ends one, in a header or a command (RFC 5322, 3.2.3).
+_SPECIALS = frozenset('<>()[],;:\\"')
 
 
 def is_mailable(address: str) -> bool:
-    """Whether a mail could be sent there: no blank or control may end up in its header."""
+    """Whether a mail could be sent there and nowhere else: nothing in it ends or parts a header."""
     text = address.strip()
     local, _, host = text.rpartition("@")
     fits = len(text) <= LONGEST_ADDRESS and text.isprintable() and " " not in text
-    return fits and bool(local) and bool(host)
+    is_one = "@" not in local and not _SPECIALS & set(text)
+    return fits and is_one and bool(local) and bool(host)
 
 
 def domain_of(address: str) -> str:

@@ -11,6 +11,8 @@ import pytest
 from tests.harness import Rosterd
 from tests.integration.test_tenant_routes import asking, body_for, described
 from tests.tenants import MARK, Tenant, furnished
+from worker.adapters.db import rows
+from worker.adapters.db.family import family_of, line_above
 from worker.web.console.views import COOKIE
 
 #: What of an account stands for a name in a path or a query; by itself where it is a word.
@@ -104,6 +106,11 @@ def test_c4_a_parents_operator_sees_its_children_and_nobody_else_on_the_page(
         "child": {"alpha"},
         "twin": {"twin"},
     }
+    for name, theirs in (("parent", {"parent", "alpha", "twin"}), ("alpha", {"alpha"})):
+        told = rosterd.json("status", "--account", name)
+        assert {one["account"] for one in told["connections"]} == theirs
+        shown = rosterd.json("account", "show", name)
+        assert {one["name"] for one in shown["children"]} == theirs - {name}
 
 
 def test_c4_events_and_counts_of_the_page_are_the_accounts_own(rosterd: Rosterd) -> None:
@@ -131,6 +138,24 @@ def test_c4_events_and_counts_of_the_page_are_the_accounts_own(rosterd: Rosterd)
     assert [one["subject"] for one in told["recent"]] == ["ours"]
     assert {one["account"] for one in told["connections"]} == {"acme"}
     assert rosterd.cli("status", "--account", "nobody").returncode == 3
+
+
+def test_c4_accounts_that_were_brought_into_a_circle_end_no_look_at_them(rosterd: Rosterd) -> None:
+    ids = {}
+    for name, parent in (("one", None), ("two", "one"), ("three", "two"), ("apart", None)):
+        words = ("--parent", parent) if parent else ()
+        ids[name] = rosterd.json("account", "add", name, *words)["id"]
+    with rosterd.setup() as use:
+        table = rows.accounts
+        back = table.update().where(table.c.id == ids["one"]).values(parent_id=ids["three"])
+        use.sql.execute(back)
+    with rosterd.setup() as use:
+        circle = {ids[name] for name in ("one", "two", "three")}
+        for account in circle:
+            assert family_of(use.sql, account) == line_above(use.sql, account) == circle
+        assert family_of(use.sql, ids["apart"]) == {ids["apart"]}
+    assert rosterd.cli("account", "show", "one").returncode == 0
+    assert rosterd.cli("status", "--account", "two").returncode == 0
 
 
 def test_c4_alerts_are_mailed_to_operators_of_the_account_and_of_those_above_it(

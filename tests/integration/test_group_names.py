@@ -61,13 +61,13 @@ class Halt:
         return written
 
 
-@pytest.mark.parametrize("setting", ["ignore", "manage"])
+@pytest.mark.parametrize("setting", ["keep", "manage"])
 def test_g2_the_provider_waits_for_the_group_that_is_being_made_by_hand(
     postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     rosterd = Rosterd(postgres_url, tmp_path)
     with rosterd.serving():
-        feed = rosterd.account(**({"existing_groups": "manage"} if setting == "manage" else {}))
+        feed = rosterd.account(existing_groups=setting)
         describe(rosterd, feed, "sales")
         halt = Halt(monkeypatch, group_rows.own_groups)
         made = later(

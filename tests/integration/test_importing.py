@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,6 +225,79 @@ def test_duplicates_in_a_file_are_one_person(rosterd: Rosterd, importing: Import
     status, summary, refused = importing(text)
     assert (status, summary["added"]["users"], summary["unchanged"]) == (1, 1, 1)
     assert refused == {4: "differs"}
+
+
+def test_groups_that_hold_each_other_are_refused_by_line_and_the_rest_goes_in(
+    rosterd: Rosterd, importing: Import
+) -> None:
+    names = ("One", "Two", "Three")
+    circle = [
+        {"kind": "membership", "group": group, "user": inside}
+        for group, inside in (*zip(names, (*names[1:], names[0]), strict=True), ("One", "One"))
+    ]
+    member = {"kind": "membership", "group": "One", "user": "ana@example.com"}
+    groups = [{"kind": "group", "name": name} for name in names]
+    lines = [*groups, *circle, {"email": "ana@example.com"}, member]
+    for words in (("--dry-run",), ()):
+        status, summary, refused = importing(jsonl(*lines), *words)
+        assert (status, set(refused.values())) == (1, {"bad_address"})
+        assert sorted(refused) == [4, 5, 6, 7]
+        assert summary["added"] == {"groups": 3, "users": 1, "memberships": 1}
+    edges = [line for line in rosterd.export() if line["kind"] == "membership"]
+    assert len(edges) == 0, "memberships by hand are no provider's"
+
+
+MANY = 1_000_000
+
+
+def lines_of_many(path: Path, count: int) -> None:
+    """Distinct people, every tenth told twice and every hundredth wrong, with their groups."""
+    with path.open("w") as file:
+        file.write('{"kind": "group", "name": "Crew"}\n')
+        for number in range(1, count):
+            told = number - 1 if number % 10 == 0 else number
+            email = "nobody" if number % 100 == 1 else f"u{told}@example.com"
+            file.write(f'{{"email": "{email}", "group": "Crew"}}\n')
+
+
+def peak_of(rosterd: Rosterd, file: Path) -> tuple[int, dict[str, Any]]:
+    """Memory at most of an import in a process of its own, in KiB, and what it summed up."""
+    words = ("directory", "import", str(file), "--dry-run", "--json")
+    settings = rosterd.settings
+    environment = {
+        **os.environ,
+        "ROSTERD_DATA_DIR": str(settings.data_dir),
+        "ROSTERD_DATABASE_URL": settings.database,
+        "ROSTERD_BROKER_URL": settings.broker,
+    }
+    command = [sys.executable, "-m", "worker", *words]
+    with (settings.data_dir / "said").open("w+b") as said:
+        process = subprocess.Popen(command, env=environment, stdout=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 1, "some lines are refused"
+        said.seek(0)
+        *_, last = said.read().splitlines()
+    return usage.ru_maxrss, json.loads(last)["summary"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_million_lines_take_the_memory_of_a_few(
+    rosterd: Rosterd, feed: Feed, tmp_path: Path
+) -> None:
+    assert feed.id
+    peaks = {}
+    for count in (10_000, MANY):
+        lines_of_many(tmp_path / "many", count)
+        peaks[count], summary = peak_of(rosterd, tmp_path / "many")
+        assert summary["through_line"] == count
+        assert summary["refused"] == {"bad_address": count // 100}
+        assert sum(summary["added"].values()) + summary["unchanged"] > count
+        assert summary["added"]["groups"] == 1
+        assert summary["added"]["users"] + summary["unchanged"] == count - count // 100 - 1
+    assert peaks[MANY] < peaks[10_000] + 32 * 1024, peaks
+    assert len(people(rosterd)) == 1, "it was a dry run"
 
 
 def test_bytes_of_other_encodings_are_refused_by_line_or_as_a_file(

@@ -227,6 +227,31 @@ def test_c1_import_says_line_by_line_what_it_cannot_link(rosterd: Rosterd, tmp_p
     assert again["unchanged"] == 2, "twice is once"
 
 
+def test_c1_a_circle_of_external_ids_is_refused_at_one_connection_and_taken_over_at_another(
+    rosterd: Rosterd, tmp_path: Path
+) -> None:
+    first = lived(rosterd, several=True)
+    people = [x for x in links(rosterd, first) if x["kind"] == "user"]
+    keys = [x["external_id"] for x in people]
+    turned = [
+        {**x, "external_id": key} for x, key in zip(people, [*keys[1:], keys[0]], strict=True)
+    ]
+    file = written(tmp_path / "circle", turned)
+    words = ("--reason", "turned round", "--yes", "--json")
+    before = directory(rosterd)
+    done = rosterd.cli("links", "import", first.connection, file, *words)
+    assert done.returncode == 1
+    assert {x["problem"] for x in json.loads(done.stdout)["lines"]} == {"linked_as"}
+    assert directory(rosterd) == before
+    other = rosterd.connect("acme", name="other")
+    rosterd.cli("connection", "retire", first.connection, "--reason", "x", "--yes")
+    done = rosterd.cli("links", "import", other.connection, file, *words)
+    assert done.returncode == 0, done.stdout
+    assert {x["external_id"]: x["person"] for x in links(rosterd, other)} == {
+        x["external_id"]: x["person"] for x in turned
+    }
+
+
 def test_c1_replace_with_conflicts_changes_nothing_unless_it_may(
     rosterd: Rosterd, tmp_path: Path
 ) -> None:

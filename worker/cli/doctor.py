@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import typer
+from rich.text import Text
 from sqlalchemy import select
 
+from domain.display import with_escapes
 from domain.notices import MailError
 from domain.ports import InfrastructureError
 from worker.adapters.db import rows
@@ -49,8 +51,8 @@ def register(app: typer.Typer) -> None:
             print(as_json([asdict(finding) for finding in findings]))
         else:
             for finding in findings:
-                mark = f"[{COLOURS[finding.state]}]{finding.state:4}[/]"
-                out.print(f"{mark} {finding.what:9} {finding.says}")
+                says = with_escapes(f" {finding.what:9} {finding.says}")
+                out.print(Text.assemble((f"{finding.state:4}", COLOURS[finding.state]), says))
         if findings[0].state == "fail":
             raise typer.Exit(OUT_OF_REACH)
         if any(finding.state == "fail" for finding in findings):

@@ -11,12 +11,26 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from domain.display import with_escapes
+
 AsJSON = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen, do nothing.")]
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+class Terminal(Console):
+    """Shows text as it is: what a stranger named something is no markup and steers no terminal."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, soft_wrap=True, highlight=False, markup=False)
+
+    def print(self, *objects: Any, **more: Any) -> None:
+        """See rich; markup=True for our own words."""
+        super().print(*(with_escapes(o) if isinstance(o, str) else o for o in objects), **more)
+
+
+out = Terminal()
+err = Terminal(stderr=True)
 
 
 def _plain(value: object) -> object:
@@ -29,7 +43,7 @@ def _plain(value: object) -> object:
 
 def as_json(value: object) -> str:
     """One JSON text; times in ISO 8601."""
-    return json.dumps(value, default=_plain, ensure_ascii=False, sort_keys=True)
+    return with_escapes(json.dumps(value, default=_plain, ensure_ascii=False, sort_keys=True))
 
 
 def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json_: bool) -> None:
@@ -46,11 +60,12 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json_:
 
 
 def _cell(value: object) -> str:
+    """What cannot be seen is written out (see `Terminal`)."""
     if value is None:
         return ""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    return str(value)
+    return with_escapes(str(value))
 
 
 def ask(question: str, *, yes: bool) -> None:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from domain.display import with_escapes
 from worker.adapters.db.gauges import Snapshot
 from worker.adapters.db.narrowing import state_of
 from worker.cli import warnings
@@ -99,4 +100,5 @@ def _view(snapshot: Snapshot) -> Group:
         *(warnings.expires(one, snapshot.at) for one in snapshot.expiring),
         *warnings.standing(snapshot),
     ]
-    return Group(*lines, table, *heard, *(Text(text, style="yellow") for text in warned))
+    yellow = (Text(with_escapes(text), style="yellow") for text in warned)
+    return Group(*lines, table, *heard, *yellow)

@@ -39,26 +39,28 @@ class _Teller:
         found = wait_for(what)
         self.is_good = self.is_good and bool(found)
         mark = "[green]ok[/]" if found else "[red]did not happen[/]"
-        out.print(f"  {mark}  {title}")
+        out.print(f"  {mark}  {title}", markup=True)
         return found
 
 
 def tell(stage: Stage, dice: random.Random) -> bool:
     """The whole story; whether all of it came true."""
     teller = _Teller()
-    out.print("\n[bold]Acme[/], Standard Webhooks: Ana is hired")
+    out.print("\n[bold]Acme[/], Standard Webhooks: Ana is hired", markup=True)
     _hire(stage, teller)
-    out.print("[bold]Ana's address[/]")
+    out.print("[bold]Ana's address[/]", markup=True)
     _move(stage, teller)
-    out.print("[bold]Ana leaves, and returns with another address[/]")
+    out.print("[bold]Ana leaves, and returns with another address[/]", markup=True)
     _leave_and_return(stage, teller)
-    out.print("[bold]A domain that nobody allowed[/]")
+    out.print("[bold]A domain that nobody allowed[/]", markup=True)
     _forbidden(stage, teller)
-    out.print("[bold]Globex[/], Okta event hooks, whoever is assigned to the application")
+    out.print(
+        "[bold]Globex[/], Okta event hooks, whoever is assigned to the application", markup=True
+    )
     _okta(stage, teller)
-    out.print("[bold]Initech[/], WorkOS: a suspension that hides in an update")
+    out.print("[bold]Initech[/], WorkOS: a suspension that hides in an update", markup=True)
     _workos(stage, teller)
-    out.print("[bold]Everything again[/]: twice, shuffled")
+    out.print("[bold]Everything again[/]: twice, shuffled", markup=True)
     _again(stage, teller, dice)
     _directory(stage)
     return teller.is_good
@@ -180,7 +182,7 @@ def _again(stage: Stage, teller: _Teller, dice: random.Random) -> None:
 
 
 def _directory(stage: Stage) -> None:
-    out.print("\n[bold]The directory[/]")
+    out.print("\n[bold]The directory[/]", markup=True)
     for account in stage.accounts:
         for line in stage.directory(account):
             text = ", ".join(f"{k}={v}" for k, v in sorted(line.items()) if v is not None)

@@ -49,7 +49,7 @@ def tell(
         found = {"series": [asdict(one) for one in series], "ratios": ratios}
         print(as_json({"what": what, "setting": setting, **found}))
         return
-    out.print(f"[bold]{what}[/] · {setting}", highlight=False)
+    out.print(f"[bold]{what}[/] · {setting}", markup=True)
     for one in series:
         ratio = f"  {ratios[one.name]:.2f} x" if one.name in ratios else ""
         out.print(f"  {one.line()}{ratio}", highlight=False, markup=False)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from domain.display import with_escapes
 from domain.ports import InfrastructureError
 from worker.adapters.db.narrowing import state_of
 from worker.adapters.db.operators import SESSION_LIFE, SignedIn
@@ -58,6 +59,7 @@ class _Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._pages.filters["visible"] = with_escapes
         self._rendering = threading.Lock()
         #: By the account that a reader belongs to: the rendering, and until when it is fresh.
         self._shared: dict[str | None, tuple[str, float]] = {}
