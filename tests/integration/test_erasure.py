@@ -247,7 +247,7 @@ def dump(rosterd: Rosterd) -> dict[str, str]:
     vault = rosterd.parts.vault
 
     def opened(name: str, value: Any) -> Any:
-        sealed = name in {"ciphertext", "secret", "payload", "headers", "body", "answer"}
+        sealed = name in {"ciphertext", "secret", "payload", "headers", "body", "answer", "request"}
         return vault.open(value) if sealed and value else value
 
     return {

@@ -14,6 +14,7 @@ from sqlalchemy import update
 from domain.later import LaterRequest
 from domain.ports import InfrastructureError
 from tests.harness import Rosterd
+from tests.integration.test_erasure import dump
 from tests.scim import GROUP, PATCH, USER, Provider, is_error, provider, speaking
 from worker.adapters.db.scim_later_rows import scim_done, scim_requests
 
@@ -289,3 +290,23 @@ def test_clients_that_ask_hear_of_it(idp: Provider) -> None:
     asked = idp.told("GET", "/ServiceProviderConfig?attributes=securityEvents")
     assert asked["securityEvents"] == {"asyncRequest": "request"}
     assert "securityEvents" not in idp.told("GET", "/ServiceProviderConfig")
+
+
+def test_u5_d16_what_was_answered_later_of_somebody_deleted_for_good_goes(
+    idp: Provider, rosterd: Rosterd
+) -> None:
+    mine = later(idp, "POST", "/Users", {**ANA, "name": {"givenName": "Zebulon"}})
+    bo = {**ANA, "userName": "bo@example.com", "externalId": "bo"}
+    others = later(idp, "POST", "/Users", bo)
+    work(rosterd)
+    path = event(idp, mine)["uri"]
+    assert idp.ask("DELETE", path).status_code == 204
+    (person,) = [u["id"] for u in rosterd.json("user", "list") if u["external_id"] == "ana"]
+    done = rosterd.cli("user", "delete", person, "--reason", "she asked for it", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert event(idp, mine)["status"] == "201", "which names nobody"
+    assert event(idp, others)["status"] == "201"
+    left = dump(rosterd)
+    assert not [name for name, text in left.items() if "zebulon" in text]
+    assert not [name for name, text in left.items() if "ana@example.com" in text]
+    assert [name for name, text in left.items() if "bo@example.com" in text]
