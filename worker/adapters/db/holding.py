@@ -140,7 +140,7 @@ def approve_overdue(sql: Connection, now: datetime) -> int:
     )
     count = 0
     for found in sql.execute(overdue).mappings().all():
-        _lock_breaker(sql, found["connection_id"])
+        lock_breaker(sql, found["connection_id"])
         row = _known(sql, found["id"])
         if row["state"] == HoldState.OPEN.value and row["auto_at"] <= now:
             why = "nobody answered in the time of breaker_auto_approve"
@@ -159,7 +159,7 @@ def retire_holds(
     open_ones = select(holds.c.id).where(
         holds.c.connection_id == connection, holds.c.state == HoldState.OPEN.value
     )
-    _lock_breaker(sql, connection)
+    lock_breaker(sql, connection)
     for hold in sql.execute(open_ones.order_by(holds.c.id)).scalars().all():
         ended = (
             select(func.count())
@@ -288,7 +288,7 @@ def _kinds(sql: Connection, connection: str) -> Released:
     return [(Kind(row.kind), Lane(row.lane)) for row in found]
 
 
-def _lock_breaker(sql: Connection, connection: str) -> None:
+def lock_breaker(sql: Connection, connection: str) -> None:
     """Nobody counts meanwhile; a drain that is about to hold more is waited for."""
     sql.execute(
         select(breakers.c.connection_id)
@@ -306,7 +306,7 @@ def _known(sql: Connection, hold: str) -> dict[str, Any]:
 
 def _locked(sql: Connection, hold: str, *may_be: HoldState) -> dict[str, Any]:
     """The hold under its connection's lock; raises RefusedError where it was answered already."""
-    _lock_breaker(sql, _known(sql, hold)["connection_id"])
+    lock_breaker(sql, _known(sql, hold)["connection_id"])
     row = _known(sql, hold)
     if row["state"] not in may_be:
         raise RefusedError(

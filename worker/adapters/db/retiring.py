@@ -16,7 +16,7 @@ from domain.keys import address_id, when_free
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.farewells import announce_farewell
-from worker.adapters.db.holding import retire_holds
+from worker.adapters.db.holding import lock_breaker, retire_holds
 from worker.adapters.db.setup_connections import AT_ONCE, ConnectionSetup
 
 UNENDED = (State.PENDING, State.RETRYING, State.WAITING, State.HELD)
@@ -131,6 +131,8 @@ class RetireSetup(ConnectionSetup):
         ).all()
         self._lapse(connection["account_id"], [(row.id, row.pending) for row in lapsed])
         self._note_leaving(connection, managed, reason)
+        # As a drain has it: what numbers announcements is locked after the breaker.
+        lock_breaker(self.sql, connection["id"])
         announce_farewell(self.sql, connection, managed, self.now)
         self.sql.execute(
             update(people)
