@@ -411,7 +411,9 @@ def test_drill_group_dropped_out(drill: Drill) -> None:
     film.scene(FIRES)
     assert "acme: group Sales is out of management" in drill.command("status")
     rosterd.parts.sweep.run()
-    assert "dropped out of management" in drill.command("operator", "alerts", "--account", "acme")
+    drill.command("operator", "alerts", "--account", "acme")
+    told_of = drill.command("operator", "alerts", "--account", "acme", "--json")
+    assert "group 'Sales' dropped out of management" in told_of
     listed = json.loads(drill.command("group", "list", "--account", "acme", "--json"))
     (group,) = [one["id"] for one in listed if one["name"] == "Sales"]
     told = json.loads(drill.command("group", "show", group, "--json"))
