@@ -11,6 +11,7 @@ from typing import Any
 from domain.changes import Change
 from domain.inbox import Reason
 from domain.model import Person
+from domain.ports import Result
 
 Document = Mapping[str, Any]
 
@@ -45,6 +46,26 @@ class Resource:
     created_at: datetime
     modified_at: datetime
     deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a resource is found by: lower-cased userName or displayName, and externalId."""
+
+    kind: ResourceKind
+    handle: str
+    alias: str | None
+
+    def means(self, resource: Resource) -> bool:
+        """Whether the resource bears one of the names; a key counts as long as it is live."""
+        if resource.kind is not self.kind:
+            return False
+        if resource.handle == self.handle:
+            return True
+        if self.alias is None:
+            return False
+        is_key = resource.key == self.alias and resource.deleted_at is None
+        return resource.alias == self.alias or is_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +136,22 @@ class Ask:
     later: tuple[str, int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event to be stored with what became of it.
+
+    is_kept: False where the resource stays as it was, for now. hold: the breaker's (C6).
+    """
+
+    ask: Ask
+    result: Result
+    changes: Sequence[Change]
+    before: Resource | None
+    after: Resource
+    is_kept: bool
+    hold: str | None
+
+
 class Refusal(StrEnum):
     """Why a write was not done, beside the reasons of events."""
 
@@ -126,11 +163,23 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Who a user is, or how a group is called, in the directory.
+
+    is_described: of a user who is nobody, whether enough of them was told.
+    """
+
+    person: Person | None = None
+    is_described: bool = False
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What became of a write. refused: why it was not done; detail: for whoever asked.
 
     resource: as it is now. event: number of the stored event. is_held: kept and not applied yet.
-    person: who the user is now.
+    known: what the write saw of the subject, if anything.
     """
 
     resource: Resource | None = None
@@ -139,4 +188,4 @@ class Answer:
     event: int | None = None
     is_new: bool = False
     is_held: bool = False
-    person: Person | None = None
+    known: Known | None = None

@@ -25,6 +25,7 @@ from domain.inbox import Kind, Lane, Outcome
 from domain.notices import Mailer
 from domain.outbound import parse_allowed
 from domain.ports import DrainWork, Result, Source
+from domain.resources import Speaker
 from worker import telemetry
 from worker.adapters.broker import state as broker_state
 from worker.adapters.broker.app import make_celery
@@ -43,7 +44,7 @@ from worker.adapters.db.observing import rehearsal
 from worker.adapters.db.once import forget_answers
 from worker.adapters.db.operators import SQLOperators
 from worker.adapters.db.overriding import SQLOverrides
-from worker.adapters.db.provisioning import sql_provision
+from worker.adapters.db.provisioning import Lines, sql_provision
 from worker.adapters.db.reannouncing import SQLReannounce
 from worker.adapters.db.replaying import SQLReplays
 from worker.adapters.db.retention import retain_announcements, retain_bodies
@@ -70,10 +71,11 @@ from worker.services.group import GroupsByHand
 from worker.services.importing import Importing, ImportStore
 from worker.services.notify import Notify
 from worker.services.observe import Observe, Rehearsal
-from worker.services.provision import Provision, ProvisionWork
+from worker.services.provision import Provision
 from worker.services.readdress import Readdress
 from worker.services.replay import Replay
 from worker.services.sweep import Sweep
+from worker.services.writing import ProvisionWork
 from worker.settings import Settings, load_settings
 
 
@@ -153,12 +155,20 @@ class Container:
         )
 
     @cached_property
+    def lines(self) -> Lines:
+        """Connections of the threads that speak SCIM."""
+        return Lines(self.database)
+
+    @cached_property
     def provision(self) -> Provision:
         """Writes of SCIM."""
 
-        def works() -> AbstractContextManager[ProvisionWork]:
+        def works(speaker: Speaker, count: int) -> AbstractContextManager[ProvisionWork]:
             made = sql_provision(
                 self.database,
+                self.lines,
+                speaker=speaker,
+                count=count,
                 vault=self.vault,
                 worker=self.worker_id,
                 link_seconds=self.settings.link_life.total_seconds(),
@@ -192,10 +202,10 @@ class Container:
         """Ask a worker to answer them."""
         self.ringer.ring_task("scim.answer", Lane.BULK.value)
 
-    def provisioned(self, work: ProvisionWork, result: Result) -> None:
-        """Count a committed write, send what it announced, ask for the mails that follow."""
-        self.measured(cast("DrainWork", work), [result])
-        if result.outcome is Outcome.APPLIED:
+    def provisioned(self, work: ProvisionWork, results: Sequence[Result]) -> None:
+        """Count committed writes, send what they announced, ask for the mails that follow."""
+        self.measured(cast("DrainWork", work), results)
+        if any(result.outcome is Outcome.APPLIED for result in results):
             self.ring_notices()
 
     @cached_property
@@ -474,6 +484,8 @@ class Container:
         """Let go of connections."""
         if "outbound_http" in self.__dict__:
             self.outbound_http.close()
+        if "lines" in self.__dict__:
+            self.lines.close()
         if "database" in self.__dict__:
             self.database.dispose()
 

@@ -6,150 +6,42 @@ refuses is stored, too, as a dead letter; the resource stays as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Protocol
+from dataclasses import dataclass
 
-from domain.addressing import readdressed
-from domain.breaker import BreakerStore
-from domain.changes import (
-    AddMember,
-    Change,
-    EdgeChange,
-    ProvisionUser,
-    RemoveMember,
-    ReplaceMembers,
-    SuspendUser,
-    UpdateProfile,
-    UserChange,
-    kind_of,
-)
-from domain.erasure import newest
 from domain.inbox import Kind, Outcome, Reason, State
-from domain.keys import edge_id, group_id, user_id
-from domain.model import Person
-from domain.policy import Policy
+from domain.keys import user_id
 from domain.ports import (
-    ClaimedEvent,
-    DirectoryStore,
+    InfrastructureError,
     Result,
-    UnparseableError,
     Writes,
 )
 from domain.resources import (
     Answer,
     Ask,
-    Composed,
-    Document,
+    Recorded,
     Refusal,
     Resource,
     ResourceKind,
     Speaker,
 )
 from domain.retry import again
-from domain.values import BEGINNING, Stamp, from_micros, to_micros
 from worker.services.announced import announced, remember
 from worker.services.apply import apply_batch
 from worker.services.breaking import Gate
-from worker.services.world import Work, World, load
-
-OBSERVING = "observing"
-
-
-class Names(Protocol):
-    """What a document is looked up by; the protocol's to say."""
-
-    def handle(self, kind: ResourceKind, document: Document) -> str:
-        """Lower-cased userName or displayName."""
-        ...
-
-    def alias(self, document: Document) -> str | None:
-        """externalId, if it was told."""
-        ...
-
-
-class ProvisionWork(Protocol):
-    """One write transaction; it rolls back unless committed. Resources are locked before all else.
-
-    `reserve` makes whoever wants the same names wait.
-    """
-
-    now: datetime
-    directory: DirectoryStore
-    breaker: BreakerStore
-    has_announced: bool
-
-    def policy(self, connection: str) -> Policy:
-        """The policy of the connection."""
-        ...
-
-    def locked(self, speaker: Speaker, kind: ResourceKind, id_: str) -> Resource | None:
-        """The live resource of the speaker's connection, locked."""
-        ...
-
-    def reserve(self, speaker: Speaker, kind: ResourceKind, names: Collection[str]) -> None:
-        """Wait for whoever claims one of the names, until the transaction ends."""
-        ...
-
-    def named(
-        self, speaker: Speaker, kind: ResourceKind, handle: str, alias: str | None
-    ) -> list[Resource]:
-        """Resources with the handle, or with the alias as alias or key; deleted ones, too."""
-        ...
-
-    def keys(self, speaker: Speaker, ids: Collection[str]) -> dict[str, str]:
-        """Subject keys of live users by SCIM id."""
-        ...
-
-    def event(self, ask: Ask, *, kind: Kind, subject: str) -> ClaimedEvent:
-        """A fresh event of the request, numbered, not stored yet."""
-        ...
-
-    def save(self, writes: Writes) -> None:
-        """Write the directory and what follows. From here on nothing is read."""
-        ...
-
-    def put(self, before: Resource | None, after: Resource) -> None:
-        """Write a resource with what it is found by."""
-        ...
-
-    def record(
-        self,
-        ask: Ask,
-        result: Result,
-        changes: Sequence[Change],
-        *,
-        before: Resource | None,
-        after: Resource,
-        is_kept: bool,
-        hold: str | None,
-    ) -> None:
-        """Store the delivery and its event with what became of it.
-
-        is_kept: False where the resource stays as it was, for now. hold: the breaker's (C6).
-        """
-        ...
-
-    def former(self, result: Result, changes: Sequence[Change]) -> int | None:
-        """The newest event of the subject, if it asked for the same and came to the same."""
-        ...
-
-    def repeat(self, number: int, result: Result) -> None:
-        """Note with that event that the same was asked once more."""
-        ...
-
-    def commit(self) -> None:
-        """Make it last."""
-        ...
+from worker.services.world import load
+from worker.services.writing import Apart, Names, ProvisionWork, StopError, Told, Writing
 
 
 @dataclass(frozen=True, slots=True)
 class Provision:
-    """The use case. works: opens a unit of work. after: hears what was committed."""
+    """The use case. works: opens a unit of work for a speaker and so many requests.
 
-    works: Callable[[], AbstractContextManager[ProvisionWork]]
+    after: hears what was committed.
+    """
+
+    works: Callable[[Speaker, int], AbstractContextManager[ProvisionWork]]
     names: Names
     new_person: Callable[[], str]
     new_resource: Callable[[], str]
@@ -157,7 +49,7 @@ class Provision:
     random: Callable[[], float]
     sleep: Callable[[float], None]
     report: Callable[[str, Mapping[str, object]], None]
-    after: Callable[[ProvisionWork, Result], None]
+    after: Callable[[ProvisionWork, Sequence[Result]], None]
 
     def write(self, ask: Ask) -> Answer:
         """Apply and store one request; raises what its `compose` raises, InfrastructureError.
@@ -165,264 +57,200 @@ class Provision:
         Made again where it met another transaction; a write is never done twice, because what
         was committed is found as it is by the second try only if the answer to the first was lost.
         """
+        (told,) = self._tell([ask], waits=True)
+        if isinstance(told, Exception):
+            raise told
+        return told if isinstance(told, Answer) else Answer(refused=Refusal.BUSY)
 
-        def unit() -> Answer:
-            with self.works() as work:
-                return _Writing(self, work, ask).run()
+    def write_all(self, asks: Sequence[Ask]) -> list[Told]:
+        """Several requests of one connection in one transaction, each by itself; in their order.
+
+        Raises InfrastructureError: then nothing of any of them was done.
+        """
+        return self._tell(asks, waits=len(asks) == 1)
+
+    def _tell(self, asks: Sequence[Ask], *, waits: bool) -> list[Told]:
+        def unit() -> list[Told]:
+            with self.works(asks[0].speaker, len(asks)) as work:
+                return _Batch(self, work, asks, waits=waits).run()
 
         return again(unit, random=self.random, sleep=self.sleep, report=self.report)
 
 
-@dataclass(slots=True)
-class _Writing:
-    """One request inside its transaction."""
+class _Batch:
+    """Requests of one connection inside one transaction."""
 
-    use: Provision
-    work: ProvisionWork
-    ask: Ask
+    def __init__(
+        self, use: Provision, work: ProvisionWork, asks: Sequence[Ask], *, waits: bool
+    ) -> None:
+        self._use = use
+        self._work = work
+        self._waits = waits
+        self._latest: dict[str, Resource] = {}
+        self._writings = [Writing(use.names, use.new_resource, ask) for ask in asks]
 
-    def run(self) -> Answer:
-        ask = self.ask
-        if ask.resource is None:
-            return self._create()
-        before = self.work.locked(ask.speaker, ask.kind, ask.resource)
-        if before is None:
-            return Answer(refused=Refusal.NOT_FOUND)
-        if ask.versions is not None and not self._is_version(before):
-            return Answer(resource=before, refused=Refusal.CHANGED)
-        composed = ask.compose(before)
-        if composed.document is not None:
-            names = self.use.names
-            handle = names.handle(ask.kind, composed.document)
-            alias = names.alias(composed.document)
-            taken = self._taken(before, handle, alias)
-            if taken is not None:
-                return Answer(refused=taken)
-        return self._apply(before, composed, key=before.key)
+    def run(self) -> list[Told]:
+        """Find, decide, write, commit."""
+        self._find()
+        self._find_nobodies()
+        self._each(self._ask_for)
+        writes = self._decide([one for one in self._open if one.asked is not None])
+        self._store([one for one in self._open if one.result is not None], writes)
+        return [one.told for one in self._writings]
 
-    def _is_version(self, before: Resource) -> bool:
-        versions = self.ask.versions or frozenset()
-        return "*" in versions or str(before.version) in versions
+    def _ask_for(self, one: Writing) -> None:
+        """Of several about the members of one group each begins with what the one before made."""
+        id_ = one.ask.resource
+        if id_ is not None:
+            one.before = self._latest.get(id_, one.before)
+        one.ask_for(self._work, self._keys)
+        if id_ is not None and one.after is not None:
+            self._latest[id_] = one.after
 
-    def _create(self) -> Answer:
-        """POST: a new resource, one that only other feeds told of, or a return (D13)."""
-        ask = self.ask
-        composed = ask.compose(None)
-        document = composed.document or {}
-        handle = self.use.names.handle(ask.kind, document)
-        alias = self.use.names.alias(document)
-        self.work.reserve(ask.speaker, ask.kind, [handle, *([alias] if alias else [])])
-        found = self.work.named(ask.speaker, ask.kind, handle, alias)
-        live = [one for one in found if one.deleted_at is None]
-        if any(one.is_told for one in live):
-            return Answer(refused=Refusal.TAKEN)
-        if live:
-            locked = self.work.locked(ask.speaker, ask.kind, live[0].id)
-            if locked is None or locked.is_told:
-                return Answer(refused=Refusal.TAKEN)
-            return self._apply(locked, composed, key=locked.key)
-        id_ = self.use.new_resource()
-        return self._apply(None, composed, key=_former_key(found, alias) or alias or id_, id_=id_)
+    @property
+    def _open(self) -> list[Writing]:
+        return [one for one in self._writings if not one.is_told]
 
-    def _taken(self, before: Resource, handle: str, alias: str | None) -> Refusal | None:
-        """Whether another resource has the name that this one is to have."""
-        new = [
-            name
-            for name, had in ((handle, before.handle), (alias, before.alias))
-            if name is not None and name != had
-        ]
-        if not new:
+    def _each(self, do: Callable[[Writing], None]) -> None:
+        """Whatever stops one request stops that one only."""
+        for one in self._open:
+            try:
+                do(one)
+            except InfrastructureError:
+                raise
+            except StopError as stop:
+                one.tell(stop.answer)
+            except Exception as error:  # noqa: BLE001 - handed to whoever asked
+                one.tell(error)
+
+    # -- finding -----------------------------------------------------------------------
+
+    def _find(self) -> None:
+        work = self._work
+        ids = [one.ask.resource for one in self._writings if one.ask.resource is not None]
+        locked = work.locked(set(ids), waits=self._waits) if ids else {}
+        self._each(lambda one: one.compose(locked, waits=self._waits))
+        self._part()
+        names = sorted({name for one in self._open for name in one.new_names()})
+        found: list[Resource] = []
+        if names:
+            work.reserve(names)
+            found = work.named([one.name for one in self._open if one.name and one.new_names()])
+        self._each(lambda one: one.settle_name(found))
+        self._take_up()
+        members = {member for one in self._open for member in one.members()}
+        self._keys = work.keys(members) if members else {}
+
+    def _part(self) -> None:
+        """Two that want one name, or the document of one resource, are not made together."""
+        seen: set[object] = set()
+        shared: set[str] = set()
+        for one in self._open:
+            id_, names = one.ask.resource, set(one.new_names())
+            is_shared = one.is_of_members_only and (id_ not in seen or id_ in shared)
+            if names & seen or (id_ in seen and not is_shared):
+                one.tell(Apart.NEXT)
+            elif is_shared and id_ is not None:
+                shared.add(id_)
+            seen |= {*names, id_} - {None}
+
+    def _take_up(self) -> None:
+        """Resources that only other feeds told of, and that a creation means: locked late."""
+        found = {
+            one.before.id: one
+            for one in self._open
+            if one.ask.resource is None and one.before is not None
+        }
+        if not found:
+            return
+        locked = self._work.locked(found.keys(), waits=True)
+        for id_, one in found.items():
+            now = locked.get(id_)
+            if now is None or now.is_told:
+                one.tell(Answer(refused=Refusal.TAKEN))
+            else:
+                one.before = now
+
+    def _find_nobodies(self) -> None:
+        """Users who are no person so far: asked for only of those who were there before."""
+        mine = {
+            user_id(one.ask.speaker.connection, one.key): one
+            for one in self._open
+            if one.ask.kind is ResourceKind.USER and one.before is not None and one.says_nothing
+        }
+        linked = self._work.directory.linked(mine.keys()) if mine else {}
+        for subject, one in mine.items():
+            one.is_nobody = linked.get(subject) is None
+
+    # -- deciding ----------------------------------------------------------------------
+
+    def _decide(self, writings: Sequence[Writing]) -> Writes | None:
+        use, work = self._use, self._work
+        if not writings:
             return None
-        ask = self.ask
-        self.work.reserve(ask.speaker, ask.kind, new)
-        others = [
-            one
-            for one in self.work.named(ask.speaker, ask.kind, handle, alias)
-            if one.deleted_at is None and one.id != before.id
-        ]
-        return Refusal.TAKEN if others else None
-
-    # -- applying ----------------------------------------------------------------------
-
-    def _apply(
-        self, before: Resource | None, composed: Composed, *, key: str, id_: str = ""
-    ) -> Answer:
-        ask, work = self.ask, self.work
-        members = self._members(composed)
-        changes = (*composed.changes(key), *_edges(key, composed, members))
-        event = work.event(ask, kind=_kind(ask, changes), subject=key)
-        after = self._after(before, composed, key=key, id_=id_)
-        if ask.speaker.state == OBSERVING:
-            held = Result(event, State.HELD, None, Reason.OBSERVING)
-            return self._stored(before, after, held, changes)
-        policy = work.policy(ask.speaker.connection)
-        try:
-            wanted = readdressed(tuple(changes), policy.address)
-        except UnparseableError as error:
-            detail = f"{error.place}: {error.why}"
-            refused = Result(event, State.DEAD, Outcome.DEAD, Reason.NO_ADDRESS, detail)
-            return self._stored(before, after, refused, changes)
-        if not wanted:
-            person = self._person(key)
-            if person is not None or ask.kind is not ResourceKind.USER or after.deleted_at:
-                return self._stored(before, after, _unchanged(event), changes, person=person)
-        asked = Work(event, wanted, policy, _undoes(ask.kind, is_new=before is None))
-        return self._decide(asked, before, after, changes, key)
-
-    def _decide(
-        self,
-        asked: Work,
-        before: Resource | None,
-        after: Resource,
-        changes: Sequence[Change],
-        key: str,
-    ) -> Answer:
-        use, work = self.use, self.work
-        asks_nothing = not asked.changes
-        if asks_nothing:
-            # Of somebody who waits for an address, it is asked whether it may be had by now.
-            asked = replace(asked, changes=tuple(self.ask.describe(after.document, key)))
-        world = load(work.directory, [asked])
-        if asks_nothing and world.users[user_id(asked.policy.connection, key)].facts.is_described:
-            return self._stored(before, after, _unchanged(asked.event), changes)
-        asked = replace(
-            asked, event=_stamped(world, asked), changes=self._fitting(world, asked, after)
-        )
-        former = remember(world, [asked])
-        gate = Gate(work.breaker, [asked], use.new_hold, world.writes.breaker)
-        (result,) = apply_batch(world, [asked], now=work.now, new_id=use.new_person, gate=gate)
-        if result.state is State.WAITING and result.due_at is not None and not result.waits:
-            return Answer(refused=Refusal.BUSY)
+        for one in writings:
+            one.ask_anew()
+        world = load(work.directory, [one.asked for one in writings if one.asked is not None])
+        writings = [one for one in writings if not one.is_settled(world)]
+        at = 0
+        for one in writings:
+            at = one.fit(world, at)
+        asked = [one.asked for one in writings if one.asked is not None]
+        former = remember(world, asked)
+        gate = Gate(work.breaker, asked, use.new_hold, world.writes.breaker)
+        results = apply_batch(world, asked, now=work.now, new_id=use.new_person, gate=gate)
         work.directory.wake(world.touched.keys())
         world.writes.announcements = announced(world, former)
-        person = _person_of(world, user_id(asked.policy.connection, key))
-        return self._stored(before, after, result, changes, person=person, writes=world.writes)
+        for one, result in zip(writings, results, strict=True):
+            if result.state is State.WAITING and not result.waits:
+                one.tell(Answer(refused=Refusal.BUSY) if self._waits else Apart.ALONE)
+                continue
+            one.result = result
+            one.see(world)
+        return world.writes
 
-    def _fitting(self, world: World, asked: Work, after: Resource) -> tuple[Change, ...]:
-        """Who has no address yet is known, but nobody: there is nobody to mail (E9).
+    # -- storing -----------------------------------------------------------------------
 
-        With the first address comes all that was told before it. An address that is not the login
-        and that no allowed domain has is none yet (E4): a login may be a name of any sort.
-        """
-        policy = asked.policy
-        user = world.users.get(user_id(policy.connection, after.key))
-        if user is None or user.facts.is_described or after.deleted_at is not None:
-            return asked.changes
-        login = self.use.names.handle(ResourceKind.USER, after.document)
-        told = readdressed(tuple(self.ask.describe(after.document, after.key)), policy.address)
-        return tuple(part for change in told for part in _known(_invitable(change, login, policy)))
-
-    def _person(self, key: str) -> Person | None:
-        subject = user_id(self.ask.speaker.connection, key)
-        linked = self.work.directory.linked([subject]).get(subject)
-        return self.work.directory.people([linked])[linked] if linked is not None else None
-
-    def _stored(
-        self,
-        before: Resource | None,
-        after: Resource,
-        result: Result,
-        changes: Sequence[Change],
-        *,
-        person: Person | None = None,
-        writes: Writes | None = None,
-    ) -> Answer:
-        """Write the resource unless the event was refused, and the event; commit."""
-        work, number = self.work, result.event.id
-        is_kept = _is_kept(result, before)
-        # Providers send what was refused again and again, for days: one event, many attempts.
-        former = None if is_kept else work.former(result, changes)
+    def _store(self, writings: Sequence[Writing], writes: Writes | None) -> None:
+        """Write resources unless their events were refused, and the events; commit."""
+        work = self._work
+        done = [one for one in writings if one.result is not None and one.after is not None]
+        if not done:
+            return
+        events, repeats = self._events(done, writes)
         if writes is not None:
             work.save(writes)
-        if former is not None:
-            work.repeat(former, result)
-            number = former
-        else:
-            hold = _hold_of(result, writes)
-            work.record(
-                self.ask, result, changes, before=before, after=after, is_kept=is_kept, hold=hold
-            )
-        if is_kept:
-            work.put(before, after)
+        work.record(events)
+        for number, result in repeats:
+            work.repeat(number, result)
+        kept = {event.after.id: event for event in events if event.is_kept}
+        work.put([(event.before, event.after) for event in kept.values()])
         work.commit()
-        self.use.after(work, result)
-        return Answer(
-            resource=after if is_kept else before,
-            refused=None if is_kept else result.reason,
-            detail=result.detail,
-            event=number,
-            is_new=before is None,
-            is_held=result.state is State.HELD,
-            person=person,
-        )
+        self._use.after(work, [one.result for one in done if one.result is not None])
 
-    def _after(
-        self, before: Resource | None, composed: Composed, *, key: str, id_: str
-    ) -> Resource:
-        ask, now, names = self.ask, self.work.now, self.use.names
-        if composed.document is None and before is not None:
-            return replace(before, deleted_at=now, modified_at=now, version=before.version + 1)
-        document = composed.document or {}
-        handle, alias = names.handle(ask.kind, document), names.alias(document)
-        if before is None:
-            speaker = ask.speaker
-            return Resource(
-                id_, speaker.account, speaker.connection, ask.kind, key, alias, handle, document,
-                1, True, now, now,
-            )  # fmt: skip
-        is_same = before.is_told and document == before.document and not composed.speaks_of_members
-        if is_same:
-            return before
-        return replace(
-            before,
-            alias=alias,
-            handle=handle,
-            document=document,
-            version=before.version + 1,
-            is_told=True,
-            modified_at=now,
-        )
+    def _events(
+        self, done: Sequence[Writing], writes: Writes | None
+    ) -> tuple[list[Recorded], list[tuple[int, Result]]]:
+        """What is stored, and what only adds an attempt to an event; every request is answered.
 
-    def _members(self, composed: Composed) -> dict[str, str]:
-        """Subject keys by SCIM id of all that are named.
-
-        Whom nobody of this connection has told of yet is kept by the word that was said: the
-        membership waits (G7), the same for another account's id as for any.
+        Providers send what was refused again and again, for days: one event, many attempts.
         """
-        named = {*composed.added, *composed.removed, *(composed.members or ())}
-        known = self.work.keys(self.ask.speaker, named) if named else {}
-        return {one: known.get(one, one) for one in named}
-
-
-def _former_key(found: Sequence[Resource], alias: str | None) -> str | None:
-    """D13: the subject of a deleted resource that a creation means: by externalId, else by name."""
-    gone = sorted(found, key=lambda one: one.modified_at, reverse=True)
-    named = [one for one in gone if alias is not None and alias in (one.alias, one.key)]
-    if not named:
-        named = [one for one in gone if alias is None or one.alias is None]
-    return named[0].key if named else None
-
-
-def _edges(key: str, composed: Composed, members: Mapping[str, str]) -> Sequence[Change]:
-    """What is asked of memberships; removals first."""
-    if composed.members is not None:
-        return (ReplaceMembers(key, tuple(members[one] for one in composed.members)),)
-    gone = (RemoveMember(key, members[one]) for one in composed.removed)
-    return (*gone, *(AddMember(key, members[one]) for one in composed.added))
-
-
-def _kind(ask: Ask, changes: Sequence[Change]) -> Kind:
-    if changes:
-        return kind_of(changes)
-    return Kind.USERS_UPDATE if ask.kind is ResourceKind.USER else Kind.GROUPS_UPSERT
-
-
-def _undoes(kind: ResourceKind, *, is_new: bool) -> frozenset[Reason]:
-    """What is refused at once, where an event of the inbox would wait or end as ignored."""
-    if not is_new:
-        return frozenset({Reason.ADDRESS_TAKEN})
-    ignored = Reason.GUEST if kind is ResourceKind.USER else Reason.OUT_OF_SCOPE
-    return frozenset({Reason.ADDRESS_TAKEN, ignored})
+        events: list[Recorded] = []
+        repeats: list[tuple[int, Result]] = []
+        for one in done:
+            result, after = one.result, one.after
+            if result is None or after is None:
+                continue
+            is_kept = _is_kept(result, one.before)
+            former = None if is_kept else self._work.former(result, one.changes)
+            if former is not None:
+                repeats.append((former, result))
+            else:
+                hold = _hold_of(result, writes)
+                recorded = Recorded(one.ask, result, one.changes, one.before, after, is_kept, hold)
+                events.append(recorded)
+            one.tell(one.answer(former or result.event.id, is_kept=is_kept))
+        return events, repeats
 
 
 def _is_kept(result: Result, before: Resource | None) -> bool:
@@ -446,52 +274,3 @@ def _hold_of(result: Result, writes: Writes | None) -> str | None:
 def _is_of_scope(result: Result) -> bool:
     """Somebody who may come into scope by a membership later has to be known for that (S1)."""
     return result.reason is Reason.OUT_OF_SCOPE and result.event.kind is not Kind.GROUPS_UPSERT
-
-
-def _invitable(change: Change, login: str, policy: Policy) -> Change:
-    """A description without its address, where that is neither the login nor allowed."""
-    if not isinstance(change, ProvisionUser) or change.email.lower() == login:
-        return change
-    return change if policy.allows(change.email) else replace(change, email="")
-
-
-def _unchanged(event: ClaimedEvent) -> Result:
-    return Result(event, State.ENDED, Outcome.UNCHANGED)
-
-
-def _known(change: Change) -> tuple[Change, ...]:
-    """A description without an address, as what is known of somebody."""
-    if not isinstance(change, ProvisionUser) or change.email:
-        return (change,)
-    known = UpdateProfile(change.user, change.profile)
-    return (known, SuspendUser(change.user)) if change.active is False else (known,)
-
-
-def _stamped(world: World, asked: Work) -> ClaimedEvent:
-    """D2: newer than all that it touches, so that an accepted write is never old news."""
-    event = asked.event
-    touched = max(_stamps(world, asked), default=BEGINNING)
-    at = max(to_micros(event.occurred_at), touched.at + 1)
-    return replace(event, occurred_at=from_micros(at))
-
-
-def _stamps(world: World, asked: Work) -> list[Stamp]:
-    connection = asked.policy.connection
-    found: list[Stamp] = []
-    for change in asked.changes:
-        if isinstance(change, UserChange | EdgeChange):
-            found.append(newest(world.users[user_id(connection, change.user)].facts))
-        if isinstance(change, EdgeChange):
-            edge = world.edges.get(edge_id(connection, change.group, change.user))
-            found += [edge.stamp] if edge is not None else []
-        if not isinstance(change, UserChange):
-            group = world.groups[group_id(connection, change.group)]
-            found += [group.name[0], group.exists[0], group.floor, group.cleared]
-        if isinstance(change, ReplaceMembers):
-            found += [edge.stamp for edge in world.edges_of(group).values()]
-    return found
-
-
-def _person_of(world: World, subject: str) -> Person | None:
-    user = world.users.get(subject)
-    return world.people.get(user.person) if user is not None and user.person else None

@@ -225,8 +225,9 @@ class KeptConnection:
     dead by its first statement, and the next transaction opens another.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, statement_ms: int = PATIENCE_MS) -> None:
         self._database = database
+        self._statement_ms = statement_ms
         self._open: Connection | None = None
 
     @contextmanager
@@ -237,13 +238,24 @@ class KeptConnection:
                 yield connection
             return
         if self._open is None:
-            self._open = self._database.open(statement_ms=PATIENCE_MS)
+            self._open = self._database.open(statement_ms=self._statement_ms)
         try:
             yield self._open
             self._open.rollback()
-        except BaseException:
+        except (DBAPIError, psycopg.Error, InfrastructureError):
             self.close()
             raise
+        except BaseException:
+            self._settle()
+            raise
+
+    def _settle(self) -> None:
+        """What was raised is not the database's: the connection serves the next transaction."""
+        try:
+            if self._open is not None:
+                self._open.rollback()
+        except (DBAPIError, psycopg.Error):
+            self.close()
 
     def close(self) -> None:
         """Give the connection back; whatever is not committed is rolled back."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import orjson
 import psycopg
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from domain.changes import Change
@@ -19,26 +20,38 @@ from domain.inbox import Kind, lane_of
 from domain.intake import printable
 from domain.policy import Policy
 from domain.ports import ClaimedEvent, InfrastructureError, Result, stamp_key
-from domain.resources import Ask, Resource, ResourceKind, Speaker
+from domain.resources import Ask, Name, Recorded, Resource, ResourceKind, Speaker
 from worker.adapters.db import bulk, rows
-from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.engine import Database, KeptConnection, translated
+from worker.adapters.db.provisioning_context import context_of
+from worker.adapters.db.provisioning_directory import ProvisioningDirectory
 from worker.adapters.db.scim_later import done_row
 from worker.adapters.db.scim_later_rows import scim_done
 from worker.adapters.db.scim_store import (
     claim_names,
     keys_of,
-    put_resource,
-    resource_by_id,
+    put_resources,
+    resources_locked,
     resources_named,
     wanted_as,
 )
-from worker.adapters.db.uow import SQLWork, policies_of
+from worker.adapters.db.uow import SQLWork
 from worker.adapters.sources.scim import envelope, told
 from worker.adapters.vault import Vault
 
 #: How PostgreSQL tells these transactions from drains, whose sessions the sweep ends after 30 s.
 PROVISIONING = "rosterd scim"
-_NUMBERS = text("SELECT nextval('events_id_seq'), nextval('deliveries_id_seq')")
+#: A group of 100,000 members takes longer than what a web process allows itself otherwise.
+STATEMENT_MS = 10_000
+
+
+class _Request(NamedTuple):
+    """What is stored of a request beside its event."""
+
+    id: str
+    digest: bytes
+    subject: str
+    actor: str
 
 
 class SQLProvisionWork(SQLWork):
@@ -49,10 +62,14 @@ class SQLProvisionWork(SQLWork):
         database: Database,
         connection: Connection,
         *,
+        speaker: Speaker,
+        count: int,
         vault: Vault,
         worker: str,
         link_seconds: float,
     ) -> None:
+        whose, account = speaker.connection, speaker.account
+        context = context_of(connection, whose, account, count=count, name=PROVISIONING)
         super().__init__(
             database,
             connection,
@@ -60,52 +77,54 @@ class SQLProvisionWork(SQLWork):
             worker=worker,
             link_seconds=link_seconds,
             name=PROVISIONING,
+            now=context.now,
         )
+        if connection.dialect.name == "postgresql":
+            self.directory = ProvisioningDirectory(
+                connection, self.now, vault=vault, context=context
+            )
+        self._whose = whose
+        self._context = context
         self._sql = connection
         self._sealing = vault
         self._process = worker
-        self._actor = ""
-        self._digest = b""
+        self._requests: dict[int, _Request] = {}
 
-    def policy(self, connection: str) -> Policy:
+    def policy(self) -> Policy:
         """See the port. SCIM proves itself by a token: U8's reading back does not concern it."""
-        return replace(policies_of(self._sql, {connection})[connection], let_in=True)
+        return replace(self._context.policy, let_in=True)
 
-    def locked(self, speaker: Speaker, kind: ResourceKind, id_: str) -> Resource | None:
+    def locked(self, ids: Collection[str], *, waits: bool) -> dict[str, Resource]:
         """See the port."""
-        found = resource_by_id(self._sql, speaker.connection, kind, id_, lock=True)
-        return found if found is not None and found.deleted_at is None else None
+        return resources_locked(self._sql, self._whose, ids, waits=waits)
 
-    def reserve(self, speaker: Speaker, kind: ResourceKind, names: Collection[str]) -> None:
+    def reserve(self, names: Collection[tuple[ResourceKind, str]]) -> None:
         """See the port."""
-        claim_names(self._sql, speaker.connection, kind, names)
+        claim_names(self._sql, self._whose, names)
 
-    def named(
-        self, speaker: Speaker, kind: ResourceKind, handle: str, alias: str | None
-    ) -> list[Resource]:
+    def named(self, names: Collection[Name]) -> list[Resource]:
         """See the port."""
-        return resources_named(self._sql, speaker.connection, kind, handle, alias)
+        return resources_named(self._sql, self._whose, names)
 
-    def keys(self, speaker: Speaker, ids: Collection[str]) -> dict[str, str]:
+    def keys(self, ids: Collection[str]) -> dict[str, str]:
         """See the port."""
-        return keys_of(self._sql, speaker.connection, ResourceKind.USER, ids)
+        return keys_of(self._sql, self._whose, ResourceKind.USER, ids)
 
     def event(self, ask: Ask, *, kind: Kind, subject: str) -> ClaimedEvent:
         """See the port."""
-        number, delivery = self._numbers()
-        speaker = ask.speaker
-        self._actor = speaker.actor
-        self._request = str(uuid4())
-        self._digest = sha256(self._request.encode()).digest()
-        self._subject = printable(subject)
+        speaker, place = ask.speaker, len(self._requests)
+        request = str(uuid4())
+        digest = sha256(request.encode()).digest()
+        number = self._context.events[place]
+        self._requests[number] = _Request(request, digest, printable(subject), speaker.actor)
         return ClaimedEvent(
             id=number,
             account=speaker.account,
             connection=speaker.connection,
             feed=speaker.feed,
-            delivery=delivery,
+            delivery=self._context.deliveries[place],
             ordinal=0,
-            key=stamp_key(self._digest),
+            key=stamp_key(digest),
             type=f"{ask.kind.value.lower()}.{ask.method.lower()}",
             kind=kind,
             lane=lane_of(kind).value,
@@ -117,57 +136,38 @@ class SQLProvisionWork(SQLWork):
             is_first_try=True,
         )
 
-    def _numbers(self) -> tuple[int, int]:
-        if self._sql.dialect.name == "postgresql":
-            event, delivery = self._sql.execute(_NUMBERS).one()
-            return int(event), int(delivery)
-        tops = [
-            self._sql.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
-            for table in (rows.events, rows.deliveries)
-        ]
-        return int(tops[0]) + 1, int(tops[1]) + 1
-
-    def actor_of(self, event: ClaimedEvent) -> str:  # noqa: ARG002 - one request, one token
+    def actor_of(self, event: ClaimedEvent) -> str:
         """The token."""
-        return self._actor
+        return self._requests[event.id].actor
 
-    def put(self, before: Resource | None, after: Resource) -> None:
+    def put(self, resources: Sequence[tuple[Resource | None, Resource]]) -> None:
         """See the port."""
         self._send_ahead()
-        put_resource(self._sql, before, after)
+        put_resources(self._sql, resources)
 
-    def record(
-        self,
-        ask: Ask,
-        result: Result,
-        changes: Sequence[Change],
-        *,
-        before: Resource | None,
-        after: Resource,
-        is_kept: bool,
-        hold: str | None,
-    ) -> None:
+    def record(self, events: Sequence[Recorded]) -> None:
         """See the port."""
+        if not events:
+            return
         self._send_ahead()
-        event, asked = result.event, told(changes)
-        request = {
-            "method": ask.method,
-            "path": ask.path,
-            "resource": after.id,
-            "credential": ask.speaker.token,
-            "body": ask.told,
-        }
-        body = envelope(request, asked, None if is_kept else wanted_as(before, after))
-        bulk.insert(self._sql, rows.deliveries, [self._delivery(event, ask, body)])
-        if ask.later is not None and is_kept:
-            bulk.insert(self._sql, scim_done, [done_row(ask.later, event.id, after.id)])
-        columns = {**self._columns(event, _content(event, asked)), "replay_id": hold}
-        self._inbox.record([result], [columns], worker=self._process)
+        asked = [told(one.changes) for one in events]
+        bodies = [_body(one, its) for one, its in zip(events, asked, strict=True)]
+        deliveries = [self._delivery(*pair) for pair in zip(events, bodies, strict=True)]
+        bulk.insert(self._sql, rows.deliveries, deliveries)
+        later = [
+            done_row(one.ask.later, one.result.event.id, one.after.id)
+            for one in events
+            if one.ask.later is not None and one.is_kept
+        ]
+        bulk.insert(self._sql, scim_done, later)
+        columns = [self._columns(*pair) for pair in zip(events, asked, strict=True)]
+        self._inbox.record([one.result for one in events], columns, worker=self._process)
 
     def former(self, result: Result, changes: Sequence[Change]) -> int | None:
         """See the port."""
         events, event = rows.events, result.event
-        mine = (events.c.connection_id == event.connection) & (events.c.subject == self._subject)
+        subject = self._requests[event.id].subject
+        mine = (events.c.connection_id == event.connection) & (events.c.subject == subject)
         newest = self._sql.execute(
             select(events.c.id, events.c.state, events.c.reason, events.c.content_digest)
             .where(mine)
@@ -184,7 +184,8 @@ class SQLProvisionWork(SQLWork):
         self._send_ahead()
         self._inbox.repeat(number, result, worker=self._process)
 
-    def _delivery(self, event: ClaimedEvent, ask: Ask, body: bytes) -> dict[str, Any]:
+    def _delivery(self, one: Recorded, body: bytes) -> dict[str, Any]:
+        event, ask = one.result.event, one.ask
         headers = orjson.dumps({name: printable(value) for name, value in ask.headers.items()})
         return {
             "id": event.delivery,
@@ -197,24 +198,40 @@ class SQLProvisionWork(SQLWork):
             "is_cut": ask.is_cut,
         }
 
-    def _columns(self, event: ClaimedEvent, content: bytes) -> dict[str, Any]:
+    def _columns(self, one: Recorded, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        event = one.result.event
+        request = self._requests[event.id]
         return {
             "account_id": event.account,
             "connection_id": event.connection,
             "feed_id": event.feed,
             "delivery_id": event.delivery,
             "ordinal": event.ordinal,
-            "digest": self._digest,
-            "content_digest": content,
-            "external_id": self._request,
+            "digest": request.digest,
+            "content_digest": _content(event, asked),
+            "external_id": request.id,
             "type": event.type,
-            "subject": self._subject,
+            "subject": request.subject,
             "kind": event.kind.value,
             "lane": event.lane,
             "occurred_at": event.occurred_at,
             "received_at": event.received_at,
             "is_clamped": False,
+            "replay_id": one.hold,
         }
+
+
+def _body(one: Recorded, asked: Sequence[Mapping[str, Any]]) -> bytes:
+    """The request, what it asks for, and the resource where it is not kept."""
+    ask = one.ask
+    request = {
+        "method": ask.method,
+        "path": ask.path,
+        "resource": one.after.id,
+        "credential": ask.speaker.token,
+        "body": ask.told,
+    }
+    return envelope(request, asked, None if one.is_kept else wanted_as(one.before, one.after))
 
 
 def _content(event: ClaimedEvent, asked: Sequence[Mapping[str, Any]]) -> bytes:
@@ -222,17 +239,60 @@ def _content(event: ClaimedEvent, asked: Sequence[Mapping[str, Any]]) -> bytes:
     return sha256(orjson.dumps([event.type, asked])).digest()
 
 
+class Lines:
+    """The way to the database of each thread that provisions: a connection kept open.
+
+    Taking one from the pool asks the server whether it is alive, which costs as much as a question.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._mine = threading.local()
+        self._all: list[KeptConnection] = []
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """A transaction of this thread that rolls back unless it is committed."""
+        kept: KeptConnection | None = getattr(self._mine, "kept", None)
+        if kept is None:
+            kept = self._mine.kept = KeptConnection(self._database, statement_ms=STATEMENT_MS)
+            self._all.append(kept)
+        return kept.begin()
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A transaction of this thread that only reads; on SQLite it waits for no writer."""
+        return self.begin() if self._database.is_postgres else self._database.read()
+
+    def close(self) -> None:
+        """Let go of all of them; no thread may be using one."""
+        for kept in self._all:
+            kept.close()
+        self._mine, self._all = threading.local(), []
+
+
 @contextmanager
 def sql_provision(
-    database: Database, *, vault: Vault, worker: str, link_seconds: float
+    database: Database,
+    lines: Lines,
+    *,
+    speaker: Speaker,
+    count: int,
+    vault: Vault,
+    worker: str,
+    link_seconds: float,
 ) -> Iterator[SQLProvisionWork]:
     """A unit of work that rolls back unless it was committed.
 
     Two that made the same resource met: one of them is to be made again.
     """
-    with translated(), database.begin() as connection:
+    with translated(), lines.begin() as connection:
         work = SQLProvisionWork(
-            database, connection, vault=vault, worker=worker, link_seconds=link_seconds
+            database,
+            connection,
+            speaker=speaker,
+            count=count,
+            vault=vault,
+            worker=worker,
+            link_seconds=link_seconds,
         )
         try:
             yield work

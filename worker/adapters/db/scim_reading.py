@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, select, text
 
 from domain.groups import is_current
 from domain.keys import group_id, user_id
@@ -121,6 +121,26 @@ def _groups_of(sql: Connection, users: Sequence[Resource]) -> dict[str, list[Nam
         if is_current(edge, group):
             theirs.setdefault(edge.user, []).append(Named(row["r"], group.name[1] or ""))
     return theirs
+
+
+_THEIR_GROUPS = text(
+    "SELECT g.*, m.user_key, m.stamp, m.is_member, r.id AS r FROM memberships m "
+    "JOIN groups g ON g.id = m.connection_id || ':' || m.group_key "
+    "JOIN scim_resources r ON r.connection_id = m.connection_id AND r.kind = 'Group' "
+    "AND r.key = m.group_key AND r.deleted_at IS NULL "
+    "WHERE m.connection_id = :connection AND m.user_key = :user AND m.is_member ORDER BY r.id"
+)
+
+
+def groups_of(sql: Connection, resource: Resource) -> tuple[Named, ...]:
+    """The groups of one user, asked for after every write: the statement is put together once."""
+    given = {"connection": resource.connection, "user": resource.key}
+    found = []
+    for row in sql.execute(_THEIR_GROUPS, given).mappings():
+        group = group_from_row(row)
+        if is_current(edge_from_row({**row, "group_key": group.key}), group):
+            found.append(Named(row["r"], group.name[1] or ""))
+    return tuple(found)
 
 
 class Members(NamedTuple):

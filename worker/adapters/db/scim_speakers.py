@@ -39,7 +39,7 @@ def speaker_of(sql: Connection, bearer: str, feed: str | None) -> Spoken | None:
     feed: the one that the path names. A token of an account without a feed of its own speaks for
     the feed of that account that the path names, or for its only one.
     """
-    if not bearer.isascii() or not bearer.isprintable():
+    if not bearer.isascii() or not bearer.isprintable() or not (feed or "").isprintable():
         return None
     digest = token_digest(bearer)
     found = sql.execute(_tokens(sql, bearer[:_PREFIX], feed)).mappings().all()

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from domain.resources import Document, Resource, ResourceKind
+from domain.resources import Document, Name, Resource, ResourceKind
 from worker.adapters.db import bulk
 from worker.adapters.db.rows import feeds
 from worker.adapters.db.scim_rows import scim_resources, scim_values
@@ -96,17 +96,37 @@ def resource_by_id(
     return resource_from_row(row) if row is not None else None
 
 
-def resources_named(
-    sql: Connection, connection: str, kind: ResourceKind, handle: str, alias: str | None
-) -> list[Resource]:
-    """Resources with this handle, or with this externalId as alias or key; deleted ones, too."""
-    names: ColumnElement[bool] = _TABLE.c.handle == handle
-    if alias is not None:
-        # A deleted one bears its key as alias, or was never called anything.
-        by_key = and_(_TABLE.c.key == alias, _TABLE.c.deleted_at.is_(None))
-        names = or_(names, _TABLE.c.alias == alias, by_key)
-    statement = select(_TABLE).where(is_of(connection, kind), names).order_by(_TABLE.c.id)
-    return [resource_from_row(row) for row in sql.execute(statement).mappings()]
+def resources_locked(
+    sql: Connection, connection: str, ids: Collection[str], *, waits: bool
+) -> dict[str, Resource]:
+    """Live resources of the connection by id, locked in the order of their ids.
+
+    waits: else those that somebody else has locked are left out.
+    """
+    mine = bulk.among(_TABLE.c.id, sorted(ids), sql)
+    statement = (
+        select(_TABLE)
+        .where(mine, _TABLE.c.connection_id == connection, _TABLE.c.deleted_at.is_(None))
+        .order_by(_TABLE.c.id)
+        .with_for_update(key_share=True, skip_locked=not waits)
+    )
+    return {row["id"]: resource_from_row(row) for row in sql.execute(statement).mappings()}
+
+
+def resources_named(sql: Connection, connection: str, names: Collection[Name]) -> list[Resource]:
+    """Resources with these handles, or these externalIds as alias or key; deleted ones, too."""
+    found: list[Resource] = []
+    for kind in sorted({name.kind for name in names}):
+        mine = [name for name in names if name.kind is kind]
+        bears = bulk.among(_TABLE.c.handle, sorted({name.handle for name in mine}), sql)
+        aliases = sorted({name.alias for name in mine if name.alias is not None})
+        if aliases:
+            # A deleted one bears its key as alias, or was never called anything.
+            key = and_(bulk.among(_TABLE.c.key, aliases, sql), _TABLE.c.deleted_at.is_(None))
+            bears = or_(bears, bulk.among(_TABLE.c.alias, aliases, sql), key)
+        statement = select(_TABLE).where(is_of(connection, kind), bears).order_by(_TABLE.c.id)
+        found += [resource_from_row(row) for row in sql.execute(statement).mappings()]
+    return found
 
 
 def keys_of(
@@ -143,36 +163,45 @@ def speaks_scim(connection: ColumnElement[str]) -> ColumnElement[bool]:
     return exists().where(mine, table.c.source == NAME, table.c.state != "retired")
 
 
+_CLAIM = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM "
+    "(SELECT unnest(CAST(:names AS text[])) AS name ORDER BY 1) AS names"
+)
+
+
 def claim_names(
-    sql: Connection, connection: str, kind: ResourceKind, names: Collection[str]
+    sql: Connection, connection: str, names: Collection[tuple[ResourceKind, str]]
 ) -> None:
     """Whoever wants one of these names waits until this transaction ends."""
-    if sql.dialect.name != "postgresql":
-        return
-    wait = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-    for name in sorted(set(names)):
-        sql.execute(wait, {"name": f"scim:{connection}:{kind.value}:{name}"})
+    if sql.dialect.name == "postgresql":
+        wanted = sorted(f"scim:{connection}:{kind.value}:{name}" for kind, name in names)
+        sql.execute(_CLAIM, {"names": wanted})
 
 
-def put_resource(sql: Connection, before: Resource | None, after: Resource) -> None:
-    """Write a resource with what filters find; reads nothing."""
-    if before == after:
-        return
-    row = resource_to_row(after)
-    had = values_of(before) if before is not None else set()
-    has = values_of(after)
-    if before is None:
-        bulk.insert(sql, _TABLE, [row])
-    else:
-        kept = ("account_id", "connection_id", "kind", "key", "created_at")
-        bulk.update(sql, _TABLE, [{name: row[name] for name in row if name not in kept}])
-    if had - has:
-        sql.execute(delete(scim_values).where(scim_values.c.resource_id == after.id))
-        had = set()
-    new = [
-        {"resource_id": after.id, "path": path, "value": value} for path, value in sorted(has - had)
-    ]
-    bulk.insert(sql, scim_values, new, conflict="ON CONFLICT DO NOTHING")
+def put_resources(sql: Connection, resources: Collection[tuple[Resource | None, Resource]]) -> None:
+    """Write resources, each as it was and as it is, with what filters find; reads nothing."""
+    changed = [(before, after) for before, after in resources if before != after]
+    new = [resource_to_row(after) for before, after in changed if before is None]
+    bulk.insert(sql, _TABLE, new)
+    kept = ("account_id", "connection_id", "kind", "key", "created_at")
+    old = [resource_to_row(after) for before, after in changed if before is not None]
+    old.sort(key=lambda row: str(row["id"]))
+    bulk.update(sql, _TABLE, [{n: row[n] for n in row if n not in kept} for row in old])
+    added: list[dict[str, str]] = []
+    gone: list[str] = []
+    for before, after in changed:
+        had, has = values_of(before) if before is not None else set(), values_of(after)
+        if had - has:
+            gone.append(after.id)
+            had = set()
+        added += [
+            {"resource_id": after.id, "path": path, "value": value}
+            for path, value in sorted(has - had)
+        ]
+    if gone:
+        table = scim_values
+        sql.execute(delete(table).where(bulk.among(table.c.resource_id, sorted(gone), sql)))
+    bulk.insert(sql, scim_values, added, conflict="ON CONFLICT DO NOTHING")
 
 
 def wanted_as(before: Resource | None, after: Resource) -> dict[str, Any]:
@@ -194,10 +223,10 @@ def keep_resource(
 ) -> None:
     """Write a resource of `wanted_as`, unless SCIM has said something newer of it since."""
     kind, version = ResourceKind(wanted["kind"]), wanted["version"]
-    names = [wanted["alias"]] if wanted["alias"] is not None else []
+    name = Name(kind, wanted["handle"], wanted["alias"])
     found = [
         one
-        for one in resources_named(sql, connection, kind, wanted["handle"], next(iter(names), None))
+        for one in resources_named(sql, connection, [name])
         if one.deleted_at is None and (one.is_told or one.key == wanted["key"])
     ]
     before = resource_by_id(sql, connection, kind, wanted["id"], skip_locked=True)
@@ -223,7 +252,7 @@ def keep_resource(
         modified_at=now,
         deleted_at=now if wanted["is_deleted"] else None,
     )
-    put_resource(sql, before, after)
+    put_resources(sql, [(before, after)])
 
 
 def forget_resources(sql: Connection, connection: str, key: str) -> None:

@@ -67,6 +67,7 @@ class SQLWork:
         worker: str,
         link_seconds: float,
         name: str = DRAINING,
+        now: datetime | None = None,
     ) -> None:
         self._database = database
         self._connection = connection
@@ -80,7 +81,7 @@ class SQLWork:
         self._is_ahead = False
         self.has_announced = self.has_urgent_news = False
         self._mirrors: Mapping[str, str] = {}
-        self.now = _marked_now(connection, name)
+        self.now = now or _marked_now(connection, name)
         self.directory = SQLDirectory(connection, self.now, vault=vault)
         self.breaker = SQLBreakers(connection, self.now)
         self._inbox = SQLInbox(connection, self.now)

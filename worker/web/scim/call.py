@@ -10,6 +10,7 @@ from starlette.datastructures import QueryParams
 
 from domain.resources import Speaker
 from worker.bootstrap import Container
+from worker.web.scim.together import Together
 
 MEDIA_TYPE = "application/scim+json"
 READ, WRITE = "scim:read", "scim:write"
@@ -25,6 +26,7 @@ class Call:
     """
 
     parts: Container
+    together: Together
     speaker: Speaker
     method: str
     path: tuple[str, ...]

@@ -28,16 +28,17 @@ from worker.web.api.caller import Rates
 from worker.web.body import ClientDisconnect, EncodingError, TooLargeError, read_body
 from worker.web.intake import Intake
 from worker.web.scim.call import MEDIA_TYPE, READ, WRITE, Call, Reply
-from worker.web.scim.routes import handler_of
+from worker.web.scim.routes import ENDPOINTS, handler_of
+from worker.web.scim.together import Together
 
 PREFIX = "/scim/v2"
 #: Where the service describes itself to whoever asks, without a token.
 DESCRIBED = ("openapi.json",)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_FEED = re.compile(r"fed_[0-9a-z]{1,40}")
+_LONGEST_FEED = 40
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
-#: Threads that speak to the database; each holds one connection while it does.
-THREADS = 6
+#: Threads that read, or write and wait for others that write; each may keep one connection.
+THREADS = 8
 _LATER = 5
 _UNAUTHORIZED = {"WWW-Authenticate": 'Bearer realm="rosterd"'}
 _HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
@@ -49,6 +50,7 @@ class Scim:
     def __init__(self, parts: Container, intake: Intake) -> None:
         self._parts = parts
         self._intake = intake
+        self._together = Together(lambda: parts.provision)
         self._rates = Rates(parts.settings.scim_rate)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="scim")
 
@@ -109,10 +111,10 @@ class Scim:
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         found = None
         if kind.lower() == "bearer" and bearer:
-            with translated(), self._parts.database.read() as connection:
+            with translated(), self._parts.lines.read() as connection:
                 found = speaker_of(connection, bearer.strip(), feed)
         if found is None:
-            self._intake.count(feed or "unknown", NAME, "wrong" if bearer else "missing")
+            self._intake.count("unknown", NAME, "wrong" if bearer else "missing")
             raise SCIMError(401, None, "no token, or none that is live")
         note_heard(self._parts.database, found)
         return found
@@ -155,6 +157,7 @@ class Scim:
         feed, _ = _place(scope)
         call = Call(
             parts=self._parts,
+            together=self._together,
             speaker=spoken.speaker,
             method=scope["method"],
             path=path,
@@ -197,12 +200,16 @@ class Scim:
 
 
 def _place(scope: Scope) -> tuple[str | None, tuple[str, ...]]:
-    """The feed that the path names, if it does, and what is asked for."""
+    """The feed that the path names, if it does, and what is asked for.
+
+    What begins otherwise than an endpoint, and goes on, names a feed: whether there is one such is
+    for the token to say.
+    """
     path = scope.get("raw_path") or scope["path"].encode()
     text = path.split(b"?")[0].decode("latin-1").removeprefix(PREFIX)
     parts = tuple(unquote(part, errors="replace") for part in text.split("/") if part)
-    if parts and _FEED.fullmatch(parts[0]):
-        return parts[0], parts[1:]
+    if len(parts) > 1 and parts[0].lower() not in ENDPOINTS:
+        return parts[0][:_LONGEST_FEED], parts[1:]
     return None, parts
 
 

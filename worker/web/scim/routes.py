@@ -15,6 +15,8 @@ _DISCOVERY: dict[str, Handler] = {
     "schemas": discovery.schemas,
     "resourcetypes": discovery.types,
 }
+#: What a path may begin with; anything else names a feed.
+ENDPOINTS = frozenset({*RESOURCES, *_DISCOVERY, ".search", "bulk", "me", later.PLACE.lower()})
 _OF_ALL: dict[str, Handler] = {"GET": listing.listed, "POST": later.write}
 _OF_ONE: dict[str, Handler] = {
     "GET": reading.one,

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain.resources import Answer
+from domain.resources import Answer, Resource, ResourceKind
 from worker.adapters.db.engine import translated
-from worker.adapters.db.scim_reading import seen
+from worker.adapters.db.scim_reading import Seen, groups_of, seen
 from worker.adapters.scim.asks import Write, ask_of
 from worker.adapters.scim.refusals import insist_done, insist_open
 from worker.web.scim.call import Call, Reply
 from worker.web.scim.presenting import etag_of, listed, location_of
 from worker.web.scim.reading import kind_of, wants
-from worker.web.scim.streaming import as_object, in_pieces, is_whole, with_members
+from worker.web.scim.streaming import Shown, as_object, in_pieces, is_whole, with_members
+
+#: Bytes of a body beyond which a write has a transaction of its own.
+LARGE = 64 * 1024
 
 
 def write(call: Call) -> Reply:
     """Apply it and answer what became of it."""
     insist_open(call.speaker)
-    answer = call.parts.provision.write(ask_of(write_of(call)))
+    ask = ask_of(write_of(call))
+    # A large group locks its row for a while: nobody else is to wait for that.
+    is_large = len(call.raw) > LARGE
+    answer = call.parts.provision.write(ask) if is_large else call.together.write(ask)
     insist_done(answer, kind_of(call).value)
     return Reply(204) if call.method == "DELETE" else _done(call, answer)
 
@@ -43,11 +49,8 @@ def _done(call: Call, answer: Answer) -> Reply:
     resource = answer.resource
     if resource is None:
         raise LookupError("a write without a resource")
-    are_wanted = wants(call, resource.kind, "members")
-    with translated(), call.parts.database.read() as sql:
-        known = seen(sql, [resource], with_groups=wants(call, resource.kind, "groups"))
-        (shown,) = with_members(sql, [resource], known, are_wanted=are_wanted)
-    etag = etag_of(resource, known[resource.id])
+    shown = _shown(call, answer, resource)
+    etag = etag_of(resource, shown.seen)
     headers = {"ETag": etag, "Location": location_of(call, resource)}
     status = 201 if call.method == "POST" else 200
     if is_whole([shown]):
@@ -57,3 +60,18 @@ def _done(call: Call, answer: Answer) -> Reply:
     if call.method == "POST":
         return Reply(status, as_object(call, replace(shown, members=None)), headers)
     return Reply(204, headers=headers)
+
+
+def _shown(call: Call, answer: Answer, resource: Resource) -> Shown:
+    """What the write itself saw is not asked for again."""
+    is_user, known = resource.kind is ResourceKind.USER, answer.known
+    is_wanted = wants(call, resource.kind, "groups" if is_user else "members")
+    if known is not None and not is_wanted:
+        return Shown(resource, Seen(known.person, known.is_described, name=known.name))
+    with translated(), call.parts.lines.read() as sql:
+        if known is None:
+            about = seen(sql, [resource], with_groups=is_wanted)[resource.id]
+        else:
+            groups = groups_of(sql, resource) if is_user else ()
+            about = Seen(known.person, known.is_described, groups, known.name)
+        return with_members(sql, [resource], {resource.id: about}, are_wanted=is_wanted)[0]

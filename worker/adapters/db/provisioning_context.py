@@ -1,0 +1,75 @@
+"""What one SCIM write has to know beside its subject, in one question on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from domain.policy import Policy
+from worker.adapters.db import rows
+from worker.adapters.db.uow import database_now, policies_of, policy_from_row
+
+_ASK = """
+SELECT clock_timestamp() AS now,
+ ARRAY(SELECT nextval('events_id_seq') FROM generate_series(1, %(count)s)) AS events,
+ ARRAY(SELECT nextval('deliveries_id_seq') FROM generate_series(1, %(count)s)) AS deliveries,
+ set_config('application_name', %(name)s, true),
+ c.id, c.account_id, c.settings, c.scope_rule, c.scope_keys,
+ ARRAY(SELECT d.domain FROM domains d WHERE d.account_id = c.account_id) AS domains,
+ EXISTS (SELECT FROM endpoints e WHERE e.account_id = c.account_id AND e.state <> 'removed')
+ AS announces,
+ EXISTS (SELECT FROM people p WHERE p.account_id = c.account_id AND p.role = 'owner'
+ AND p.connection_id IS NOT NULL) AS has_managed_owner,
+ EXISTS (SELECT FROM tombstones t WHERE t.connection_id = c.id) AS has_tombstones
+FROM connections c WHERE c.id = %(connection)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The moment, numbers for events and deliveries, the policy.
+
+    The last two say whether owners have to be looked at, and tombstones.
+    """
+
+    now: datetime
+    events: Sequence[int]
+    deliveries: Sequence[int]
+    account: str
+    policy: Policy
+    has_managed_owner: bool = True
+    has_tombstones: bool = True
+
+
+def context_of(sql: Connection, connection: str, account: str, *, count: int, name: str) -> Context:
+    """For so many requests of a connection.
+
+    name: what PostgreSQL calls the session until the transaction ends.
+    """
+    if sql.dialect.name != "postgresql":
+        return _on_sqlite(sql, connection, account, count)
+    given = {"name": name, "connection": connection, "count": count}
+    row: dict[str, Any] = dict(sql.exec_driver_sql(_ASK, given).mappings().one())
+    return Context(
+        now=row["now"].astimezone(UTC),
+        events=row["events"],
+        deliveries=row["deliveries"],
+        account=account,
+        policy=policy_from_row(row, frozenset(row["domains"])),
+        has_managed_owner=row["has_managed_owner"],
+        has_tombstones=row["has_tombstones"],
+    )
+
+
+def _on_sqlite(sql: Connection, connection: str, account: str, count: int) -> Context:
+    tops = (
+        int(sql.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
+        for table in (rows.events, rows.deliveries)
+    )
+    events, deliveries = (range(top + 1, top + 1 + count) for top in tops)
+    policy = policies_of(sql, {connection})[connection]
+    return Context(database_now(sql), events, deliveries, account, policy)

@@ -1,0 +1,467 @@
+"""One SCIM write on its way: what it is about, what it asks for, what came of it (D2, D13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+from domain.addressing import readdressed
+from domain.breaker import BreakerStore
+from domain.changes import (
+    AddMember,
+    Change,
+    EdgeChange,
+    ProvisionUser,
+    RemoveMember,
+    ReplaceMembers,
+    SuspendUser,
+    UpdateProfile,
+    UserChange,
+    kind_of,
+)
+from domain.erasure import newest
+from domain.inbox import Kind, Outcome, Reason, State
+from domain.keys import edge_id, group_id, user_id
+from domain.policy import Policy
+from domain.ports import (
+    ClaimedEvent,
+    DirectoryStore,
+    Result,
+    UnparseableError,
+    Writes,
+)
+from domain.resources import (
+    Answer,
+    Ask,
+    Composed,
+    Document,
+    Known,
+    Name,
+    Recorded,
+    Refusal,
+    Resource,
+    ResourceKind,
+)
+from domain.values import BEGINNING, Stamp, from_micros, to_micros
+from worker.services.world import Work, World
+
+OBSERVING = "observing"
+
+
+class Names(Protocol):
+    """What a document is looked up by; the protocol's to say."""
+
+    def handle(self, kind: ResourceKind, document: Document) -> str:
+        """Lower-cased userName or displayName."""
+        ...
+
+    def alias(self, document: Document) -> str | None:
+        """externalId, if it was told."""
+        ...
+
+
+class ProvisionWork(Protocol):
+    """One write transaction for requests of one connection; it rolls back unless committed.
+
+    Resources are locked before all else, each group of them in one order.
+    """
+
+    now: datetime
+    directory: DirectoryStore
+    breaker: BreakerStore
+    has_announced: bool
+
+    def policy(self) -> Policy:
+        """The policy of the connection."""
+        ...
+
+    def locked(self, ids: Collection[str], *, waits: bool) -> dict[str, Resource]:
+        """Live resources of the connection by id, locked.
+
+        waits: else those that somebody else has locked are left out.
+        """
+        ...
+
+    def reserve(self, names: Collection[tuple[ResourceKind, str]]) -> None:
+        """Wait for whoever claims one of the names, until the transaction ends."""
+        ...
+
+    def named(self, names: Collection[Name]) -> list[Resource]:
+        """Resources with one of the handles, or one of the aliases as alias or key.
+
+        Deleted ones, too.
+        """
+        ...
+
+    def keys(self, ids: Collection[str]) -> dict[str, str]:
+        """Subject keys of live users by SCIM id."""
+        ...
+
+    def event(self, ask: Ask, *, kind: Kind, subject: str) -> ClaimedEvent:
+        """A fresh event of the request, numbered, not stored yet."""
+        ...
+
+    def former(self, result: Result, changes: Sequence[Change]) -> int | None:
+        """The newest event of the subject, if it asked for the same and came to the same."""
+        ...
+
+    def save(self, writes: Writes) -> None:
+        """Write the directory and what follows. From here on nothing is read."""
+        ...
+
+    def record(self, events: Sequence[Recorded]) -> None:
+        """Store deliveries and events."""
+        ...
+
+    def repeat(self, number: int, result: Result) -> None:
+        """Note with that event that the same was asked once more."""
+        ...
+
+    def put(self, resources: Sequence[tuple[Resource | None, Resource]]) -> None:
+        """Write resources, each as it was and as it is, with what they are found by."""
+        ...
+
+    def commit(self) -> None:
+        """Make it last."""
+        ...
+
+
+class Apart(Enum):
+    """A request that was left out of a batch.
+
+    ALONE: what it is about is locked, and alone it may wait. NEXT: another of the batch is about
+    the same resource, or wants the same name.
+    """
+
+    ALONE = "alone"
+    NEXT = "next"
+
+
+#: What a request came to; an exception is what its `compose` raised.
+Told = Answer | Exception | Apart
+
+
+class StopError(Exception):
+    """Ends the work on one request; answer: what it is told."""
+
+    def __init__(self, answer: Answer | Apart) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+@dataclass(slots=True)
+class Writing:
+    """One request of a batch, as far as it has come. told: what it is answered, once that is known.
+
+    asked: what is to be decided; result: what was, or what needs no decision. is_nobody: the
+    subject is no person so far.
+    """
+
+    names: Names
+    new_resource: Callable[[], str]
+    ask: Ask
+    before: Resource | None = None
+    composed: Composed | None = None
+    after: Resource | None = None
+    key: str = ""
+    fresh_id: str = ""
+    is_nobody: bool = False
+    changes: tuple[Change, ...] = ()
+    event: ClaimedEvent | None = None
+    asked: Work | None = None
+    result: Result | None = None
+    known: Known | None = None
+    is_told: bool = False
+    told: Told = Apart.NEXT
+
+    def tell(self, told: Told) -> None:
+        """The end of this one."""
+        self.told, self.is_told = told, True
+
+    # -- what it is about --------------------------------------------------------------
+
+    def compose(self, locked: Mapping[str, Resource], *, waits: bool) -> None:
+        """What is asked, of the resource as it is; raises what the request is refused with."""
+        ask = self.ask
+        if ask.resource is not None:
+            self.before = locked.get(ask.resource)
+            if self.before is None or self.before.kind is not ask.kind:
+                # Without waiting it may be locked: whoever asks alone waits for it.
+                raise StopError(Answer(refused=Refusal.NOT_FOUND) if waits else Apart.ALONE)
+            if not self._is_version(self.before):
+                raise StopError(Answer(resource=self.before, refused=Refusal.CHANGED))
+        self.composed = ask.compose(self.before)
+
+    def _is_version(self, before: Resource) -> bool:
+        versions = self.ask.versions
+        return versions is None or "*" in versions or str(before.version) in versions
+
+    @property
+    def name(self) -> Name | None:
+        """What the resource is to be found by; None for one that goes."""
+        document = self.composed.document if self.composed is not None else None
+        if document is None:
+            return None
+        names = self.names
+        return Name(self.ask.kind, names.handle(self.ask.kind, document), names.alias(document))
+
+    def new_names(self) -> list[tuple[ResourceKind, str]]:
+        """Names that the resource does not have yet."""
+        name = self.name
+        if name is None:
+            return []
+        had = (self.before.handle, self.before.alias) if self.before is not None else ()
+        new = [one for one in (name.handle, name.alias) if one is not None and one not in had]
+        return [(name.kind, one) for one in new]
+
+    def settle_name(self, found: Sequence[Resource]) -> None:
+        """409 for a name of another; for a creation, whose subject it is (D13)."""
+        name, before = self.name, self.before
+        if name is None or (before is not None and not self.new_names()):
+            self.key = before.key if before is not None else ""
+            return
+        mine = [one for one in found if name.means(one)]
+        others = [one for one in mine if one.deleted_at is None and one is not before]
+        if before is not None:
+            others = [one for one in others if one.id != before.id]
+        if others and (before is not None or any(one.is_told for one in others)):
+            raise StopError(Answer(refused=Refusal.TAKEN))
+        if before is not None:
+            self.key = before.key
+        elif others:
+            self.before, self.key = others[0], others[0].key
+        else:
+            self.fresh_id = self.new_resource()
+            self.key = _former_key(mine, name.alias) or name.alias or self.fresh_id
+
+    @property
+    def is_of_members_only(self) -> bool:
+        """Whether it leaves the document as it is, and asks for no version of it."""
+        if self.composed is None or self.before is None or self.ask.versions is not None:
+            return False
+        return self.composed.speaks_of_members and self.composed.document == self.before.document
+
+    def members(self) -> set[str]:
+        """SCIM ids of all members that are named."""
+        composed = self.composed
+        if composed is None:
+            return set()
+        return {*composed.added, *composed.removed, *(composed.members or ())}
+
+    # -- what is asked -----------------------------------------------------------------
+
+    def ask_for(self, work: ProvisionWork, keys: Mapping[str, str]) -> None:
+        """The changes, and the resource as it is to be."""
+        composed, ask = self.composed, self.ask
+        if composed is None:
+            raise LookupError("nothing was composed")
+        # Whom nobody of this connection has told of yet is kept by the word that was said: the
+        # membership waits (G7), the same for another account's id as for any.
+        named = {one: keys.get(one, one) for one in self.members()}
+        self.changes = (*composed.changes(self.key), *_edges(self.key, composed, named))
+        event = work.event(ask, kind=_kind(ask, self.changes), subject=self.key)
+        self.event, self.after = event, self._after(composed, work.now)
+        if ask.speaker.state == OBSERVING:
+            self.result = Result(event, State.HELD, None, Reason.OBSERVING)
+            return
+        policy = work.policy()
+        try:
+            wanted = readdressed(self.changes, policy.address)
+        except UnparseableError as error:
+            detail = f"{error.place}: {error.why}"
+            self.result = Result(event, State.DEAD, Outcome.DEAD, Reason.NO_ADDRESS, detail)
+            return
+        if wanted or self.may_wait:
+            undoes = _undoes(ask.kind, is_new=self.before is None)
+            self.asked = Work(event, wanted, policy, undoes)
+        else:
+            self.result = unchanged(event)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it may be about somebody who waits for an address, and may have one by now."""
+        is_going = self.after is not None and self.after.deleted_at is not None
+        return self.ask.kind is ResourceKind.USER and not is_going and self.is_nobody
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the document asks for nothing that was not told before."""
+        return self.composed is not None and not self.composed.changes(self.key)
+
+    def is_settled(self, world: World) -> bool:
+        """Whether somebody who was asked for anew is described: nothing is to be decided."""
+        asked = self.asked
+        if asked is None or not self.is_nobody or not self.says_nothing:
+            return False
+        user = world.users[user_id(asked.policy.connection, self.key)]
+        if not user.facts.is_described:
+            return False
+        self.result = unchanged(asked.event)
+        return True
+
+    def ask_anew(self) -> None:
+        """Of somebody who waits for an address, all is asked for again (E9)."""
+        asked, after = self.asked, self.after
+        if asked is not None and after is not None and not asked.changes:
+            told = tuple(self.ask.describe(after.document, self.key))
+            self.asked = replace(asked, changes=readdressed(told, asked.policy.address))
+
+    def _after(self, composed: Composed, now: datetime) -> Resource:
+        ask, before, name = self.ask, self.before, self.name
+        if name is None or composed.document is None:
+            if before is None:
+                raise LookupError("nothing to delete")
+            return replace(before, deleted_at=now, modified_at=now, version=before.version + 1)
+        document, speaker = composed.document, ask.speaker
+        if before is None:
+            return Resource(
+                id=self.fresh_id,
+                account=speaker.account,
+                connection=speaker.connection,
+                kind=ask.kind,
+                key=self.key,
+                alias=name.alias,
+                handle=name.handle,
+                document=document,
+                version=1,
+                is_told=True,
+                created_at=now,
+                modified_at=now,
+            )
+        if before.is_told and document == before.document and not composed.speaks_of_members:
+            return before
+        return replace(
+            before,
+            alias=name.alias,
+            handle=name.handle,
+            document=document,
+            version=before.version + 1,
+            is_told=True,
+            modified_at=now,
+        )
+
+    # -- what came of it ---------------------------------------------------------------
+
+    def fit(self, world: World, after: int) -> int:
+        """Fit the changes and the stamp to what is known; the stamp's time, newer than `after`."""
+        asked = self.asked
+        if asked is None or self.after is None:
+            raise LookupError("nothing is asked")
+        asked = replace(asked, changes=self._fitting(world, asked, self.after))
+        touched = max(_stamps(world, asked), default=BEGINNING).at
+        at = max(to_micros(asked.event.occurred_at), touched + 1, after + 1)
+        self.asked = replace(asked, event=replace(asked.event, occurred_at=from_micros(at)))
+        return at
+
+    def _fitting(self, world: World, asked: Work, after: Resource) -> tuple[Change, ...]:
+        """Who has no address yet is known, but nobody: there is nobody to mail (E9).
+
+        With the first address comes all that was told before it. An address that is not the login
+        and that no allowed domain has is none yet (E4): a login may be a name of any sort.
+        """
+        policy = asked.policy
+        user = world.users.get(user_id(policy.connection, after.key))
+        if user is None or user.facts.is_described or after.deleted_at is not None:
+            return asked.changes
+        login = self.names.handle(ResourceKind.USER, after.document)
+        told = readdressed(tuple(self.ask.describe(after.document, after.key)), policy.address)
+        return tuple(part for change in told for part in _known(_invitable(change, login, policy)))
+
+    def see(self, world: World) -> None:
+        """What the write saw of its subject, so that nobody has to ask for it again."""
+        connection = self.ask.speaker.connection
+        if self.ask.kind is ResourceKind.GROUP:
+            group = world.groups.get(group_id(connection, self.key))
+            self.known = Known(name=group.name[1] if group is not None else None)
+            return
+        user = world.users.get(user_id(connection, self.key))
+        if user is not None:
+            person = world.people.get(user.person) if user.person is not None else None
+            self.known = Known(person, user.facts.is_described)
+
+    def answer(self, number: int, *, is_kept: bool) -> Answer:
+        """What the request is answered."""
+        result = self.result
+        if result is None:
+            raise LookupError("nothing was decided")
+        return Answer(
+            resource=self.after if is_kept else self.before,
+            refused=None if is_kept else result.reason,
+            detail=result.detail,
+            event=number,
+            is_new=self.before is None,
+            is_held=result.state is State.HELD,
+            known=self.known,
+        )
+
+
+def _former_key(found: Sequence[Resource], alias: str | None) -> str | None:
+    """D13: the subject of a deleted resource that a creation means: by externalId, else by name."""
+    gone = sorted(found, key=lambda one: one.modified_at, reverse=True)
+    named = [one for one in gone if alias is not None and alias in (one.alias, one.key)]
+    if not named:
+        named = [one for one in gone if alias is None or one.alias is None]
+    return named[0].key if named else None
+
+
+def _edges(key: str, composed: Composed, members: Mapping[str, str]) -> Sequence[Change]:
+    """What is asked of memberships; removals first."""
+    if composed.members is not None:
+        return (ReplaceMembers(key, tuple(members[one] for one in composed.members)),)
+    gone = (RemoveMember(key, members[one]) for one in composed.removed)
+    return (*gone, *(AddMember(key, members[one]) for one in composed.added))
+
+
+def _kind(ask: Ask, changes: Sequence[Change]) -> Kind:
+    if changes:
+        return kind_of(changes)
+    return Kind.USERS_UPDATE if ask.kind is ResourceKind.USER else Kind.GROUPS_UPSERT
+
+
+def _undoes(kind: ResourceKind, *, is_new: bool) -> frozenset[Reason]:
+    """What is refused at once, where an event of the inbox would wait or end as ignored."""
+    if not is_new:
+        return frozenset({Reason.ADDRESS_TAKEN})
+    ignored = Reason.GUEST if kind is ResourceKind.USER else Reason.OUT_OF_SCOPE
+    return frozenset({Reason.ADDRESS_TAKEN, ignored})
+
+
+def _known(change: Change) -> tuple[Change, ...]:
+    """A description without an address, as what is known of somebody."""
+    if not isinstance(change, ProvisionUser) or change.email:
+        return (change,)
+    known = UpdateProfile(change.user, change.profile)
+    return (known, SuspendUser(change.user)) if change.active is False else (known,)
+
+
+def _invitable(change: Change, login: str, policy: Policy) -> Change:
+    """A description without its address, where that is neither the login nor allowed."""
+    if not isinstance(change, ProvisionUser) or change.email.lower() == login:
+        return change
+    return change if policy.allows(change.email) else replace(change, email="")
+
+
+def unchanged(event: ClaimedEvent) -> Result:
+    """The end of an event that asks for what is so already."""
+    return Result(event, State.ENDED, Outcome.UNCHANGED)
+
+
+def _stamps(world: World, asked: Work) -> list[Stamp]:
+    """D2: stamps of all that it touches; an accepted write is newer, so never old news."""
+    connection = asked.policy.connection
+    found: list[Stamp] = []
+    for change in asked.changes:
+        if isinstance(change, UserChange | EdgeChange):
+            found.append(newest(world.users[user_id(connection, change.user)].facts))
+        if isinstance(change, EdgeChange):
+            edge = world.edges.get(edge_id(connection, change.group, change.user))
+            found += [edge.stamp] if edge is not None else []
+        if not isinstance(change, UserChange):
+            group = world.groups[group_id(connection, change.group)]
+            found += [group.name[0], group.exists[0], group.floor, group.cleared]
+        if isinstance(change, ReplaceMembers):
+            found += [edge.stamp for edge in world.edges_of(group).values()]
+    return found
