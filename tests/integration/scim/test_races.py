@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from typing import Any
 
@@ -34,9 +35,9 @@ def test_three_patches_of_one_person_all_take_effect(rosterd: Rosterd) -> None:
         id_ = idp.hire(f"u{number}", externalId=f"e{number}")["id"]
         at_once(
             [
-                lambda id_=id_: idp.set_(id_, active=False),
-                lambda id_=id_: idp.set_(id_, title="Boss"),
-                lambda id_=id_: idp.set_(id_, **{"name.givenName": "Ana"}),
+                partial(idp.set_, id_, active=False),
+                partial(idp.set_, id_, title="Boss"),
+                partial(idp.set_, id_, name={"givenName": "Ana"}),
             ]
         )
         now = idp.get(id_)
@@ -54,7 +55,7 @@ def race(idp: Provider, id_: str, count: int) -> None:
             part = {"op": "add", "path": "roles", "value": [{"value": f"r{number}"}]}
             idp.patch(id_, part)
 
-    at_once([lambda mine=mine: add(mine) for mine in range(CONNECTIONS)])
+    at_once([partial(add, mine) for mine in range(CONNECTIONS)])
     now = idp.get(id_)
     assert sorted(one["value"] for one in now["roles"]) == sorted(f"r{n}" for n in range(count))
     assert now["meta"]["version"].startswith(f'W/"{count + 1}')
@@ -74,9 +75,9 @@ def test_members_added_at_once_are_all_in(rosterd: Rosterd) -> None:
     idp = provider(rosterd)
     people = [idp.hire(f"u{number}")["id"] for number in range(CONNECTIONS)]
     crew = idp.group("Crew")["id"]
-    at_once([lambda one=one: idp.join(crew, one) for one in people])
+    at_once([partial(idp.join, crew, one) for one in people])
     assert {one["value"] for one in idp.get(crew, kind="Groups")["members"]} == set(people)
-    at_once([lambda one=one: idp.leave(crew, one) for one in people[1:]])
+    at_once([partial(idp.leave, crew, one) for one in people[1:]])
     members = idp.get(crew, kind="Groups")["members"]
     assert [one["value"] for one in members] == people[:1]
 

@@ -36,7 +36,7 @@ def test_a_connection_is_added_and_its_token_works_at_once(rosterd: Rosterd) -> 
 def test_without_a_live_token_everything_is_401(rosterd: Rosterd, token: str) -> None:
     idp = provider(rosterd)
     for method, path in (("GET", "/Users"), ("POST", "/Users"), ("GET", "/Schemas"), ("GET", "/x")):
-        headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
+        headers = {b"Authorization": f"Bearer {token}".encode()} if token else {}
         told = rosterd.http.request(method, f"/scim/v2{path}", headers=headers)
         is_error(told, 401)
         assert told.headers["www-authenticate"].startswith("Bearer")
