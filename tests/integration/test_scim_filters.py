@@ -194,8 +194,10 @@ def values_of(kind: str, stored: dict[str, Any]) -> list[dict[str, str]]:
 @contextmanager
 def database(url: str) -> Iterator[Database]:
     found = Database(url)
-    yield found
-    found.dispose()
+    try:
+        yield found
+    finally:
+        found.dispose()
 
 
 def find(connection: Connection, text: str, kind: Kind = "User") -> set[str]:
@@ -225,6 +227,10 @@ people = st.lists(
 @patient(150)
 @given(people=people, texts=st.lists(filters, min_size=1, max_size=6))
 @example(people=[("É", None, {"emails": [{"value": "É"}]}, True)], texts=['emails eq "é"'])
+@example(
+    people=[("a", None, {"emails": [{"primary": False}], "active": True}, False)],
+    texts=["emails[primary pr]", "emails.primary pr", "emails pr", "active pr"],
+)
 @example(
     people=[("a", None, {"title": None}, False)], texts=['not (title eq "a")', "title eq null"]
 )

@@ -133,7 +133,9 @@ class _Postgres:
         return func.coalesce(self._of_type(spot, "boolean") == "false", False)
 
     def is_there(self, spot: Spot) -> Condition:
-        full = '$.** ? (@.type() != "object" && @.type() != "array" && @ != null && @ != "")'
+        # Compared with a text, a boolean would be neither equal nor unequal.
+        plain = '@.type() == "boolean" || @.type() == "number"'
+        full = f'$.** ? ({plain} || (@.type() == "string" && @ != ""))'
         path: ColumnElement[Any] = literal_column(f"'{full}'::jsonpath")
         return func.coalesce(func.jsonb_path_exists(self._at(spot), path), False)
 
