@@ -16,7 +16,7 @@ from worker.web.scim.call import Call, Reply
 #: Where answers are; a resource of nobody's schema.
 PLACE = "Async"
 _SOON = "1"
-_TOKEN = "application/secevent+jwt"  # noqa: S105 - a media type
+_SECEVENT = "application/secevent+jwt"
 #: An unsecured JWT (RFC 7519 section 6): the connection that fetches it proves where it is from.
 _HEAD = b'{"typ":"secevent+jwt","alg":"none"}'
 
@@ -64,11 +64,11 @@ def status(call: Call) -> Reply:
     issuer = call.parts.settings.public_url.rstrip("/")
     more: Any = {"base": call.base, "issuer": issuer, "audience": call.speaker.feed, "at": at}
     events = [completion(txn, answer, **more) for answer in found.answers]
-    if call.headers.get("accept", "").strip().lower() != _TOKEN:
+    if call.headers.get("accept", "").strip().lower() != _SECEVENT:
         return Reply(body=events[0] if _is_single(events, txn) else {"sets": _by_id(events)})
     if not _is_single(events, txn):
-        raise SCIMError(406, None, f"many events: ask for JSON, {_TOKEN} holds one")
-    return Reply(body=iter([_unsecured(events[0])]), headers={"Content-Type": _TOKEN})
+        raise SCIMError(406, None, f"many events: ask for JSON, {_SECEVENT} holds one")
+    return Reply(body=iter([_unsecured(events[0])]), headers={"Content-Type": _SECEVENT})
 
 
 def _is_single(events: list[dict[str, Any]], txn: str) -> bool:

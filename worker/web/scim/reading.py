@@ -18,7 +18,7 @@ from worker.web.scim.streaming import as_object, in_pieces, is_whole, with_membe
 #: The setting that lets the id of a deleted user be read: 404 or 200.
 DELETED_GET = "deleted_get"
 _OK = "200"
-_TAG = re.compile(r'(?:W/)?"[^"]*"')
+_QUOTED = re.compile(r'(?:W/)?"[^"]*"')
 
 
 def kind_of(call: Call) -> ResourceKind:
@@ -54,7 +54,7 @@ def is_known(etag: str, if_none_match: str | None) -> bool:
     if if_none_match is None:
         return False
     return if_none_match.strip() == "*" or _opaque(etag) in map(
-        _opaque, _TAG.findall(if_none_match)
+        _opaque, _QUOTED.findall(if_none_match)
     )
 
 
