@@ -193,6 +193,8 @@ OF_ALL_ACCOUNTS = {
     "migrate": "the schema",
     "operator list": "the operator's list of all, without what lets somebody in",
     "restore": "into an empty database",
+    "source check": "a captured request in a file; no account is looked at",
+    "source list": "what this program speaks",
     "token list": "the operator's list of all, without what lets somebody in",
     "up": "a process",
     "web": "a process",
