@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import socket
@@ -488,17 +487,6 @@ class Container:
             self.lines.close()
         if "database" in self.__dict__:
             self.database.dispose()
-
-
-def collect_rarely() -> None:
-    """Garbage is looked for after 50,000 new objects, and never in what was imported.
-
-    A batch makes objects by the ten thousand and keeps them to its end: with Python's own
-    thresholds a tenth of a drain is the collector finding nothing.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def build(**overrides: object) -> Container:

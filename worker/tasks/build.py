@@ -18,8 +18,9 @@ from celery.signals import (
 )
 from prometheus_client import start_http_server
 
+from worker.adapters.collector import collect_rarely
 from worker.adapters.state_file import StateFile
-from worker.bootstrap import build, collect_rarely
+from worker.bootstrap import build
 from worker.settings import METRICS_PORT_VARIABLE
 from worker.tasks import events, groups, maintenance, notices, scim, users
 from worker.tasks.keeper import Keeper

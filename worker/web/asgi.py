@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from worker.bootstrap import build, collect_rarely
+from worker.adapters.collector import collect_rarely
+from worker.bootstrap import build
 from worker.web.app import build_web
 
 app = build_web(build())

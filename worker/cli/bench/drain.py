@@ -9,8 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from domain.inbox import Kind
+from worker.adapters.collector import collect_rarely
 from worker.adapters.db.scratch import scratch_database
-from worker.bootstrap import Container, collect_rarely
+from worker.bootstrap import Container
 from worker.cli.bench.scratch import connect, rosterd_on, store, submissions
 
 
