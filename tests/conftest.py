@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -27,6 +28,9 @@ ADMIN_URL = os.environ.get(
     "ROSTERD_TEST_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
 BROKER_URL = os.environ.get("ROSTERD_TEST_BROKER_URL", "redis://127.0.0.1:6379/15")
+# How long an example takes says something of the machine.
+settings.register_profile("rosterd", settings.default, deadline=None)
+settings.load_profile("rosterd")
 REQUIRED = {name for name in os.environ.get("ROSTERD_TEST_REQUIRE", "").split(",") if name}
 
 

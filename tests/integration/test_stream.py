@@ -68,7 +68,7 @@ class Serving:
             return answer.status
 
 
-def until(what: Callable[[], object], seconds: float = 30) -> bool:
+def until(what: Callable[[], object], seconds: float = 90) -> bool:
     """Whether it came true within the time."""
     deadline = time.monotonic() + seconds
     while not what():
