@@ -34,7 +34,7 @@ def kinds_of(call: Call) -> list[ResourceKind]:
 def one(call: Call) -> Reply:
     """GET /Users/{id}, GET /Groups/{id}."""
     kind = kind_of(call)
-    with translated(), call.parts.database.read() as sql:
+    with translated(), call.parts.lines.read() as sql:
         found = resource_by_id(sql, call.speaker.connection, kind, call.path[1])
         if found is None or not _is_readable(call, found):
             raise not_found(f"there is no such {kind.value}")
@@ -77,5 +77,5 @@ def _is_readable(call: Call, resource: Resource) -> bool:
 
 def known_of(call: Call, resource: Resource) -> Seen:
     """What the directory says of a resource now."""
-    with translated(), call.parts.database.read() as sql:
+    with translated(), call.parts.lines.read() as sql:
         return seen(sql, [resource])[resource.id]
