@@ -72,7 +72,8 @@ class Name:
 class Speaker:
     """Who asks: a live token, and the SCIM feed that it speaks for.
 
-    state: the worse of the connection's and the feed's. settings: of the connection.
+    state: the worse of the connection's and the feed's. settings: of the connection. is_scoped:
+    whether it provisions some people only (S1).
     """
 
     token: str
@@ -82,6 +83,7 @@ class Speaker:
     feed: str
     state: str
     settings: Mapping[str, str] = field(default_factory=dict)
+    is_scoped: bool = False
 
     @property
     def actor(self) -> str:

@@ -137,9 +137,16 @@ class _Batch:
             work.reserve(names)
             found = work.named([one.name for one in self._open if one.name and one.new_names()])
         self._each(lambda one: one.settle_name(found))
+        self._each(self._insist_left)
         self._take_up()
         members = {member for one in self._open for member in one.members()}
         self._keys = work.keys(members) if members else {}
+
+    def _insist_left(self, one: Writing) -> None:
+        """D13: a leaver is taken for the one who is meant, but not who has returned since."""
+        former = one.former
+        if former and any(found.deleted_at is None for found in self._work.named([former])):
+            one.is_another()
 
     def _part(self) -> None:
         """Two that want one name, or the document of one resource, are not made together."""

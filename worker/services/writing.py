@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from domain.addressing import readdressed
+from domain.addressing import DEFAULT, readdressed
 from domain.breaker import BreakerStore
 from domain.changes import (
     AddMember,
@@ -45,7 +45,7 @@ from domain.resources import (
     Resource,
     ResourceKind,
 )
-from domain.values import BEGINNING, Stamp, from_micros, to_micros
+from domain.values import BEGINNING, Stamp, from_micros, is_mailable, to_micros
 from worker.services.world import Work, World
 
 OBSERVING = "observing"
@@ -167,6 +167,7 @@ class Writing:
     composed: Composed | None = None
     after: Resource | None = None
     key: str = ""
+    alias: str | None = None
     fresh_id: str = ""
     is_nobody: bool = False
     changes: tuple[Change, ...] = ()
@@ -220,22 +221,43 @@ class Writing:
     def settle_name(self, found: Sequence[Resource]) -> None:
         """409 for a name of another; for a creation, whose subject it is (D13)."""
         name, before = self.name, self.before
+        if before is not None:
+            self.key, self.alias = before.key, before.alias
         if name is None or (before is not None and not self.new_names()):
-            self.key = before.key if before is not None else ""
             return
         mine = [one for one in found if name.means(one)]
         others = [one for one in mine if one.deleted_at is None and one is not before]
         if before is not None:
             others = [one for one in others if one.id != before.id]
-        if others and (before is not None or any(one.is_told for one in others)):
+        told = [one for one in others if one.is_told or before is not None]
+        if any(one.handle == name.handle or not one.is_told for one in told):
             raise StopError(Answer(refused=Refusal.TAKEN))
-        if before is not None:
-            self.key = before.key
-        elif others:
-            self.before, self.key = others[0], others[0].key
+        # RFC 7643, 3.1 leaves it to the client whether externalId is unique. Who told it second is
+        # found by it, but bears it as no alias: for hooks it stays whose it was.
+        self.alias = name.alias if not told else None
+        if before is None:
+            self._settle_subject([one for one in mine if one.handle == name.handle or not told])
+
+    def _settle_subject(self, mine: Sequence[Resource]) -> None:
+        """Of a creation: whom another feed told of, a leaver, or somebody new."""
+        unclaimed = [one for one in mine if one.deleted_at is None and not one.is_told]
+        if unclaimed:
+            self.before, self.key = unclaimed[0], unclaimed[0].key
         else:
             self.fresh_id = self.new_resource()
-            self.key = _former_key(mine, name.alias) or name.alias or self.fresh_id
+            self.key = _former_key(mine, self.alias) or self.alias or self.fresh_id
+
+    @property
+    def former(self) -> Name | None:
+        """What a leaver would be found by, who is taken for the one that a creation means."""
+        name = self.name
+        if not self.fresh_id or name is None or self.key in (self.fresh_id, self.alias):
+            return None
+        return replace(name, alias=self.key)
+
+    def is_another(self) -> None:
+        """The leaver has returned by another name: this one is somebody else."""
+        self.key = self.alias or self.fresh_id
 
     @property
     def is_of_members_only(self) -> bool:
@@ -275,7 +297,8 @@ class Writing:
             self.result = Result(event, State.DEAD, Outcome.DEAD, Reason.NO_ADDRESS, detail)
             return
         if wanted or self.may_wait:
-            undoes = _undoes(ask.kind, is_new=self.before is None)
+            waits = _may_share(policy, self.after)
+            undoes = _undoes(ask.kind, is_new=self.before is None, waits=waits)
             self.asked = Work(event, wanted, policy, undoes)
         else:
             self.result = unchanged(event)
@@ -323,7 +346,7 @@ class Writing:
                 connection=speaker.connection,
                 kind=ask.kind,
                 key=self.key,
-                alias=name.alias,
+                alias=self.alias,
                 handle=name.handle,
                 document=document,
                 version=1,
@@ -335,7 +358,7 @@ class Writing:
             return before
         return replace(
             before,
-            alias=name.alias,
+            alias=self.alias,
             handle=name.handle,
             document=document,
             version=before.version + 1,
@@ -421,12 +444,22 @@ def _kind(ask: Ask, changes: Sequence[Change]) -> Kind:
     return Kind.USERS_UPDATE if ask.kind is ResourceKind.USER else Kind.GROUPS_UPSERT
 
 
-def _undoes(kind: ResourceKind, *, is_new: bool) -> frozenset[Reason]:
+def _may_share(policy: Policy, after: Resource) -> bool:
+    """E8: whether the address is one among `emails`, of somebody whose name is no address.
+
+    Two such people may share one by right (RFC 7643, 4.1.2): the second is kept, as one who waits
+    for it. An address that is claimed as a name, or by the rule for addresses, is refused at once.
+    """
+    return policy.address == DEFAULT and not is_mailable(after.handle)
+
+
+def _undoes(kind: ResourceKind, *, is_new: bool, waits: bool) -> frozenset[Reason]:
     """What is refused at once, where an event of the inbox would wait or end as ignored."""
+    taken = frozenset() if waits else frozenset({Reason.ADDRESS_TAKEN})
     if not is_new:
-        return frozenset({Reason.ADDRESS_TAKEN})
+        return taken
     ignored = Reason.GUEST if kind is ResourceKind.USER else Reason.OUT_OF_SCOPE
-    return frozenset({Reason.ADDRESS_TAKEN, ignored})
+    return taken | {ignored}
 
 
 def _known(change: Change) -> tuple[Change, ...]:

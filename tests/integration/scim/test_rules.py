@@ -71,18 +71,12 @@ def test_an_address_belongs_to_one_person(rosterd: Rosterd) -> None:
 
 
 def test_names_are_taken_once(rosterd: Rosterd) -> None:
-    """409 uniqueness: userName without regard to case, externalId, displayName."""
+    """409 uniqueness: userName without regard to case, displayName."""
     idp = provider(rosterd)
     ana = idp.hire("ana", externalId="e1")
     bob = idp.hire("bob", externalId="e2")
     is_error(idp.ask("POST", "/Users", {"userName": "ANA@Example.com"}), 409, "uniqueness")
-    is_error(
-        idp.ask("POST", "/Users", {"userName": "new@example.com", "externalId": "e1"}),
-        409,
-        "uniqueness",
-    )
     assert idp.set_(bob["id"], status=409, userName="Ana@example.com")["scimType"] == "uniqueness"
-    assert idp.set_(bob["id"], status=409, externalId="e1")["scimType"] == "uniqueness"
     idp.set_(ana["id"], externalId="e9")
     assert idp.get(ana["id"])["externalId"] == "e9"
     idp.group("Crew")

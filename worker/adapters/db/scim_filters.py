@@ -216,10 +216,24 @@ class _Resource:
     def _equals(self, name: str, *values: str) -> ColumnElement[bool]:
         """A column that an index has is one of these."""
         if name == "externalId":
-            return and_(R.alias.is_not(None), _one_of(R.alias, values))
+            return self._called(values)
         if name == "id":
             return _one_of(R.id, values)
         return _one_of(R.handle, [value.lower() for value in values])
+
+    def _called(self, values: Sequence[str]) -> ColumnElement[bool]:
+        """Whose externalId it is: the alias of one, what others were told beside it."""
+        r, v = scim_resources.alias("named"), scim_values.c
+        mine = and_(r.c.connection_id == self.look.connection, r.c.kind == self.look.kind)
+        named = select(r.c.id).where(mine, r.c.alias.is_not(None), _one_of(r.c.alias, values))
+        folded = sorted({value.lower() for value in values})
+        beside = select(v.resource_id).where(v.path == "externalId", _one_of(v.value, folded))
+        found = R.id.in_(union_all(named, beside))
+        return and_(found, _one_of(self._external_id(), values))
+
+    def _external_id(self) -> ColumnElement[Any]:
+        spot = self._document.below("externalId")
+        return func.coalesce(R.alias, self.look.json.text(spot), "")
 
     def _listed(self, path: str, value: str) -> Condition | None:
         if path not in INDEXED[self.look.kind] or len(value) > LONGEST_INDEXED:
@@ -239,7 +253,7 @@ class _Resource:
         if name == "id":
             return Value(R.id)
         if name == "externalId":
-            return Value(R.alias)
+            return Value(func.nullif(self._external_id(), ""))
         if name == _handle(self.look.kind):
             return Value(R.handle, is_folded=True)
         spot, leaf = self._spot(target), target.leaf

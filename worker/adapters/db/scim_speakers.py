@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, Select, func, null, or_, select, update
 
+from domain.policy import ScopeRule
 from domain.ports import InfrastructureError
 from domain.resources import Speaker
 from worker.adapters.db import rows
@@ -74,6 +75,7 @@ def _speakers(sql: Connection) -> Select[Any]:
             connections.c.account_id,
             connections.c.state.label("connection_state"),
             connections.c.settings,
+            connections.c.scope_rule,
             # The database's clock, in the same question.
             (func.clock_timestamp() if is_postgres else null()).label("now"),
         )
@@ -97,6 +99,7 @@ def _spoken(row: RowMapping, now: datetime) -> Spoken:
         feed=row["feed"],
         state=state,
         settings=json.loads(row["settings"]),
+        is_scoped=row["scope_rule"] in (ScopeRule.GROUPS, ScopeRule.ASSIGNMENT),
     )
     return Spoken(
         speaker,

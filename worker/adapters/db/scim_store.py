@@ -265,10 +265,17 @@ def forget_resources(sql: Connection, connection: str, key: str) -> None:
 
 
 def values_of(resource: Resource) -> set[tuple[str, str]]:
-    """What is looked for in multi-valued attributes, by path, lower-cased."""
-    if resource.deleted_at is not None or resource.kind is not ResourceKind.USER:
+    """What is looked for beside columns, by path, lower-cased.
+
+    Addresses; an externalId that another resource has as its alias.
+    """
+    if resource.deleted_at is not None:
         return set()
-    return {("emails.value", value.lower()) for value in addresses_in(resource.document)}
+    found = {("emails.value", value.lower()) for value in addresses_in(resource.document)}
+    told = resource.document.get("externalId")
+    if resource.alias is None and isinstance(told, str):
+        found.add(("externalId", told.lower()))
+    return found
 
 
 def addresses_in(document: Document) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from worker.adapters.scim.errors import SCIMError, invalid_syntax, invalid_value
+from worker.adapters.scim.prepass import PATCH
 from worker.adapters.scim.schemas import MAX_BULK_OPERATIONS
 from worker.adapters.scim.values import said
 
@@ -111,6 +112,9 @@ def _addressed(found: Operation, path: Any) -> Operation:
         raise invalid_value(f"{where}: no {found.method or 'request'} of {said(path)}")
     if is_new and found.bulk_id is None:
         raise invalid_value(f"{where}: a creation needs a bulkId")
+    if found.method == "PATCH" and isinstance(found.data, list):
+        # As the example of RFC 7644, 3.7.3 has it.
+        found = replace(found, data={"schemas": [PATCH], "Operations": found.data})
     if found.method != "DELETE" and not isinstance(found.data, Mapping):
         raise invalid_syntax(f"{where}: data is needed")
     return replace(found, endpoint=endpoint, resource=None if is_new else parts[1])

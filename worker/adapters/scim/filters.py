@@ -11,6 +11,7 @@ six nodes with one meaning each, so that whoever evaluates one need not know the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +37,13 @@ LONGEST = 32_768
 MOST_TERMS = 256
 #: `meta.created gt "2026-01"` is no moment: neither database has to know more than this form.
 _MOMENT = "a time such as 2026-01-31T12:00:00Z"
+
+#: A quoted text, or a comparison with a value that is not.
+_BARE = re.compile(
+    r'"(?:[^"\\]|\\.)*"|(?P<before>\s(?:eq|ne|co|sw|ew|gt|ge|lt|le)\s+)(?P<value>[^\s"()\[\]\\]+)',
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 _ORDER = frozenset({"gt", "ge", "lt", "le"})
 _PARTS = frozenset({"co", "sw", "ew"})
@@ -130,21 +138,37 @@ def find_attribute(table: Table, urn: str | None, name: str) -> tuple[str | None
     return None
 
 
-def read_filter(text: str, table: Table, *, beside: Sequence[Table] = ()) -> Node:
+def read_filter(
+    text: str, table: Table, *, beside: Sequence[Table] = (), strict: bool = False
+) -> Node:
     """A filter as a tree over the attributes; raises SCIMError 400 `invalidFilter`.
 
+    Lenient reading takes a value without quotes, as people and a public collection write it.
     beside: of other types that are searched together with this one: an attribute that only they
     have is never there (RFC 7644 section 3.4.2.1).
     """
     if len(text) > LONGEST:
         raise _invalid(f"longer than {LONGEST} characters")
-    try:
-        tree = ScimFilter(text).ast
-    except InvalidFilterException as error:
-        raise _invalid(str(error.detail)) from error
+    tree = _tree(text, strict=strict)
     if _count(tree) > MOST_TERMS:
         raise _invalid(f"more than {MOST_TERMS} terms; ask in parts")
     return _Reader(table, beside).read(tree)
+
+
+def _tree(text: str, *, strict: bool) -> FilterNode:
+    try:
+        return ScimFilter(text).ast
+    except InvalidFilterException as error:
+        quoted = text if strict else _BARE.sub(_quoted, text)
+        if quoted == text:
+            raise _invalid(str(error.detail)) from error
+    return _tree(quoted, strict=True)
+
+
+def _quoted(found: re.Match[str]) -> str:
+    before, value = found["before"], found["value"]
+    is_json = value is None or value in ("true", "false", "null") or _NUMBER.fullmatch(value)
+    return found[0] if is_json else f'{before}"{value}"'
 
 
 def _count(tree: FilterNode) -> int:

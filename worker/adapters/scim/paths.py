@@ -60,10 +60,10 @@ class Target:
 @lru_cache(maxsize=1024)
 def target(kind: Kind, text: str, *, strict: bool = False) -> Target:
     """Where the path leads; raises SCIMError invalidPath or invalidFilter."""
-    path = text if strict else text.strip()
+    fields = table(kind)
+    path = text if strict else _with_colon(fields, text.strip())
     if not 0 < len(path) <= MAX_PATH:
         raise invalid_path(f"a path has 1 to {MAX_PATH} characters")
-    fields = table(kind)
     if ":" in path and (schema := fields.schema(path)) is not None:
         return Target(schema[0])
     plain, chosen = _PLAIN.fullmatch(path), _CHOSEN.fullmatch(path)
@@ -73,6 +73,13 @@ def target(kind: Kind, text: str, *, strict: bool = False) -> Target:
         found = _to_attribute(fields, None, chosen[1], chosen[4], strict=strict)
         return _selecting(found, _equal(found, chosen[2], chosen[3], strict=strict))
     return _read(fields, path, strict=strict)
+
+
+def _with_colon(fields: Table, path: str) -> str:
+    """A path of Microsoft's own collection, `urn:..:enterprise:2.0:User.manager`, by the RFC."""
+    lowered = path.lower()
+    urn = next((one for one in fields.extensions if lowered.startswith(f"{one}.")), None)
+    return path if urn is None else f"{urn}:{path[len(urn) + 1 :]}"
 
 
 def cost(text: str) -> int:

@@ -76,7 +76,7 @@ def _named(attributes: list[Document], name: str) -> Document:
 
 def _correct_user(document: Document) -> None:
     """Passwords are cut before anything is kept, so none is offered."""
-    document["description"] = "A person"
+    document["description"] = "User Account"
     document["attributes"] = [one for one in document["attributes"] if one["name"] != "password"]
     # Required in the sense of the RFC: a resource always has it, so that it cannot be removed.
     _named(document["attributes"], "active").update(required=True, description=_ACTIVE)
@@ -89,7 +89,7 @@ def _correct_user(document: Document) -> None:
 
 def _correct_group(document: Document) -> None:
     """Members are people, kept as ids: what a client calls them is not."""
-    document["description"] = "A group of people"
+    document["description"] = "Group"
     members = _named(document["attributes"], "members")
     kept = [one for one in members["subAttributes"] if one["name"] != "display"]
     members["subAttributes"] = kept
@@ -165,7 +165,7 @@ _TYPES: Mapping[str, Document] = {
         "schemas": [_RESOURCE_TYPE],
         "id": "User",
         "name": "User",
-        "description": "People",
+        "description": "User Account",
         "endpoint": "/Users",
         "schema": USER,
         "schemaExtensions": [
@@ -177,7 +177,7 @@ _TYPES: Mapping[str, Document] = {
         "schemas": [_RESOURCE_TYPE],
         "id": "Group",
         "name": "Group",
-        "description": "Groups of people",
+        "description": "Group",
         "endpoint": "/Groups",
         "schema": GROUP,
         "schemaExtensions": [],

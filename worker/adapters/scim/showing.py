@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,6 +82,10 @@ def _leave_out_state(whole: Shown, fields: Table) -> None:
         whole[STATE] = kept
 
 
+#: `emails[type eq "work"]`, which is a path and no name, is asked for all the same.
+_CHOICE = re.compile(r"\[[^\]]*\]")
+
+
 @lru_cache(maxsize=256)
 def projection(
     kind: Kind, attributes: tuple[str, ...] = (), excluded: tuple[str, ...] = ()
@@ -106,7 +111,11 @@ def projection(
 
 
 def _named(fields: Table, text: str) -> tuple[str, str, str] | None:
-    """Part, attribute and sub-attribute that a name means (RFC 7644, 3.10)."""
+    """Part, attribute and sub-attribute that a name means (RFC 7644, 3.10).
+
+    A filter in it is passed over: all values are shown.
+    """
+    text = _CHOICE.sub("", text)
     whole = fields.extensions.get(text.lower())
     if whole is not None:
         return whole[0], "", ""

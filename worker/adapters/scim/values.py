@@ -107,7 +107,8 @@ def _text(attribute: Attribute, value: Any, place: str, *, strict: bool) -> str 
         raise invalid_value(f"{place}: NUL in a text")
     if attribute.type == "binary":
         _check_base64(value, place)
-    if attribute.is_address and value and not is_mailable(value):
+    # A value without an @ is none, and is kept as it was told (RFC 7643, 4.1.2 has SHOULD).
+    if attribute.is_address and (strict or "@" in value) and value and not is_mailable(value):
         raise invalid_value(f"{place}: not an address that mail can be sent to")
     return value if value or strict else None
 

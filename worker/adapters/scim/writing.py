@@ -82,7 +82,7 @@ def _parted(
     """The members of the core schema, and those of each extension by its URN."""
     core: dict[str, Any] = {}
     extensions: dict[str, dict[str, Any]] = {}
-    for name, value in body.items():
+    for name, value in (body if strict else _unfolded(fields, body)).items():
         extension = fields.extensions.get(name.lower()) if ":" in name else None
         if extension is None:
             core[name] = value
@@ -93,6 +93,14 @@ def _parted(
     if strict and (strange := next((n for n in core if ":" in n), None)) is not None:
         raise unknown(strange, "")
     return core, extensions
+
+
+def _unfolded(fields: Table, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The body with what stands under the URN of the core schema beside the rest."""
+    inner = next(
+        (value for name, value in body.items() if name.lower() == fields.urn.lower()), None
+    )
+    return {**body, **inner} if isinstance(inner, dict) else body
 
 
 def _fill(

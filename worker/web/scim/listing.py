@@ -17,6 +17,7 @@ from worker.adapters.db.scim_json import json_on
 from worker.adapters.db.scim_lists import Page, Part, Place, page
 from worker.adapters.db.scim_reading import seen
 from worker.adapters.db.scim_store import resource_from_row
+from worker.adapters.scim.asks import STRICT
 from worker.adapters.scim.attributes import table
 from worker.adapters.scim.errors import SCIMError
 from worker.adapters.scim.filters import read_filter
@@ -83,7 +84,8 @@ def _parts(call: Call, sql: Connection, query: Query, kinds: Sequence[ResourceKi
         look = Look(json_on(sql), call.speaker.connection, kind.value, call.base)
         where, sort = None, None
         if query.filter is not None:
-            where = read_filter(query.filter, fields, beside=beside)
+            strict = call.speaker.settings.get(STRICT) == "on"
+            where = read_filter(query.filter, fields, beside=beside, strict=strict)
         if query.sort_by is not None:
             sort = read_sort(query.sort_by, fields, beside=beside)
         parts.append(Part(look, where, sort))

@@ -101,7 +101,7 @@ def _state(call: Call, seen: Seen) -> dict[str, Any]:
     """The extension of our own (U10)."""
     person, is_observing = seen.person, call.speaker.state == "observing"
     if person is None:
-        waits_for = "scope" if seen.is_described else "address"
+        waits_for = "scope" if seen.is_described and call.speaker.is_scoped else "address"
         state: dict[str, Any] = {
             "state": _WAITING,
             "waitsFor": "going live" if is_observing else waits_for,

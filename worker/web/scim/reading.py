@@ -38,7 +38,8 @@ def one(call: Call) -> Reply:
         found = resource_by_id(sql, call.speaker.connection, kind, call.path[1])
         if found is None or not _is_readable(call, found):
             raise not_found(f"there is no such {kind.value}")
-        known = seen(sql, [found], with_groups=wants(call, kind, "groups"))[found.id]
+        # The version is of the whole resource, whatever part of it is asked for (RFC 7644, 3.14).
+        known = seen(sql, [found], with_groups=True)[found.id]
         etag = etag_of(found, known)
         if is_known(etag, call.headers.get("if-none-match")):
             return Reply(304, headers={"ETag": etag})

@@ -49,7 +49,7 @@ emails[primary eq true] and active eq false
 UNSOUND = """
 userName
 userName eq
-userName eq bjensen
+userName eq bj"ensen
 userName is "bjensen"
 userName eq "bjensen
 (userName eq "b"

@@ -327,7 +327,7 @@ class TestRefused:
             (op("replace", "title", {"a": "b"}), "invalidValue", "title"),
             (op("replace", "name", "Ana"), "invalidValue", "name"),
             (op("replace", "emails", [{"value": 7.5, "primary": "x"}]), "invalidValue", "emails"),
-            (op("replace", "emails", [{"value": "no address"}]), "invalidValue", "emails[0].value"),
+            (op("replace", "emails", [{"value": "a@b c"}]), "invalidValue", "emails[0].value"),
             (op("replace", "x509Certificates", [{"value": "!"}]), "invalidValue", "base64"),
             (op("replace", "password", "secret"), "invalidPath", "password"),
             (op("replace", value="x"), "invalidValue", "Operations[0]"),
