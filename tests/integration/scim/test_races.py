@@ -143,7 +143,7 @@ def test_a_refused_change_leaves_nothing_but_the_suspension_in_it(rosterd: Roste
     ana = idp.hire("ana", externalId="e1")
     idp.set_(ana["id"], status=400, title="Boss", userName="ana@other.example")
     assert "title" not in idp.get(ana["id"])
-    idp.set_(ana["id"], status=400, active=False, title="Boss", emails=[{"value": "a b"}])
+    idp.set_(ana["id"], status=400, active=False, title="Boss", emails=[{"value": "a @b"}])
     assert idp.get(ana["id"])[STATE]["state"] == "invited", "400 of the protocol: nothing at all"
     idp.set_(ana["id"], active=False)
     told = idp.set_(ana["id"], status=400, active=True, userName="ana@other.example")
