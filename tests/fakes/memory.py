@@ -366,6 +366,7 @@ class MemorySource:
     """A source whose documents are event numbers of a `Memory`."""
 
     has_static_secret = False
+    tells_tenant = False
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory

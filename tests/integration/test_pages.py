@@ -133,7 +133,8 @@ def _unavailable(seen: Frame) -> float:
 
 def test_the_status_page_is_behind_a_link_that_works_once(rosterd: Rosterd) -> None:
     feed = rosterd.account()
-    rosterd.hire(feed, "u1", "<b>x@elsewhere.example")
+    rosterd.hire(feed, "u1", "x@elsewhere.example")
+    rosterd.hire(feed, "u2", "<b>x@elsewhere.example")
     SQLSweep(rosterd.parts.database, rosterd.parts.worker_id, rosterd.parts.report).sweep()
     locked = rosterd.http.get("/")
     assert locked.status_code == 401
@@ -146,6 +147,7 @@ def test_the_status_page_is_behind_a_link_that_works_once(rosterd: Rosterd) -> N
     page = rosterd.http.get("/")
     assert page.status_code == 200
     assert "domain_not_allowed" in page.text
+    assert "unparseable" in page.text
     assert "<b>x@" not in page.text
     assert "unsafe-inline" not in page.headers["content-security-policy"]
     assert len(page.content) < 100_000
