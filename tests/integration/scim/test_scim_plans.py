@@ -38,7 +38,8 @@ def overheard(idp: Provider, *paths: str) -> dict[str, Any]:
     engine = idp.rosterd.parts.database._reader
 
     def hear(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
-        said.setdefault(statement, parameters)
+        if not statement.startswith("SET "):
+            said.setdefault(statement, parameters)
 
     event.listen(engine, "before_cursor_execute", hear)
     for path in paths:
