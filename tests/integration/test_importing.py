@@ -247,7 +247,7 @@ def test_groups_that_hold_each_other_are_refused_by_line_and_the_rest_goes_in(
     assert (edge["group"], edge["user"], edge["connection"]) == ("One", "ana@example.com", None)
 
 
-MANY = 1_000_000
+MANY = 100_000
 
 
 def lines_of_many(path: Path, count: int) -> None:
@@ -283,7 +283,7 @@ def peak_of(rosterd: Rosterd, file: Path) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_million_lines_take_the_memory_of_a_few(
+def test_many_lines_take_the_memory_of_a_few(
     rosterd: Rosterd, feed: Feed, tmp_path: Path
 ) -> None:
     assert feed.id
