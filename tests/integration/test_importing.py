@@ -283,9 +283,7 @@ def peak_of(rosterd: Rosterd, file: Path) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_many_lines_take_the_memory_of_a_few(
-    rosterd: Rosterd, feed: Feed, tmp_path: Path
-) -> None:
+def test_many_lines_take_the_memory_of_a_few(rosterd: Rosterd, feed: Feed, tmp_path: Path) -> None:
     assert feed.id
     peaks = {}
     for count in (10_000, MANY):
