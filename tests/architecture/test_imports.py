@@ -131,6 +131,13 @@ def test_importing_the_worker_builds_nothing() -> None:
     assert run(LOAD_AND_TELL_WHAT_WAS_BUILT, names) == []
 
 
+def test_the_web_process_starts_without_what_takes_long_to_load() -> None:
+    """A quarter of its start: SCIM's library comes with the first request that needs it."""
+    said = "import sys, worker.web.app; print('scim2_models' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_the_layer_contracts_hold() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],

@@ -24,7 +24,7 @@ from worker.adapters.db.scim_filters import INDEXED, LONGEST_INDEXED, Look, cond
 from worker.adapters.db.scim_json import json_on
 from worker.adapters.db.scim_rows import scim_resources, scim_values
 from worker.adapters.scim.attributes import Kind, table
-from worker.adapters.scim.filters import read_filter
+from worker.adapters.scim.filter_reading import read_filter
 from worker.adapters.scim.schemas import ENTERPRISE, STATE, USER
 
 BASE = "https://rosterd.example.com/scim/v2"

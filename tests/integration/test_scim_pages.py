@@ -17,7 +17,7 @@ from worker.adapters.db.scim_lists import Part, Place, page
 from worker.adapters.db.scim_rows import scim_resources
 from worker.adapters.scim.attributes import table
 from worker.adapters.scim.errors import SCIMError
-from worker.adapters.scim.filters import read_filter
+from worker.adapters.scim.filter_reading import read_filter
 from worker.adapters.scim.queries import read_sort
 
 SORTS = ["userName", "title", "name.familyName", "emails", "active", "meta.created", "externalId"]

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from scim2_models import InvalidFilterException, ScimFilter
-from scim2_models.path import Present
-
 from worker.adapters.scim.attributes import Table
 from worker.adapters.scim.errors import SCIMError, invalid_path, invalid_value
 from worker.adapters.scim.filters import Target, find_attribute
@@ -151,6 +148,10 @@ def read_sort(text: str, table: Table, *, beside: Sequence[Table] = ()) -> Targe
 
     Raises SCIMError 400 `invalidPath`. beside: as in `read_filter`; None for what only they have.
     """
+    # Half a second that a process without SCIM should not pay.
+    from scim2_models import InvalidFilterException, ScimFilter  # noqa: PLC0415
+    from scim2_models.path import Present  # noqa: PLC0415
+
     try:
         tree = ScimFilter(f"{text} pr").ast if len(text) <= _LONGEST_PATH else None
     except InvalidFilterException:

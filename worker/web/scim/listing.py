@@ -20,7 +20,6 @@ from worker.adapters.db.scim_store import resource_from_row
 from worker.adapters.scim.asks import STRICT
 from worker.adapters.scim.attributes import table
 from worker.adapters.scim.errors import SCIMError
-from worker.adapters.scim.filters import read_filter
 from worker.adapters.scim.queries import (
     Query,
     cursor_after,
@@ -84,6 +83,8 @@ def _parts(call: Call, sql: Connection, query: Query, kinds: Sequence[ResourceKi
         look = Look(json_on(sql), call.speaker.connection, kind.value, call.base)
         where, sort = None, None
         if query.filter is not None:
+            from worker.adapters.scim.filter_reading import read_filter  # noqa: PLC0415 - see there
+
             strict = call.speaker.settings.get(STRICT) == "on"
             where = read_filter(query.filter, fields, beside=beside, strict=strict)
         if query.sort_by is not None:

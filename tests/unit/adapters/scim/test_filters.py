@@ -6,8 +6,8 @@ import pytest
 
 from worker.adapters.scim.attributes import Kind, table
 from worker.adapters.scim.errors import SCIMError
+from worker.adapters.scim.filter_reading import MOST_TERMS, read_filter
 from worker.adapters.scim.filters import (
-    MOST_TERMS,
     All,
     Compare,
     Either,
@@ -15,7 +15,6 @@ from worker.adapters.scim.filters import (
     Node,
     Not,
     Some,
-    read_filter,
 )
 
 #: Every example of RFC 7644 3.4.2.2, and forms that providers send.
