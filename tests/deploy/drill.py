@@ -119,13 +119,18 @@ class Drill:
                 _end(process, ends)
 
     @contextmanager
-    def measured(self, *words: str, **more: Any) -> Iterator[Callable[[], str | None]]:
-        """A worker that tells its metrics; how to scrape it, once it reads the state."""
+    def measured(
+        self, *words: str, within: float = 120, **more: Any
+    ) -> Iterator[Callable[[], str | None]]:
+        """A worker that tells its metrics; how to scrape it, once it reads the state.
+
+        within: seconds until then at most, or TimeoutError.
+        """
         port = free_port()
         with self.process("worker", *words, "--metrics-port", str(port), **more):
             scrape = scraped(port)
             readable = "rosterd_state_readable 1.0"
-            await_true(lambda: readable in (scrape() or ""), seconds=120, name="the state")
+            await_true(lambda: readable in (scrape() or ""), seconds=within, name="the state")
             yield scrape
 
     # -- what happens --------------------------------------------------------------------
