@@ -36,14 +36,20 @@ def free_port() -> int:
 
 
 def await_true(what: Callable[[], Any], *, seconds: float = 60.0, name: str = "it") -> Any:
-    """Wait until it answers something true, whatever it raises meanwhile; that answer."""
-    deadline = time.monotonic() + seconds
+    """Wait until it answers something true, whatever it raises meanwhile; that answer.
+
+    TimeoutError tells what it last answered or raised.
+    """
+    deadline, last = time.monotonic() + seconds, "nothing yet"
     while time.monotonic() < deadline:
-        with contextlib.suppress(Exception):
+        try:
             if found := what():
                 return found
+            last = repr(found)
+        except Exception as error:
+            last = repr(error)
         time.sleep(0.05)
-    raise TimeoutError(f"{name} did not come within {seconds:.0f} s")
+    raise TimeoutError(f"{name} did not come within {seconds:.0f} s, but at last {last}")
 
 
 class PostgresServer:
