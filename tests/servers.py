@@ -46,7 +46,7 @@ def await_true(what: Callable[[], Any], *, seconds: float = 60.0, name: str = "i
             if found := what():
                 return found
             last = repr(found)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it raises is what it last said
             last = repr(error)
         time.sleep(0.05)
     raise TimeoutError(f"{name} did not come within {seconds:.0f} s, but at last {last}")

@@ -465,7 +465,7 @@ def test_drill_clock_wrong(postgres_drill: Drill, tmp_path: Path) -> None:
 
 
 @contextmanager
-def _worker_there(drill: Drill, machine: dict[str, str]) -> Iterator[Callable[[], str | None]]:
+def _worker_there(drill: Drill, machine: dict[str, Any]) -> Iterator[Callable[[], str | None]]:
     """A worker on the machine whose clock is wrong; how to scrape it.
 
     libfaketime reads the time behind a lock. A child that is forked while another thread of its
