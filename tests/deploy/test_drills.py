@@ -602,7 +602,7 @@ def test_drill_mail_server_away(sqlite_url: str, tmp_path: Path) -> None:
 def test_drill_invariant_violated(drill: Drill, tmp_path: Path) -> None:
     """A parser that breaks, in a worker; its first violation ever raises the alert."""
     breaks, log = tmp_path / "breaks", tmp_path / "log"
-    more = {
+    more: dict[str, Any] = {
         "PYTHONPATH": str(POINTS),
         "ROSTERD_DRILL_BREAKS": str(breaks),
         "ROSTERD_LOG_LEVEL": "warning",
