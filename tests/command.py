@@ -22,13 +22,13 @@ from worker.cli.main import main
 Done = subprocess.CompletedProcess[str]
 
 
-def run_command(words: tuple[str, ...], environment: Mapping[str, str]) -> Done:
-    """Run `rosterd` with these words; what it printed and its exit code."""
+def run_command(words: tuple[str, ...], environment: Mapping[str, str], *, typed: str = "") -> Done:
+    """Run `rosterd` with these words; what it printed and its exit code. typed: its input."""
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.dict(os.environ, environment),
         mock.patch.object(sys, "argv", ["rosterd", *words]),
-        mock.patch.object(sys, "stdin", io.StringIO()),
+        mock.patch.object(sys, "stdin", io.StringIO(typed)),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         _logs_given_back(),

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from domain.connecting import parse_scope
 from domain.inbox import Kind, Lane
+from domain.sign_in import Visitor
 from tests.command import Done, run_command
 from worker.adapters.db import rows
 from worker.adapters.db.engine import translated
@@ -24,12 +25,14 @@ from worker.adapters.db.setup import SQLSetup
 from worker.adapters.db.uow import database_now
 from worker.adapters.sources.registry import SOURCES
 from worker.bootstrap import Container
+from worker.bootstrap_operators import ITSELF
 from worker.cli.sender import Sent
 from worker.cli.signing import standard_headers
 from worker.settings import Settings, load_settings
 from worker.web.app import build_web
 
 _LINK = re.compile(r"https?://[^/\s]+(/(?:invitations|email-changes)/\S+)")
+_CSRF = re.compile(r'name="csrf" value="(\w+)"')
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -220,15 +223,15 @@ class Rosterd:
         order = [(lane.value, kind) for lane in Lane for kind in Kind]
         return [(lane, kind) for lane, kind in order if (lane, kind.value) in found]
 
-    def cli(self, *words: str, **environment: str) -> Done:
-        """A command as an operator types it."""
+    def cli(self, *words: str, typed: str = "", **environment: str) -> Done:
+        """A command as an operator types it. typed: what it reads."""
         told = {
             "ROSTERD_DATA_DIR": str(self.settings.data_dir),
             "ROSTERD_DATABASE_URL": self.settings.database,
             "ROSTERD_BROKER_URL": self.settings.broker,
             "NO_COLOR": "1",
         }
-        return run_command(words, {**told, **environment})
+        return run_command(words, {**told, **environment}, typed=typed)
 
     def json(self, *words: str) -> Any:
         """What a listing says with `--json`; it must succeed."""
@@ -291,3 +294,26 @@ class Rosterd:
     def accept(self, address: str) -> int:
         """The member presses the button."""
         return self.http.post(self.link(address)).status_code
+
+    # -- operators ---------------------------------------------------------------------
+
+    def operator(self, email: str, role: str = "viewer", *, account: str | None = None) -> str:
+        """An operator of all, or of one account by its id; the address."""
+        self.parts.operators.appoint.add(ITSELF, email, role, account=account)
+        return email
+
+    def sign_in_link(self, email: str) -> str:
+        """The token of a link for one sign-in."""
+        return self.parts.operators.appoint.link(ITSELF, email)
+
+    def session(self, email: str) -> str:
+        """The token of a new session of an operator, in a browser of its own."""
+        link = self.sign_in_link(email)
+        token = self.parts.operators.sign_in.by_link(link, Visitor("192.0.2.1", "a test"))
+        assert token is not None
+        return token
+
+    def csrf(self) -> str:
+        """What forms of the browser's session carry."""
+        found = _CSRF.search(self.http.get("/sign-out").text)
+        return found.group(1) if found else ""

@@ -14,15 +14,18 @@ from domain.replays import Selection
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
 from worker.adapters.db.breaker_rows import holds
+from worker.adapters.db.operator_rows import sessions, sign_in_tries
 from worker.adapters.db.scim_rows import scim_resources
 from worker.adapters.sources.registry import SOURCES
 
 #: What only the first account has; it must be in nothing that the second is shown.
 MARK = "alphaonly"
 #: Counts of requests, refused ones included: the one table that a refusal may change.
-COUNTS = {rows.receipts.name}
-#: That a token is in use, and a feed heard, is written of the token and the feed themselves.
-USE = ("last_used_at", "last_heard_at")
+COUNTS = {rows.receipts.name, sign_in_tries.name}
+#: That a token is in use, and a feed heard, is written of the token and the feed themselves; a
+#: session in use lasts longer.
+USE = ("last_used_at", "last_heard_at", "seen_at")
+USE_OF = {sessions.name: "expires_at"}
 
 
 def lived_in(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = None) -> Feed:
@@ -130,10 +133,9 @@ def furnished(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = No
         listens = SOURCES["standard"].new_secret()
         url = f"https://app.example.com/{mark}"
         endpoint = use.add_endpoint(account, url, types=(), secret=listens)
-    operators = rosterd.parts.operators
-    operators.add(address("operator", mark), "operator", account=account)
-    session = operators.sign_in(operators.link(address("operator", mark)))
-    assert session is not None
+    session = rosterd.session(
+        rosterd.operator(address("operator", mark), "operator", account=account)
+    )
     return Tenant(
         name,
         feed,
@@ -192,7 +194,14 @@ def _event(rosterd: Rosterd, account: str) -> int:
 def contents(rosterd: Rosterd) -> set[tuple[str, str]]:
     """Every row of every table but the counts, as text."""
     return {
-        (table.name, repr(sorted(item for item in row.items() if item[0] not in USE)))
+        (
+            table.name,
+            repr(
+                sorted(
+                    item for item in row.items() if item[0] not in (*USE, USE_OF.get(table.name))
+                )
+            ),
+        )
         for table in rows.metadata.sorted_tables
         if table.name not in COUNTS
         for row in rosterd.table(table)

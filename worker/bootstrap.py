@@ -41,7 +41,6 @@ from worker.adapters.db.members import SQLMembers
 from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.db.observing import rehearsal
 from worker.adapters.db.once import forget_answers
-from worker.adapters.db.operators import SQLOperators
 from worker.adapters.db.overriding import SQLOverrides
 from worker.adapters.db.provisioning import Lines, sql_provision
 from worker.adapters.db.reannouncing import SQLReannounce
@@ -60,6 +59,7 @@ from worker.adapters.scim.names import ScimNames
 from worker.adapters.sources.registry import source_named
 from worker.adapters.vault import Vault, new_id
 from worker.adapters.webhook import WebhookPoster
+from worker.bootstrap_operators import OperatorParts
 from worker.logs import configure_logs
 from worker.services.admit import PeopleByHand
 from worker.services.announce import Announce
@@ -391,13 +391,14 @@ class Container:
             return unreadable(queues)
 
     @cached_property
-    def operators(self) -> SQLOperators:
-        """Operators and their sessions."""
-        return SQLOperators(self.database)
+    def operators(self) -> OperatorParts:
+        """Operators: who they are, how they sign in."""
+        return OperatorParts(self.database, self.settings, self.told_of_sign_in)
 
-    def sign_in_token(self) -> str:
-        """For the demo's status page."""
-        return self.operators.demo_link()
+    def told_of_sign_in(self, way: str, result: str) -> None:
+        """Count and log how signing in went; who it was stands in the audit."""
+        telemetry.SIGN_INS.labels(way, result).inc()
+        self.log.info("sign_in_handled", way=way, result=result)
 
     def queue_lengths(self) -> dict[str, int]:
         """Rings in each queue of the broker; -1 where it cannot be told."""

@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     scim_rate: float = Field(500, gt=0)
     scim_max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024)
     outbound_allow: str = ""
+    session_idle_minutes: float = Field(120, ge=1)
+    session_hours: float = Field(12, gt=0, le=24 * 30)
 
     @field_validator("database_url")
     @classmethod
@@ -172,6 +174,16 @@ class Settings(BaseSettings):
         return (
             self.batch_size if not self.database.startswith("sqlite") else min(self.batch_size, 100)
         )
+
+    @property
+    def session_idle(self) -> timedelta:
+        """How long an operator stays signed in unseen."""
+        return timedelta(minutes=self.session_idle_minutes)
+
+    @property
+    def session_life(self) -> timedelta:
+        """How long an operator stays signed in at all."""
+        return timedelta(hours=self.session_hours)
 
     @property
     def link_life(self) -> timedelta:

@@ -80,6 +80,14 @@ NOTICES = Counter(
 )
 #: unreachable: the server itself was the matter, and the mail waits.
 MAIL_RESULTS = ("sent", "retrying", "unreachable", "failed", "lease_lost")
+SIGN_INS = Counter(
+    "rosterd_sign_ins",
+    "How operators' signing in went, by way and result.",
+    ["way", "result"],
+    registry=REGISTRY,
+)
+#: Each is told as 0 before its first: a run of refusals is seen from its beginning.
+SIGN_IN_WAYS, SIGN_IN_RESULTS = ("link", "password", "openid"), ("done", "refused", "limited")
 MEMBER_PAGES = Counter(
     "rosterd_member_pages",
     "Requests for members' pages by kind of link and result.",

@@ -20,7 +20,7 @@ from tests.harness import Feed, Rosterd
 from tests.tenants import contents
 from worker.cli.signing import SIGN
 from worker.web.app import build_web
-from worker.web.console.views import COOKIE
+from worker.web.signin.session import COOKIE
 
 #: What parsers of paths and headers have stumbled over: NUL, no UTF-8, halves, separators, numbers.
 ODD = (

@@ -13,7 +13,7 @@ from tests.integration.test_tenant_routes import asking, body_for, described
 from tests.tenants import MARK, Tenant, furnished
 from worker.adapters.db import rows
 from worker.adapters.db.family import family_of, line_above
-from worker.web.console.views import COOKIE
+from worker.web.signin.session import COOKIE
 
 #: What of an account stands for a name in a path or a query; by itself where it is a word.
 MEANT = {
@@ -86,8 +86,7 @@ def test_c4_a_parents_operator_sees_its_children_and_nobody_else_on_the_page(
     rosterd: Rosterd, family: tuple[Tenant, Tenant, Tenant]
 ) -> None:
     parent, child, twin = family
-    rosterd.parts.operators.add("all@example.com", "viewer")
-    everybody = rosterd.parts.operators.sign_in(rosterd.parts.operators.link("all@example.com"))
+    everybody = rosterd.session(rosterd.operator("all@example.com"))
     names = ("parent", "alpha", "twin", "stranger")
     seen = {}
     for who, session in (
@@ -115,7 +114,6 @@ def test_c4_a_parents_operator_sees_its_children_and_nobody_else_on_the_page(
 
 def test_c4_events_and_counts_of_the_page_are_the_accounts_own(rosterd: Rosterd) -> None:
     feeds = {name: rosterd.account("example.com", name=name) for name in ("acme", "other")}
-    operators = rosterd.parts.operators
     done = rosterd.cli("operator", "add", "of@acme.example", "--account", "acme")
     assert done.returncode == 0, done.stderr
     again = rosterd.cli("operator", "add", "of@acme.example")
@@ -127,8 +125,7 @@ def test_c4_events_and_counts_of_the_page_are_the_accounts_own(rosterd: Rosterd)
     rosterd.hire(feeds["acme"], "ours", "ours@elsewhere.example")
     for number in range(60, 120):
         rosterd.hire(feeds["other"], f"o{number}", f"o{number}@other.example")
-    session = operators.sign_in(operators.link("of@acme.example"))
-    rosterd.http.cookies.set(COOKIE, session or "")
+    rosterd.http.cookies.set(COOKIE, rosterd.session("of@acme.example"))
     page = rosterd.http.get("/").text
     assert "ours" in page, "however many of others came after it"
     assert "o119" not in page

@@ -430,9 +430,8 @@ def test_g3_g4_what_stands_is_counted_by_account_on_page_metrics_and_status(
     for account, may, out in (("acme", 2, 0), ("beta", 4, 1), ("quiet", 0, 0)):
         assert f'rosterd_private_space_openers{{account="{account}"}} {may}.0' in lines
         assert f'rosterd_groups_dropped_out{{account="{account}"}} {out}.0' in lines
-    operators = rosterd.parts.operators
-    operators.add("eve@example.com", "viewer")
-    rosterd.http.post(f"/sign-in/{operators.link('eve@example.com')}")
+    rosterd.operator("eve@example.com")
+    rosterd.http.post(f"/sign-in/{rosterd.sign_in_link('eve@example.com')}")
     page = rosterd.http.get("/").text
     assert "group Lost dropped out of management" in page
     assert "4 may open the private space" in page

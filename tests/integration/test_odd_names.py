@@ -71,9 +71,8 @@ def test_what_a_provider_calls_somebody_steers_no_mail_page_or_terminal(rosterd:
             if part.get_content_maintype() == "text":
                 assert seen(part.get_content()) == set()
         is_shown_as_text(rosterd, rosterd.link(mail["To"]))
-    operators = rosterd.parts.operators
-    operators.add("eve@example.com", "viewer")
-    rosterd.http.post(f"/sign-in/{operators.link('eve@example.com')}")
+    rosterd.operator("eve@example.com")
+    rosterd.http.post(f"/sign-in/{rosterd.sign_in_link('eve@example.com')}")
     is_shown_as_text(rosterd, "/")
     people = rosterd.json("user", "list")
     assert {one["display_name"] for one in people} == set(NAMES.values()), "programs get it all"

@@ -137,10 +137,9 @@ def test_the_status_page_is_behind_a_link_that_works_once(rosterd: Rosterd) -> N
     rosterd.hire(feed, "u2", "<b>x@elsewhere.example")
     SQLSweep(rosterd.parts.database, rosterd.parts.worker_id, rosterd.parts.report).sweep()
     locked = rosterd.http.get("/")
-    assert locked.status_code == 401
+    assert locked.url.path == "/sign-in"
     assert "operator link" in locked.text
-    rosterd.parts.operators.add("eve@example.com", "viewer")
-    token = rosterd.parts.operators.link("eve@example.com")
+    token = rosterd.sign_in_link(rosterd.operator("eve@example.com"))
     assert rosterd.http.get(f"/sign-in/{token}").status_code == 200
     assert rosterd.http.get(f"/sign-in/{token}").status_code == 200, "looking uses nothing up"
     assert rosterd.http.post(f"/sign-in/{token}").status_code == 200
@@ -152,8 +151,9 @@ def test_the_status_page_is_behind_a_link_that_works_once(rosterd: Rosterd) -> N
     assert "unsafe-inline" not in page.headers["content-security-policy"]
     assert len(page.content) < 100_000
     assert rosterd.http.post(f"/sign-in/{token}").status_code == 410
-    rosterd.http.post("/sign-out")
-    assert rosterd.http.get("/").status_code == 401
+    assert rosterd.http.post("/sign-out").status_code == 403, "not from the page"
+    rosterd.http.post("/sign-out", data={"csrf": rosterd.csrf()})
+    assert rosterd.http.get("/").url.path == "/sign-in"
 
 
 def test_static_files(rosterd: Rosterd) -> None:

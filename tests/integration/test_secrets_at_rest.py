@@ -33,7 +33,7 @@ from tests.servers import RedisServer, await_true, free_port
 from worker.adapters.db import rows
 from worker.adapters.db.scim_rows import scim_resources
 from worker.cli.sender import Hook, Sender, Sent, send
-from worker.web.console.views import COOKIE
+from worker.web.signin.session import COOKIE
 
 #: Stored in clear, each with why. The hunt must find them, or it would find nothing at all.
 IN_CLEAR = {

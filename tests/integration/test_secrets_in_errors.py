@@ -24,7 +24,7 @@ from tests.servers import await_true, free_port
 from worker.adapters.vault import new_key
 from worker.logs import configure_logs
 from worker.web.app import build_web
-from worker.web.console.views import COOKIE
+from worker.web.signin.session import COOKIE
 
 #: Nobody listens there.
 CLOSED = "127.0.0.1:1"

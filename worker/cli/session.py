@@ -10,6 +10,7 @@ from functools import cache
 from sqlalchemy import Connection
 
 from domain.errors import UsageError
+from domain.permissions import ALL, Asker
 from worker.adapters.db.engine import translated
 from worker.adapters.db.setup import SQLSetup, setting_up
 from worker.bootstrap import Container, build
@@ -27,6 +28,11 @@ def actor() -> str:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
         return "cli:unknown"
+
+
+def asker() -> Asker:
+    """Whoever runs the command: the database is theirs, so they may do everything."""
+    return Asker(actor(), ALL)
 
 
 def setup() -> AbstractContextManager[SQLSetup]:

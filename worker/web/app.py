@@ -10,7 +10,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.bootstrap import Container
-from worker.web import api, console, health, member
+from worker.web import api, console, health, member, signin
+from worker.web.headers import Secured
 from worker.web.hooks import PREFIX, Hooks
 from worker.web.intake import Intake
 from worker.web.scim import PREFIX as SCIM
@@ -37,14 +38,18 @@ def build_web(parts: Container) -> ASGIApp:
         routes=[
             *health.routes(parts),
             *member.routes(parts),
+            *signin.routes(parts),
             *console.routes(parts),
         ],
+        exception_handlers=signin.REFUSALS,
         lifespan=lifespan,
     )
+    rest.state.parts = parts
     # It would answer by the request's own Host, and fail on a query that is no UTF-8.
     rest.router.redirect_slashes = False
     hooks = Hooks(parts, intake)
     interface = api.build_api(parts)
+    pages = Secured(rest)
 
     async def web(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
@@ -56,7 +61,7 @@ def build_web(parts: Container) -> ASGIApp:
             elif path.startswith(f"{api.PREFIX}/"):
                 await interface(scope, receive, send)
             else:
-                await rest(scope, receive, send)
+                await pages(scope, receive, send)
         except Exception:
             # Answered already. Said here, because a server would print what nobody has redacted.
             parts.log.exception("request_failed")

@@ -27,16 +27,6 @@ from worker.adapters.networks import client_of, networks_of
 from worker.bootstrap import Container
 from worker.web.buckets import Buckets
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
 PATHS = {"/invitations": LinkKind.INVITATION, "/email-changes": LinkKind.EMAIL_CHANGE}
 #: What becomes of a request; each is counted.
 SHOWN, ACCEPTED, REFUSED, LIMITED, AWAY = "shown", "accepted", "refused", "limited", "unavailable"
@@ -133,5 +123,6 @@ class _Pages:
     ) -> Response:
         template = self._pages.get_template("member.html")
         page = template.render(state=state, kind=kind.value, **fields)
-        waits = {"Retry-After": str(retry_after)} if retry_after else {}
-        return HTMLResponse(page, status, {**HEADERS, **waits})
+        return HTMLResponse(
+            page, status, {"Retry-After": str(retry_after)} if retry_after else None
+        )

@@ -20,7 +20,7 @@ from domain.display import one_line
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.family import line_above
 from worker.adapters.db.mail_rows import alerts
-from worker.adapters.db.operator_rows import account_operators
+from worker.adapters.db.operator_rows import account_operators, operators
 from worker.adapters.vault import new_id
 
 #: The same thing is told again after so long, if it happens again.
@@ -135,7 +135,7 @@ def mail_alerts(connection: Connection, now: datetime) -> int:
 def _told(connection: Connection, account: str | None) -> list[str]:
     """Operators of all, and of the account or one above it (C4); addresses, sorted."""
     told = set()
-    ours, theirs = rows.operators, account_operators
+    ours, theirs = operators, account_operators
     told |= set(connection.scalars(select(ours.c.email).where(ours.c.role.in_(TOLD_ROLES))))
     if account is not None:
         above = theirs.c.account_id.in_(sorted(line_above(connection, account)))

@@ -1,133 +1,189 @@
-"""Operators and their sessions: one-time links in, cookies while they stay; digests only."""
+"""Operators in SQL: who they are and what they may; each change with its audit row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Subquery, Text, cast, delete, null, select, union_all, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Subquery,
+    Text,
+    cast,
+    delete,
+    func,
+    null,
+    select,
+    union_all,
+    update,
+)
 
 from domain.errors import NothingFoundError, UsageError
+from domain.permissions import Role
+from domain.sign_in import LINK_LIFE, Operator, operator_key
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.auditing import Deed, audit
 from worker.adapters.db.engine import Database, translated
-from worker.adapters.db.operator_rows import account_operators
+from worker.adapters.db.operator_rows import (
+    account_operators,
+    operator_passwords,
+    operators,
+    sessions,
+)
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import new_id, new_token, token_digest
 
-ROLES = ("viewer", "operator", "editor", "admin")
-LINK_LIFE = timedelta(minutes=15)
-SESSION_LIFE = timedelta(hours=12)
-DEMO_OPERATOR = "demo@localhost"
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """Who looks. account: id of the one that the operator belongs to (C4), None for all."""
-
-    operator: str
-    account: str | None
+#: The kinds of rows in `sessions`; those of an account's operators are `account_` and this.
+LINK, SESSION = "link", "session"
 
 
 class SQLOperators:
-    """Who may look, and how they get in."""
+    """Operators of the installation and of accounts. actor: who the audit says did it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, email: str, role: str, *, account: str | None = None) -> str:
-        """A new operator, of an account and its children or of all; raises UsageError."""
-        _check_role(role)
-        with translated(), self._database.begin() as connection:
-            if _operator(connection, email) is not None:
+    def one(self, email: str) -> Operator | None:
+        """The operator of this address."""
+        with translated(), self._database.read() as connection:
+            return operator_named(connection, email)
+
+    def all(self, accounts: frozenset[str] | None) -> list[dict[str, Any]]:
+        """Operators of these accounts by address, None for all; account: its name."""
+        table, named = everybody(), rows.accounts
+        found = (
+            select(table, named.c.name.label("account"), operator_passwords.c.changed_at)
+            .outerjoin(named, named.c.id == table.c.account_id)
+            .outerjoin(operator_passwords, operator_passwords.c.operator_id == table.c.id)
+            .order_by(table.c.email)
+        )
+        if accounts is not None:
+            found = found.where(table.c.account_id.in_(sorted(accounts)))
+        with translated(), self._database.read() as connection:
+            seen = _last_seen(connection)
+            return [_shown(row, seen) for row in connection.execute(found).mappings()]
+
+    def add(self, email: str, role: Role, account: str | None, *, actor: str, reason: str) -> str:
+        """The id of a new operator, of an account and its children or of all; or UsageError."""
+        entry: dict[str, Any] = {"id": new_id("opr"), "email": email, "role": role.value}
+
+        def put(connection: Connection) -> None:
+            if operator_named(connection, email) is not None:
                 raise UsageError(f"{email} is an operator already")
-            entry = {
-                "id": new_id("opr"),
-                "email": email,
-                "role": role,
-                "created_at": database_now(connection),
-            }
+            entry["created_at"] = now = database_now(connection)
             if account is None:
-                bulk.insert(connection, rows.operators, [entry])
+                bulk.insert(connection, operators, [entry])
             else:
                 bulk.insert(connection, account_operators, [{**entry, "account_id": account}])
-            connection.commit()
+            after = {"role": role.value}
+            deed = Deed("operator.add", email, account, actor, reason, after=after)
+            audit(connection, now, deed)
+
+        self._database.change(put)
         return str(entry["id"])
 
-    def set_role(self, email: str, role: str) -> None:
-        """Another role; raises UsageError or NothingFoundError."""
-        _check_role(role)
-        done = 0
-        with translated(), self._database.begin() as connection:
-            for table in (rows.operators, account_operators):
-                changed = update(table).where(table.c.email == email).values(role=role)
-                done += connection.execute(changed).rowcount
-            if done == 0:
-                raise NothingFoundError("operator", email)
-            connection.commit()
+    def set_role(self, operator: Operator, role: Role, *, actor: str, reason: str) -> None:
+        """Another role, from their next request on."""
 
-    def all(self) -> list[dict[str, Any]]:
-        """Operators by address; account: the name of the one that they belong to."""
-        table, accounts = _everybody(), rows.accounts
-        with translated(), self._database.read() as connection:
-            found = connection.execute(
-                select(table, accounts.c.name.label("account"))
-                .outerjoin(accounts, accounts.c.id == table.c.account_id)
-                .order_by(table.c.email)
-            ).mappings()
-            return [dict(row) for row in found]
+        def put(connection: Connection) -> None:
+            table = _table(operator)
+            changed = update(table).where(table.c.id == operator.id).values(role=role.value)
+            _found(connection.execute(changed).rowcount, operator)
+            before, after = {"role": operator.role.value}, {"role": role.value}
+            deed = _deed("operator.role", operator, actor, reason, before=before, after=after)
+            audit(connection, database_now(connection), deed)
 
-    def link(self, email: str) -> str:
-        """A token for one sign-in within a quarter of an hour; raises NothingFoundError."""
-        with translated(), self._database.begin() as connection:
-            operator = _operator(connection, email)
-            if operator is None:
-                raise NothingFoundError("operator", email)
-            token = _session(connection, operator, "link", LINK_LIFE)
-            connection.commit()
-            return token
+        self._database.change(put)
 
-    def is_link(self, token: str) -> bool:
-        """Whether a sign-in link would work; looking does not use it up."""
-        with translated(), self._database.read() as connection:
-            return _holder(connection, token, "link") is not None
+    def remove(self, operator: Operator, *, actor: str, reason: str) -> None:
+        """No operator any more: sessions, links and the password go with them."""
 
-    def sign_in(self, token: str) -> str | None:
-        """Use a link up; a session's token, or None if the link is not good."""
-        table = rows.sessions
-        with translated(), self._database.begin() as connection:
-            operator = _holder(connection, token, "link")
-            if operator is None:
-                return None
+        def put(connection: Connection) -> None:
+            table = _table(operator)
+            gone = connection.execute(delete(table).where(table.c.id == operator.id)).rowcount
+            _found(gone, operator)
+            for theirs in (sessions, operator_passwords):
+                connection.execute(delete(theirs).where(theirs.c.operator_id == operator.id))
+            before = {"role": operator.role.value}
+            deed = _deed("operator.remove", operator, actor, reason, before=before)
+            audit(connection, database_now(connection), deed)
+
+        self._database.change(put)
+
+    def link(self, operator: Operator, *, actor: str, reason: str) -> str:
+        """A token for one sign-in, soon."""
+        token = new_token()
+
+        def put(connection: Connection) -> None:
             now = database_now(connection)
+            entry = {
+                "hash": token_digest(token),
+                "operator_id": operator.id,
+                "kind": kind_of(LINK, operator.account),
+                "expires_at": now + LINK_LIFE,
+            }
+            bulk.insert(connection, sessions, [entry])
+            audit(connection, now, _deed("operator.link", operator, actor, reason))
+
+        self._database.change(put)
+        return token
+
+    def set_password(
+        self, operator: Operator, stored: str | None, *, actor: str, reason: str
+    ) -> None:
+        """Another password, or none any more; whoever is signed in with the former one is out."""
+
+        def put(connection: Connection) -> None:
+            now = database_now(connection)
+            table = operator_passwords
+            connection.execute(delete(table).where(table.c.operator_id == operator.id))
+            if stored is not None:
+                entry = {"operator_id": operator.id, "hash": stored, "changed_at": now}
+                bulk.insert(connection, table, [entry])
             connection.execute(
-                delete(table).where(
-                    (table.c.hash == token_digest(token)) | (table.c.expires_at < now)
-                )
+                delete(sessions)
+                .where(sessions.c.operator_id == operator.id)
+                .where(sessions.c.kind == kind_of(SESSION, operator.account))
             )
-            session = _session(connection, operator, "session", SESSION_LIFE)
-            connection.commit()
-            return session
+            told = "operator.password" if stored is not None else "operator.no_password"
+            audit(connection, now, _deed(told, operator, actor, reason))
 
-    def signed_in(self, token: str) -> SignedIn | None:
-        """Whose session it is, if it is live."""
-        with translated(), self._database.read() as connection:
-            return _holder(connection, token, "session")
+        self._database.change(put)
 
-    def sign_out(self, token: str) -> None:
-        """End a session."""
-        table = rows.sessions
-        with translated(), self._database.begin() as connection:
-            connection.execute(delete(table).where(table.c.hash == token_digest(token)))
-            connection.commit()
 
-    def demo_link(self) -> str:
-        """A sign-in token for whoever runs the demo."""
-        with translated(), self._database.read() as connection:
-            is_known = _operator(connection, DEMO_OPERATOR) is not None
-        if not is_known:
-            self.add(DEMO_OPERATOR, "viewer")
-        return self.link(DEMO_OPERATOR)
+def operator_named(connection: Connection, email: str) -> Operator | None:
+    """The operator of this address, as it is written or else in another case of its letters."""
+    table = everybody()
+    found = connection.execute(
+        select(table)
+        .where(func.lower(table.c.email) == operator_key(email))
+        # Two commands at the same moment may have made both: the narrower one counts.
+        .order_by(table.c.email != email, table.c.account_id.is_(None))
+    ).mappings()
+    return as_operator(next(iter(found), None))
+
+
+def as_operator(row: RowMapping | None) -> Operator | None:
+    """The operator of a row of `everybody`; nobody if a later release gave a role of its own."""
+    if row is None or row["role"] not in tuple(Role):
+        return None
+    return Operator(row["id"], row["email"], Role(row["role"]), row["account_id"])
+
+
+def everybody() -> Subquery:
+    """Operators of the installation and those of one account."""
+    names = ("id", "email", "role", "created_at")
+    return union_all(
+        select(*(operators.c[name] for name in names), cast(null(), Text).label("account_id")),
+        select(*(account_operators.c[name] for name in names), account_operators.c.account_id),
+    ).subquery()
+
+
+def kind_of(kind: str, account: str | None) -> str:
+    """The kind of a link or session of an operator of this account, None for one of all."""
+    return kind if account is None else f"account_{kind}"
 
 
 def may_read_metrics(database: Database, token: str) -> bool:
@@ -147,55 +203,38 @@ def may_read_metrics(database: Database, token: str) -> bool:
     return found is not None and "metrics" in str(found).split()
 
 
-def _check_role(role: str) -> None:
-    if role not in ROLES:
-        raise UsageError(f"role {role!r} is unknown; there are: {', '.join(ROLES)}")
+def _table(operator: Operator) -> Any:
+    return operators if operator.account is None else account_operators
 
 
-def _everybody() -> Subquery:
-    """Operators of the installation and those of one account."""
-    ours, theirs = rows.operators, account_operators
-    names = ("id", "email", "role", "created_at")
-    return union_all(
-        select(*(ours.c[name] for name in names), cast(null(), Text).label("account_id")),
-        select(*(theirs.c[name] for name in names), theirs.c.account_id),
-    ).subquery()
+def _found(count: int, operator: Operator) -> None:
+    if count == 0:
+        raise NothingFoundError("operator", operator.email)
 
 
-def _operator(connection: Connection, email: str) -> SignedIn | None:
-    table = _everybody()
-    found = connection.execute(
-        select(table.c.id, table.c.account_id)
-        .where(table.c.email == email)
-        # Two commands at the same moment may have made both: the narrower one counts.
-        .order_by(table.c.account_id.is_(None))
-    ).first()
-    return SignedIn(found.id, found.account_id) if found is not None else None
+def _last_seen(connection: Connection) -> dict[str, datetime]:
+    seen = func.max(sessions.c.seen_at)
+    found = select(sessions.c.operator_id, seen).group_by(sessions.c.operator_id)
+    return {id_: at for id_, at in connection.execute(found) if at is not None}
 
 
-def _kind(kind: str, account: str | None) -> str:
-    return kind if account is None else f"account_{kind}"
-
-
-def _session(connection: Connection, of: SignedIn, kind: str, life: timedelta) -> str:
-    token = new_token()
-    entry = {
-        "hash": token_digest(token),
-        "operator_id": of.operator,
-        "kind": _kind(kind, of.account),
-        "expires_at": database_now(connection) + life,
+def _shown(row: RowMapping, seen: Mapping[str, datetime]) -> dict[str, Any]:
+    told = {name: row[name] for name in ("id", "email", "role", "account_id", "account")}
+    return {
+        **told,
+        "created_at": row["created_at"],
+        "has_password": row["changed_at"] is not None,
+        "seen_at": seen.get(row["id"]),
     }
-    bulk.insert(connection, rows.sessions, [entry])
-    return token
 
 
-def _holder(connection: Connection, token: str, kind: str) -> SignedIn | None:
-    table, known = rows.sessions, _everybody()
-    found = connection.execute(
-        select(table.c.kind, known.c.id, known.c.account_id)
-        .join(known, known.c.id == table.c.operator_id)
-        .where(table.c.hash == token_digest(token), table.c.expires_at > database_now(connection))
-    ).first()
-    if found is None or found.kind != _kind(kind, found.account_id):
-        return None
-    return SignedIn(found.id, found.account_id)
+def _deed(
+    action: str,
+    operator: Operator,
+    actor: str,
+    reason: str,
+    *,
+    before: object = None,
+    after: object = None,
+) -> Deed:
+    return Deed(action, operator.email, operator.account, actor, reason, before, after)

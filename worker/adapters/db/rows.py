@@ -428,24 +428,6 @@ receipts = Table(
     Column("count", Integer, nullable=False),
 )
 
-operators = Table(
-    "operators",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("email", Text, nullable=False, unique=True),
-    Column("role", Text, nullable=False),
-    Column("created_at", Moment, nullable=False),
-)
-
-sessions = Table(
-    "sessions",
-    metadata,
-    Column("hash", LargeBinary, primary_key=True),
-    Column("operator_id", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("expires_at", Moment, nullable=False),
-)
-
 replays = Table(
     "replays",
     metadata,

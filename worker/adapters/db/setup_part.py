@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import orjson
 from sqlalchemy import Connection
 
-from worker.adapters.db import bulk, rows
+from worker.adapters.db.auditing import Deed, audit
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
 
@@ -41,20 +40,5 @@ class SetupPart:
         after: object = None,
     ) -> None:
         """One row that says who did what, to what, why."""
-        bulk.insert(
-            self.sql,
-            rows.audit,
-            [
-                {
-                    "account_id": account,
-                    "at": self.now,
-                    "actor": self.actor,
-                    "action": action,
-                    "subject": subject,
-                    "event_id": None,
-                    "before": orjson.dumps(before),
-                    "after": orjson.dumps(after),
-                    "reason": reason,
-                }
-            ],
-        )
+        deed = Deed(action, subject, account, self.actor, reason, before, after)
+        audit(self.sql, self.now, deed)

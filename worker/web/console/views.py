@@ -11,27 +11,17 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from domain.display import with_escapes
 from domain.ports import InfrastructureError
 from worker.adapters.db.narrowing import state_of
-from worker.adapters.db.operators import SESSION_LIFE, SignedIn
 from worker.bootstrap import Container
 from worker.web.console.figures import figures
+from worker.web.signin.session import csrf_token, signed_in, still_signed_in
 
 HERE = Path(__file__).parent
-COOKIE = "rosterd_session"
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-        "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 MEDIA = {"status.css": "text/css", "status.js": "text/javascript"}
 #: The page is rendered anew this often, and sent when it differs.
 REFRESH_SECONDS = 1.0
@@ -39,13 +29,11 @@ HEARTBEAT_SECONDS = 15.0
 
 
 def routes(parts: Container) -> list[Route]:
-    """The page, its stream, its style and script, and the way in and out."""
+    """The page, its stream, its style and script."""
     page = _Page(parts)
     return [
         Route("/", page.status),
         Route("/status/stream", page.stream),
-        Route("/sign-in/{token}", page.sign_in, methods=["GET", "POST"]),
-        Route("/sign-out", page.sign_out, methods=["POST"]),
         Route("/static/{name}", page.static),
     ]
 
@@ -72,25 +60,17 @@ class _Page:
         name = request.path_params["name"]
         if name not in self._static:
             return Response("no such file", 404)
-        headers = {
-            "Cache-Control": "public, max-age=31536000, immutable",
-            "X-Content-Type-Options": "nosniff",
-        }
+        headers = {"Cache-Control": "public, max-age=31536000, immutable"}
         return Response(self._static[name], media_type=MEDIA[name], headers=headers)
 
     def status(self, request: Request) -> Response:
-        """The page, or how to get in."""
+        """The page of whoever is signed in."""
         try:
-            reader = self._signed_in(request)
-            if reader is None:
-                return self._render("locked.html", 401)
-            return self._render("status.html", fragment=self._fragment(reader.account))
+            reader = signed_in(request)
+            fragment = self._fragment(reader.home)
         except InfrastructureError as error:
             return self._render("away.html", 503, why=str(error))
-
-    def _signed_in(self, request: Request) -> SignedIn | None:
-        token = request.cookies.get(COOKIE, "")
-        return self._parts.operators.signed_in(token) if token else None
+        return self._render("status.html", fragment=fragment, csrf=csrf_token(request))
 
     def _fragment(self, account: str | None) -> str:
         """The page's main part; all who may see the same share one rendering a second (C4)."""
@@ -104,13 +84,13 @@ class _Page:
 
     def _render(self, name: str, status: int = 200, **fields: object) -> Response:
         text = self._pages.get_template(name).render(marks=self._marks, **fields)
-        return HTMLResponse(text, status, HEADERS)
+        return HTMLResponse(text, status)
 
     async def stream(self, request: Request) -> Response:
         """The page's main part again whenever it differs."""
-        if await asyncio.to_thread(self._signed_in, request) is None:
+        if await asyncio.to_thread(still_signed_in, request) is None:
             return Response(status_code=401)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        headers = {"X-Accel-Buffering": "no"}
         return StreamingResponse(
             self._beats(request), media_type="text/event-stream", headers=headers
         )
@@ -123,10 +103,10 @@ class _Page:
         last, silent = "", 0.0
         while True:
             try:
-                reader = await asyncio.to_thread(self._signed_in, request)
+                reader = await asyncio.to_thread(still_signed_in, request)
                 if reader is None:
                     return
-                now = await asyncio.to_thread(self._fragment, reader.account)
+                now = await asyncio.to_thread(self._fragment, reader.home)
             except InfrastructureError:
                 now = last
             if now != last:
@@ -137,30 +117,3 @@ class _Page:
                 yield ": still here\n\n"
             await asyncio.sleep(REFRESH_SECONDS)
             silent += REFRESH_SECONDS
-
-    def sign_in(self, request: Request) -> Response:
-        """GET shows a button, POST uses the link up: a scanner signs nobody in."""
-        token = request.path_params["token"]
-        if request.method == "GET":
-            is_good = self._parts.operators.is_link(token)
-            return self._render("sign_in.html", 200 if is_good else 410, is_good=is_good)
-        session = self._parts.operators.sign_in(token)
-        if session is None:
-            return self._render("sign_in.html", 410, is_good=False)
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(
-            COOKIE,
-            session,
-            max_age=int(SESSION_LIFE.total_seconds()),
-            httponly=True,
-            samesite="lax",
-            secure=self._parts.settings.public_url.startswith("https"),
-        )
-        return answer
-
-    def sign_out(self, request: Request) -> Response:
-        """End the session."""
-        self._parts.operators.sign_out(request.cookies.get(COOKIE, ""))
-        answer = RedirectResponse("/", 303)
-        answer.delete_cookie(COOKIE)
-        return answer
