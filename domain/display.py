@@ -29,6 +29,14 @@ _DOMAIN_LIKE = re.compile(r"\.\w\w")
 _PILED_MARKS = 3
 
 
+_ADDRESS = re.compile(r"[^\s<>\"'(),;:]+(?=@[^\s@])")
+
+
+def without_addresses(text: str) -> str:
+    """A text in which addresses say no more than where they are: `…@example.com`."""
+    return _ADDRESS.sub("…", text)
+
+
 def one_line(text: str, *, limit: int = 200) -> str:
     """A single line without hidden characters, shortened with an ellipsis to at most `limit`."""
     seen = "".join(c if unicodedata.category(c) not in _HIDDEN else _gap(c) for c in text)

@@ -21,6 +21,7 @@ from tests.command import Done, run_command
 from worker.adapters.db import rows
 from worker.adapters.db.engine import translated
 from worker.adapters.db.export import export_lines
+from worker.adapters.db.replay_rows import replays
 from worker.adapters.db.setup import SQLSetup
 from worker.adapters.db.uow import database_now
 from worker.adapters.sources.registry import SOURCES
@@ -204,6 +205,8 @@ class Rosterd:
         """What workers do, until nothing is due."""
         total: dict[str, int] = {}
         for _ in range(20):
+            if self._has_replays():
+                self.parts.replays.conduct.run()
             claimed = 0
             for lane, kind in self._due():
                 tally, _ = self.parts.drain.run(lane=lane, kind=kind, budget=timedelta(seconds=30))
@@ -213,6 +216,11 @@ class Rosterd:
             if not claimed:
                 return total
         return total
+
+    def _has_replays(self) -> bool:
+        """Asked of what was there from the first schema on."""
+        with translated(), self.parts.database.read() as connection:
+            return connection.execute(select(replays.c.id).limit(1)).first() is not None
 
     def _due(self) -> list[tuple[str, Kind]]:
         """The lanes and kinds of what is due, urgent ones first."""

@@ -125,6 +125,8 @@ def furnished(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = No
     listed.write_text("u1")
     imported = rosterd.settings.data_dir / f"{mark}.csv"
     imported.write_text(f"email\n{address('moved-in', mark)}\n")
+    patched = rosterd.settings.data_dir / f"{mark}.json"
+    patched.write_text('[{"op": "add", "path": "/data/given_name", "value": "walk"}]')
     with rosterd.setup() as use:
         scopes = ["scim:read", "scim:write", "directory:read", "directory:write"]
         bearer = use.add_token(account, name=mark, scopes=scopes)
@@ -163,6 +165,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = No
             "operator": address("operator", mark),
             "listed": str(listed),
             "imported": str(imported),
+            "patch": str(patched),
         },
         secrets={
             "bearer": bearer,

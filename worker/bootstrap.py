@@ -39,12 +39,10 @@ from worker.adapters.db.import_trial import ImportTrial
 from worker.adapters.db.importing import ImportOrder, SQLImportStore, TrialImportStore
 from worker.adapters.db.members import SQLMembers
 from worker.adapters.db.notices import SQLOutbox
-from worker.adapters.db.observing import rehearsal
 from worker.adapters.db.once import forget_answers
 from worker.adapters.db.overriding import SQLOverrides
 from worker.adapters.db.provisioning import Lines, sql_provision
 from worker.adapters.db.reannouncing import SQLReannounce
-from worker.adapters.db.replaying import SQLReplays
 from worker.adapters.db.retention import retain_announcements, retain_bodies
 from worker.adapters.db.scim_later import SQLLater
 from worker.adapters.db.sweeping import SQLSweep, kinds_due
@@ -60,6 +58,7 @@ from worker.adapters.sources.registry import source_named
 from worker.adapters.vault import Vault, new_id
 from worker.adapters.webhook import WebhookPoster
 from worker.bootstrap_operators import OperatorParts
+from worker.bootstrap_replay import ReplayParts, observing
 from worker.logs import configure_logs
 from worker.services.admit import PeopleByHand
 from worker.services.announce import Announce
@@ -69,7 +68,7 @@ from worker.services.drain import Drain
 from worker.services.group import GroupsByHand
 from worker.services.importing import Importing, ImportStore
 from worker.services.notify import Notify
-from worker.services.observe import Observe, Rehearsal
+from worker.services.observe import Observe
 from worker.services.provision import Provision
 from worker.services.readdress import Readdress
 from worker.services.replay import Replay
@@ -418,30 +417,19 @@ class Container:
             self.log.error("broker_unfit", why=why)
 
     @cached_property
+    def replays(self) -> ReplayParts:
+        """Replays, discards and what there is about them."""
+        return ReplayParts(self.database, self.drain, self.ringer, self.vault, self.worker_id)
+
+    @property
     def replay(self) -> Replay:
         """Replay of dead letters."""
-        return Replay(
-            store=SQLReplays(self.database), ringer=self.ringer, predict_ids=self.drain.predict
-        )
+        return self.replays.replay
 
     @cached_property
     def observe(self) -> Observe:
         """Plans of connections that observe."""
-
-        def rehearsals() -> AbstractContextManager[Rehearsal]:
-            made = rehearsal(
-                self.database,
-                vault=self.vault,
-                worker=self.worker_id,
-                link_seconds=self.settings.link_life.total_seconds(),
-            )
-            return cast("AbstractContextManager[Rehearsal]", made)
-
-        return Observe(
-            rehearsals=rehearsals,
-            write=self.drain.write,
-            batch_size=self.settings.effective_batch_size,
-        )
+        return observing(self.settings, self.database, self.vault, self.drain, self.worker_id)
 
     def kinds_due(self, lane: Lane) -> list[Kind]:
         """Kinds of which something is due in this lane."""
@@ -463,6 +451,7 @@ class Container:
         told = retain_announcements(self.database, days=days)
         if told["dropped"]:
             self.log.warning("announcements_dropped", count=told["dropped"], days=days)
+        told |= self.replays.retain(days=days)
         return {**retain_bodies(self.database, days=days), **told}
 
     def source_named(self, name: str) -> Source:

@@ -68,3 +68,18 @@ def test_large_groups_and_lookups_are_measured_on_postgresql(postgres_url: str) 
     ]
     few = ["--few", "600", "--many", "1200"]
     assert measured("scim-lookups", *few, *on) == ["p99 among 1,200", "p99 among 600"]
+
+
+def test_a_replay_is_measured_beside_live_traffic() -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "worker", "bench", "replay", "--json"),
+            *("--events", "40", "--rate", "20/s", "--live", "5"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stdout[done.stdout.index("{") :]
+    assert all(word in told for word in ("live p99 beside 20/s", "live p99 alone", "kept"))

@@ -23,6 +23,7 @@ from tests.integration.test_drain import poison
 from tests.servers import await_true
 from worker import telemetry
 from worker.adapters.db import rows, sweeping
+from worker.adapters.db.replay_rows import replays
 
 #: The transaction that writes to a table comes to grief, the first so many times.
 _TRAP = """
@@ -247,7 +248,7 @@ def test_f26_a_replay_whose_commit_was_not_heard_of_is_not_started_twice(
     with pytest.raises(InfrastructureError, match="look before you try again"):
         rosterd.parts.replay.start(Selection(account=rosterd.account_id), actor="e", reason="r")
     assert wire.was_cut.is_set()
-    assert len(rosterd.table(rows.replays)) == 1
+    assert len(rosterd.table(replays)) == 1
     assert [event["state"] for event in rosterd.events()] == ["pending"]
 
 
@@ -257,7 +258,7 @@ def test_t24_a_replay_that_meets_others_is_started(on_postgres: Rosterd) -> None
         selection = Selection(account=on_postgres.account_id)
         started = on_postgres.parts.replay.start(selection, actor="e", reason="r")
     assert len(started.ids) == 1
-    assert len(on_postgres.table(rows.replays)) == 1
+    assert len(on_postgres.table(replays)) == 1
 
 
 def test_a_server_that_is_not_there_is_not_asked_three_times(tmp_path: Path) -> None:

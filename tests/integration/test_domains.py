@@ -12,6 +12,7 @@ from tests.api import Client
 from tests.command import Done
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
+from worker.adapters.db.replay_rows import replays
 
 HOSTS = ("new.example", "sub.new.example", "a.sub.new.example", "notnew.example", "new.example.org")
 
@@ -91,7 +92,7 @@ def test_e4_allow_with_replay_does_it_at_once_and_needs_a_reason(rosterd: Roster
     assert "1 events" in _done(rosterd.cli(*words, "--reason", "they bought it"))
     rosterd.drain()
     assert [user["external_id"] for user in rosterd.users()] == ["x0"]
-    assert [row["reason"] for row in rosterd.table(rows.replays)] == ["they bought it"]
+    assert [row["reason"] for row in rosterd.table(replays)] == ["they bought it"]
     audit = rosterd.table(rows.audit, rows.audit.c.action == "domain.allow")
     assert [(row["subject"], row["reason"]) for row in audit] == [("new.example", "they bought it")]
 

@@ -21,8 +21,9 @@ from tests.harness import Feed, Rosterd
 from tests.listening import listening_on
 from tests.receiver import receiver
 from worker.adapters.db.breaker_rows import holds
+from worker.adapters.db.dead_queries import dead_groups
 from worker.adapters.db.engine import Database
-from worker.adapters.db.event_queries import dead_groups, dead_letters
+from worker.adapters.db.event_queries import dead_letters
 from worker.adapters.db.filling import fill_ended, fill_people
 
 #: Rows of what has ended, in each of the tables that grow. The long form: a million.

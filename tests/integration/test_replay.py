@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from domain.errors import NothingFoundError, UsageError
-from domain.replays import Selection
+from domain.replays import Selection, parse_rate
 from tests.harness import Rosterd
 from worker import telemetry
 from worker.adapters.db import rows
-from worker.services.replay import parse_rate
+from worker.adapters.db.replay_rows import replays
 
 
 def refused(rosterd: Rosterd) -> Selection:
@@ -76,9 +77,15 @@ def test_t35_a_replayed_old_fact_resurrects_nobody(rosterd: Rosterd) -> None:
 
 def test_t34_the_rate_is_kept_by_rows_not_by_sleeping(rosterd: Rosterd) -> None:
     selection = refused(rosterd)
-    rosterd.parts.replay.start(selection, actor="eve", reason="slowly", rate="2/s")
-    due = sorted(e["due_at"] for e in rosterd.events())
-    assert [(later - due[0]).total_seconds() for later in due] == [0.0, 0.5, 1.0]
+    started = rosterd.parts.replay.start(selection, actor="eve", reason="slowly", rate="1/m")
+    assert [e["state"] for e in rosterd.events()] == ["pending", "dead", "dead"]
+    rosterd.drain()
+    assert sum(e["replay_id"] == started.id for e in rosterd.events()) == 1
+    with rosterd.parts.database.begin() as connection:
+        connection.execute(replays.update().values(paced_at=rosterd.now() - timedelta(minutes=1)))
+        connection.commit()
+    rosterd.drain()
+    assert sum(e["replay_id"] == started.id for e in rosterd.events()) == 2
 
 
 def test_an_empty_selection_is_refused_and_nothing_matched_is_said(rosterd: Rosterd) -> None:

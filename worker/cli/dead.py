@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
-from domain.errors import NothingFoundError
-from worker.adapters.db.event_queries import dead_groups, dead_letters, event_story, foreign_story
-from worker.adapters.db.replaying import SQLReplays
+from worker.adapters.db.dead_queries import (
+    dead_group,
+    dead_groups,
+    letters_page,
+    newest_letters,
+    notes_on,
+)
+from worker.adapters.db.event_queries import event_story, foreign_story
 from worker.cli.dead_letters import (
     Account,
     Attached,
@@ -16,6 +21,7 @@ from worker.cli.dead_letters import (
     Domain,
     Fingerprint,
     Ids,
+    OfCause,
     ReasonCode,
     Since,
     Type,
@@ -23,12 +29,14 @@ from worker.cli.dead_letters import (
     number_of,
     selection_of,
 )
+from worker.cli.dead_replay import replay
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
-from worker.cli.replay import replay
-from worker.cli.session import actor, container, reading
+from worker.cli.session import asker, container, narrowed, reading
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: see, group, replay, discard.")
 app.command("replay")(replay)
+#: A day of letters in one line: how many came to be in each hour.
+BARS = " .:-=+*#%@"
 
 
 @app.command("list")
@@ -41,6 +49,7 @@ def list_(  # noqa: PLR0913, PLR0917 - one option per filter
     detail: Detail = None,
     domain: Domain = None,
     since: Since = None,
+    cause: OfCause = None,
     state: Annotated[str, typer.Option(help="open, replayed or discarded")] = "open",
     limit: Annotated[int, typer.Option()] = 100,
     json_: AsJSON = False,
@@ -50,17 +59,64 @@ def list_(  # noqa: PLR0913, PLR0917 - one option per filter
         None, account, connection, reason_code, fingerprint, type_, detail, since, domain
     )
     with reading() as open_:
-        rows = dead_letters(open_, wanted, state=state, limit=limit)
+        rows, _ = letters_page(open_, wanted, state=state, cause=cause, limit=limit)
     columns = ["id", "last_at", "reason", "type", "subject", "attempts", "last_error"]
     show(rows, columns, as_json_=json_)
 
 
 @app.command("groups")
-def groups(json_: AsJSON = False) -> None:
+def groups(
+    fingerprint: Annotated[str | None, typer.Argument(help="One, with examples and notes.")] = None,
+    account: Account = None,
+    cause: OfCause = None,
+    json_: AsJSON = False,
+) -> None:
     """Open ones by cause, the largest group first."""
+    within = asker(narrowed(account, None)[0]).accounts
+    if fingerprint is not None:
+        _show_group(fingerprint, within, json_=json_)
+        return
     with reading() as open_:
-        rows = dead_groups(open_)
-    show(rows, ["count", "fingerprint", "first_at", "last_at", "example"], as_json_=json_)
+        found = dead_groups(open_, within=within, cause=cause)
+    rows = [{**group.as_dict(), "day": _drawn(group.trend)} for group in found]
+    columns = ["count", "fingerprint", "cause", "day", "first_at", "last_at", "example", "notes"]
+    show(rows, columns, as_json_=json_)
+
+
+def _drawn(trend: tuple[int, ...]) -> str:
+    most = max(trend, default=0)
+    return "".join(BARS[-(-count * (len(BARS) - 1) // most) if most else 0] for count in trend)
+
+
+def _show_group(fingerprint: str, within: frozenset[str] | None, *, json_: bool) -> None:
+    with reading() as open_:
+        group = dead_group(open_, fingerprint, within=within)
+        examples = newest_letters(open_, fingerprint, within=within)
+        notes = notes_on(open_, fingerprint, within=within)
+    told = [{"at": note.at, "actor": note.actor, "text": note.text} for note in notes]
+    if json_:
+        print(as_json({**group.as_dict(), "examples": examples, "notes": told}))
+        return
+    for key, value in {**group.as_dict(), "day": _drawn(group.trend)}.items():
+        if key not in {"trend", "notes"}:
+            out.print(f"{key:12} {value}")
+    columns = ["id", "last_at", "type", "subject", "attempts", "last_error"]
+    show(examples, columns, as_json_=False)
+    for note in notes:
+        out.print(f"{note.at:%Y-%m-%d %H:%M} {note.actor}: {note.text}")
+    out.print(f"to try again: rosterd dead replay --fingerprint '{fingerprint}' --dry-run")
+
+
+@app.command("note")
+def note(
+    fingerprint: Annotated[str, typer.Argument(help="Of a group, as `dead groups` shows it.")],
+    text: Annotated[str, typer.Argument(help="What the next operator should know.")],
+    account: Account = None,
+) -> None:
+    """Write something on a group, for whoever looks at it next."""
+    owner, _ = narrowed(account, None)
+    notes = container().replays.notes.add(fingerprint, text, asker(owner))
+    out.print(f"noted; {len(notes)} on this group")
 
 
 @app.command("show")
@@ -86,27 +142,24 @@ def show_(
 
 
 @app.command("discard")
-def discard(ids: Ids, reason: Why, yes: Yes = False, dry_run: DryRun = False) -> None:
+def discard(
+    ids: Ids, reason: Why, account: Account = None, yes: Yes = False, dry_run: DryRun = False
+) -> None:
     """Give dead letters up; they are kept, with the reason."""
     numbers = [number_of(text) for text in ids or []]
     if dry_run:
         out.print(f"would discard {len(numbers)}")
         return
     ask(f"discard {len(numbers)} dead letters?", yes=yes or not out.is_terminal)
-    moved = SQLReplays(container().database).discard(numbers, actor=actor(), reason=reason)
-    _insist(moved, "open dead letter", ids)
-    out.print(f"discarded {moved}")
+    who = asker(narrowed(account, None)[0])
+    moved = container().replays.discards.discard(numbers, who, reason=reason)
+    out.print(f"discarded {len(moved)}")
 
 
 @app.command("restore")
-def restore(ids: Ids, reason: Why) -> None:
+def restore(ids: Ids, reason: Why, account: Account = None) -> None:
     """Take a discard back."""
     numbers = [number_of(text) for text in ids or []]
-    moved = SQLReplays(container().database).restore(numbers, actor=actor(), reason=reason)
-    _insist(moved, "discarded dead letter", ids)
-    out.print(f"restored {moved}")
-
-
-def _insist(moved: int, what: str, ids: list[str] | None) -> None:
-    if moved == 0:
-        raise NothingFoundError(what, ", ".join(ids or []))
+    who = asker(narrowed(account, None)[0])
+    moved = container().replays.discards.restore(numbers, who, reason=reason)
+    out.print(f"restored {len(moved)}")

@@ -1,4 +1,4 @@
-"""How an operator names dead letters: by id or by filter."""
+"""How an operator names dead letters: by id or by filter; and the pace of a replay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from domain.errors import UsageError
-from domain.replays import Selection
+from domain.replays import Cause, Selection
 from worker.adapters.idn import to_entry
 from worker.cli.event import moment
 from worker.cli.session import narrowed
@@ -24,6 +24,18 @@ Domain = Annotated[
 Since = Annotated[str | None, typer.Option(help="Time, or 10m, 2h, 3d ago.")]
 Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 Ids = Annotated[list[str] | None, typer.Argument(help="Event ids, or d<ID> of a foreign message.")]
+OfCause = Annotated[
+    Cause | None, typer.Option("--cause", help="Never attempted, refused by a rule, or failed.")
+]
+Rate = Annotated[str | None, typer.Option(help="20/s, 600/m; default: as fast as it goes.")]
+Ramp = Annotated[
+    bool, typer.Option("--ramp", help="In steps of 1, 10, 100 .., each after the one before.")
+]
+StopAt = Annotated[
+    str | None,
+    typer.Option(help="Failure ratio above which it stops, 20% with a ramp; default: never."),
+]
+Wait = Annotated[float, typer.Option(help="Seconds to watch it; 0 to leave at once.")]
 
 
 def number_of(text: str) -> int:

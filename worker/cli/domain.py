@@ -11,11 +11,10 @@ from domain.domains import BELOW, listed_by
 from domain.errors import UsageError
 from domain.replays import Selection
 from domain.values import domain_of
-from worker.adapters.db.replaying import SQLReplays
 from worker.adapters.idn import both_forms, to_entry, to_read, warning
-from worker.cli import replay as replaying
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show
-from worker.cli.session import container, setup
+from worker.cli.replay_watch import run, tell
+from worker.cli.session import asker, container, setup
 
 app = typer.Typer(no_args_is_help=True, help="Allowed e-mail domains of an account.")
 
@@ -49,11 +48,11 @@ def allow(
     )
     _tell_of(entry, listed, found["name"])
     wanted = Selection(account=found["id"], domain=entry)
-    refused = len(SQLReplays(container().database).choose(wanted))
+    refused = len(container().replay.store.choose(wanted))
     if not refused:
         return
     if replay:
-        replaying.tell(*replaying.run(wanted, reason=reason, rate=rate, wait=wait))
+        tell(run(wanted, asker=asker(), reason=reason, rate=rate, wait=wait))
         return
     words = ["--account", found["name"], "--domain", entry, "--reason", "domain allowed"]
     out.print(f"{refused} dead letters were refused for it; replay them:")

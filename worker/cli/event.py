@@ -15,11 +15,13 @@ import typer
 from domain.errors import UsageError
 from domain.inbox import State
 from worker.adapters.db.event_queries import event_story, events_after, list_events, newest_event
+from worker.cli.event_edit import edit_and_replay
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import container, narrowed, reading
 
 app = typer.Typer(no_args_is_help=True, help="Events: what came in, and what became of it.")
 
+app.command("edit-and-replay")(edit_and_replay)
 _AGO = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

@@ -31,6 +31,7 @@ NOUNS = (
     "links",
     "mail",
     "operator",
+    "replay",
     "source",
     "token",
     "user",

@@ -1,18 +1,14 @@
-"""`rosterd dead replay`: plan it, start it, watch it, stop it."""
+"""`rosterd replay`: plans, and replays under way or over (G8)."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
-from domain.errors import UsageError
-from domain.replays import Selection, Started
-from worker.adapters.db.event_queries import list_events
-from worker.adapters.db.replaying import SQLReplays
+from domain.replays import Order, ReplaySeen, ReplayState, Report, parse_pace
+from worker.adapters.db.replay_queries import items_page, replay_seen, replays_page, report_of
 from worker.cli.dead_letters import (
     Account,
     Attached,
@@ -20,18 +16,74 @@ from worker.cli.dead_letters import (
     Domain,
     Fingerprint,
     Ids,
+    Ramp,
+    Rate,
     ReasonCode,
     Since,
+    StopAt,
     Type,
+    Wait,
     Why,
     selection_of,
 )
-from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show
-from worker.cli.session import actor, container, narrowed, reading
-from worker.services.replay import Prediction
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.replay_watch import counted, planned, started, tell, tell_plan, watch
+from worker.cli.session import asker, container, narrowed, reading
+
+app = typer.Typer(no_args_is_help=True, help="Replays: plan, start, watch, pause, cancel.")
+Which = Annotated[str, typer.Argument(help="Id of the replay.")]
 
 
-def replay(  # noqa: PLR0913, PLR0917 - one option per filter
+@app.command("list")
+def list_(
+    account: Account = None,
+    state: Annotated[list[ReplayState] | None, typer.Option(help="Any of these.")] = None,
+    limit: Annotated[int, typer.Option()] = 100,
+    json_: AsJSON = False,
+) -> None:
+    """The newest first."""
+    within = asker(narrowed(account, None)[0]).accounts
+    states = [one.value for one in state or []]
+    with reading() as sql:
+        found, _ = replays_page(sql, within=within, states=states, limit=limit)
+    rows = [{**one.as_dict(), "became": counted(one.counts)} for one in found]
+    show(rows, ["id", "made_at", "state", "count", "became", "reason"], as_json_=json_)
+
+
+@app.command("show")
+def show_(
+    replay: Which,
+    account: Account = None,
+    items: Annotated[bool, typer.Option("--items", help="Event by event.")] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="What was predicted against what became.")
+    ] = False,
+    look: Annotated[bool, typer.Option("--watch", help="Until it is over.")] = False,
+    json_: AsJSON = False,
+) -> None:
+    """Where it is, what was predicted, what became of it."""
+    now = _known(replay, account)
+    if look:
+        now = watch(replay, float("inf"), is_quiet=json_)
+    with reading() as sql:
+        told = report_of(sql, replay)
+        listed = items_page(sql, replay, limit=now.count)[0] if items else []
+    rows = [asdict(item) for item in listed]
+    if json_:
+        more = {"items": rows} if items else {}
+        print(as_json({**now.as_dict(), "report": _as_dict(told), **more}))
+        return
+    tell(now)
+    _tell_order(now)
+    tell_plan(now)
+    if report:
+        _tell_report(told)
+    if items:
+        show(rows, ["event", "state", "predicted", "does", "outcome", "reason"], as_json_=False)
+
+
+@app.command("plan")
+def plan(  # noqa: PLR0913, PLR0917 - one option per filter
     ids: Ids = None,
     account: Account = None,
     connection: Attached = None,
@@ -41,106 +93,115 @@ def replay(  # noqa: PLR0913, PLR0917 - one option per filter
     detail: Detail = None,
     domain: Domain = None,
     since: Since = None,
-    reason: Why = "",
-    rate: Annotated[str | None, typer.Option(help="20/s, 600/m; default: at once.")] = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    wait: Annotated[float, typer.Option(help="Seconds to watch it; 0 to leave at once.")] = 60.0,
-    cancel: Annotated[str | None, typer.Option(help="Cancel a replay by its id.")] = None,
     json_: AsJSON = False,
 ) -> None:
-    """Try again, by the same rules as live traffic."""
-    if cancel is not None:
-        owner, _ = narrowed(account, None)
-        gone = SQLReplays(container().database).cancel(cancel, actor=actor(), account=owner)
-        out.print(f"cancelled; {gone} events are dead again")
-        return
+    """Freeze dead letters, decide each of them for real, keep what would become of them."""
     wanted = selection_of(
         ids, account, connection, reason_code, fingerprint, type_, detail, since, domain
     )
-    use = container().replay
-    if dry_run:
-        _show_plan(use.predict(wanted), as_json_=json_)
-        return
-    if not reason.strip():
-        raise UsageError("a replay needs a --reason for the audit")
-    count = len(use.choose(wanted))
-    if not json_:
-        ask(f"replay {count} dead letters?", yes=yes or not out.is_terminal)
-    started, outcomes = run(wanted, reason=reason, rate=rate, wait=wait, is_quiet=json_)
+    made = planned(wanted, asker(), is_quiet=json_)
     if json_:
-        done = {"replay": started.id, "count": len(started.ids), "ids": started.ids, **outcomes}
-        print(as_json(done))
+        print(as_json(made.as_dict()))
         return
-    tell(started, outcomes)
+    tell_plan(made)
+    out.print(f"plan {made.id}, of {made.count:,} dead letters; none of them was changed")
+    out.print(f"to do exactly this: rosterd replay start {made.id} --reason WHY")
 
 
-def run(
-    wanted: Selection, *, reason: str, rate: str | None, wait: float, is_quiet: bool = False
-) -> tuple[Started, dict[str, int]]:
-    """Start a replay and watch it; what has become of its events so far, counted."""
-    started = container().replay.start(wanted, actor=actor(), reason=reason, rate=rate)
+@app.command("start")
+def start(
+    replay: Which,
+    reason: Why,
+    account: Account = None,
+    rate: Rate = None,
+    ramp: Ramp = False,
+    stop_at: StopAt = None,
+    wait: Wait = 60.0,
+    json_: AsJSON = False,
+) -> None:
+    """Carry a plan out: what was shown is what is acted on."""
+    _known(replay, account)
+    order = Order(reason, parse_pace(rate, has_ramp=ramp, stop_at=stop_at))
+    started(replay, order, asker())
+    _watched(replay, wait, json_=json_)
+
+
+@app.command("pause")
+def pause(replay: Which, reason: Why = "", account: Account = None) -> None:
+    """Try nothing more for now; what is in hand ends."""
+    _known(replay, account)
+    container().replay.pause(replay, asker(), reason=reason)
+    out.print(f"replay {replay} is paused: rosterd replay resume {replay}")
+
+
+@app.command("resume")
+def resume(
+    replay: Which,
+    reason: Why = "",
+    account: Account = None,
+    rate: Rate = None,
+    ramp: Ramp = False,
+    stop_at: StopAt = None,
+    wait: Wait = 60.0,
+    json_: AsJSON = False,
+) -> None:
+    """Go on, as before or at another pace; a ramp begins anew."""
+    _known(replay, account)
+    is_told = rate is not None or ramp or stop_at is not None
+    pace = parse_pace(rate, has_ramp=ramp, stop_at=stop_at) if is_told else None
+    container().replay.resume(replay, asker(), reason=reason, pace=pace)
     container().ringer.stop()
-    return started, _watch(started, wait, is_quiet=is_quiet)
+    _watched(replay, wait, json_=json_)
 
 
-def tell(started: Started, outcomes: dict[str, int]) -> None:
-    """One line on a replay."""
-    told = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
-    out.print(f"replay {started.id}: {len(started.ids)} events; {told or 'under way'}")
+@app.command("cancel")
+def cancel(
+    replay: Which,
+    reason: Why = "",
+    account: Account = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Try nothing more, for good: what was not tried stays dead."""
+    now = _known(replay, account)
+    if dry_run:
+        out.print(f"would leave {now.left} dead")
+        return
+    ask(f"leave {now.left} dead?", yes=yes or not out.is_terminal)
+    gone = container().replay.cancel(replay, asker(), reason=reason)
+    out.print(f"cancelled; {gone} events are dead again")
 
 
-def _show_plan(plan: list[Prediction], *, as_json_: bool) -> None:
-    rows = [
-        {
-            "id": p.result.event.id,
-            "type": p.result.event.type,
-            "would_be": (p.result.outcome or p.result.state).value,
-            "reason": p.result.reason.value if p.result.reason else "",
-            "detail": p.result.detail,
-            "superseded_by": p.result.superseded_by,
-            "changes": "; ".join(
-                f"{e.before.state.value + ' ' + e.before.email if e.before else 'nobody'}"
-                f" -> {e.after.state.value} {e.after.email}"
-                for e in p.effects
-            ),
-        }
-        for p in plan
-    ]
-    show(rows, list(rows[0]), as_json_=as_json_)
-    if not as_json_:
-        counts = Counter(str(row["would_be"]) for row in rows)
-        out.print(", ".join(f"{count} {name}" for name, count in sorted(counts.items())))
-        out.print("nothing was changed")
+def _known(replay: str, account: str | None) -> ReplaySeen:
+    owner, _ = narrowed(account, None)
+    with reading() as sql:
+        return replay_seen(sql, replay, within=asker(owner).accounts)
 
 
-def _watch(started: Started, seconds: float, *, is_quiet: bool) -> dict[str, int]:
-    """Watch until all have been tried; Ctrl-C leaves the replay running."""
-    deadline = time.monotonic() + seconds
-    outcomes: dict[str, int] = {}
-    with Progress(console=err, disable=is_quiet or not err.is_terminal) as progress:
-        bar = progress.add_task("replaying", total=len(started.ids))
-        try:
-            while time.monotonic() < deadline:
-                outcomes, left = _progress(started)
-                progress.update(bar, completed=len(started.ids) - left)
-                if left == 0:
-                    break
-                time.sleep(0.2)
-        except KeyboardInterrupt:
-            out.print(f"it goes on; stop it with: rosterd dead replay --cancel {started.id}")
-    return outcomes
+def _watched(replay: str, wait: float, *, json_: bool) -> None:
+    now = watch(replay, wait, is_quiet=json_)
+    if json_:
+        print(as_json(now.as_dict()))
+    else:
+        tell(now)
 
 
-def _progress(started: Started) -> tuple[dict[str, int], int]:
-    with reading() as open_:
-        rows = list_events(
-            open_,
-            equals={"replay_id": started.id},
-            since=None,
-            until=None,
-            limit=len(started.ids),
-        )
-    counts = Counter(row["outcome"] or row["state"] for row in rows)
-    left = sum(1 for row in rows if row["state"] in ("pending", "retrying"))
-    return dict(counts), left
+def _tell_order(now: ReplaySeen) -> None:
+    told = now.as_dict()
+    rate = f"{told['rate']}/s" if told["rate"] else "as fast as it goes"
+    ramp = ", in steps of 1, 10, 100 .." if told["ramp"] else ""
+    stop = f", stops above {told['stop_percent']} % failed" if told["stop_percent"] else ""
+    if now.started_at is not None:
+        out.print(f"  {rate}{ramp}{stop}; because: {now.reason}")
+
+
+def _as_dict(report: Report) -> dict[str, object]:
+    rows = [{**asdict(row), "as_predicted": row.is_as_predicted} for row in report.rows]
+    return {"as_predicted": report.as_predicted, "otherwise": report.otherwise, "rows": rows}
+
+
+def _tell_report(report: Report) -> None:
+    out.print(f"{report.as_predicted} as predicted, {report.otherwise} otherwise")
+    rows = [asdict(row) for row in report.rows]
+    columns = ["events", "predicted", "predicted_reason", "outcome", "reason"]
+    show(rows, columns, as_json_=False)

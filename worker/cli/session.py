@@ -30,9 +30,10 @@ def actor() -> str:
         return "cli:unknown"
 
 
-def asker() -> Asker:
-    """Whoever runs the command: the database is theirs, so they may do everything."""
-    return Asker(actor(), ALL)
+def asker(account: str | None = None) -> Asker:
+    """Whoever runs the command: may do everything, in the account of this id or in all."""
+    accounts = frozenset({account}) if account is not None else None
+    return Asker(actor(), ALL, accounts, home=account)
 
 
 def setup() -> AbstractContextManager[SQLSetup]:

@@ -181,9 +181,16 @@ class Drain:
 
     def predict(self, ids: Sequence[int]) -> tuple[list[Result], list[Effect]]:
         """What would become of these events now: decided for real, then rolled back (G8)."""
+        return self.predict_made(lambda _work: ids)
+
+    def predict_made(
+        self, make: Callable[[DrainWork], Sequence[int]]
+    ) -> tuple[list[Result], list[Effect]]:
+        """The same of events that are made in the transaction, and undone with it."""
 
         def unit() -> tuple[list[Result], list[Effect]]:
             with self.works() as work:
+                ids = make(work)
                 work.reopen(ids)
                 read = self._parse(work, work.retake(ids))
                 world = load(work.directory, read.batch)

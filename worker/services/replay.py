@@ -1,22 +1,35 @@
-"""Replay dead letters: a frozen selection, a dry run that decides for real, a rate (G8)."""
+"""Replay dead letters: a frozen set, decided beforehand for real, then at a pace (G8)."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from domain.errors import NothingFoundError, UsageError
+from domain.consequences import audit_view
+from domain.errors import NothingFoundError
 from domain.inbox import Kind, Lane
+from domain.observing import does
+from domain.pacing import Pace
+from domain.permissions import Asker, Permission
 from domain.ports import Effect, Result, Ringer
-from domain.replays import Selection, Started
+from domain.replays import (
+    Foreseen,
+    Order,
+    ReplayState,
+    Selection,
+    Started,
+    Unforeseen,
+    parse_pace,
+)
 
 #: Events that one dry-run transaction decides.
 PREDICTED_AT_ONCE = 200
-_RATE = re.compile(r"(\d+(?:\.\d+)?)(?:/(s|m|h))?")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+#: Nothing was said of an event: somebody had it in hand just then.
+UNKNOWN = "unknown"
+Within = Collection[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,51 +39,109 @@ class Prediction:
     result: Result
     effects: tuple[Effect, ...]
 
+    @property
+    def outcome(self) -> str:
+        """Its outcome, or the state that it would rest in."""
+        return (self.result.outcome or self.result.state).value
+
+    @property
+    def does(self) -> str | None:
+        """What would be done to people, in words of `observing`, each once."""
+        verbs = (
+            does(audit_view(effect.before), audit_view(effect.after) or {})
+            for effect in self.effects
+        )
+        return ",".join(dict.fromkeys(verb for verb in verbs if verb)) or None
+
+
+def predictions(results: Sequence[Result], effects: Sequence[Effect]) -> list[Prediction]:
+    """Each result with what it would change."""
+    by_event: dict[int, list[Effect]] = defaultdict(list)
+    for effect in effects:
+        by_event[effect.event.id].append(effect)
+    return [Prediction(result, tuple(by_event[result.event.id])) for result in results]
+
 
 class ReplayStore(Protocol):
-    """Dead letters and replays of the database."""
+    """Replays of the database. within: ids of the accounts that there are; None for all.
 
-    def choose(self, selection: Selection) -> list[tuple[int, Kind]]:
-        """Events of open dead letters that are not being replayed, oldest first."""
+    Each method is one transaction with its audit row. A replay of other accounts is unknown:
+    NothingFoundError. One that is elsewhere than it would have to be: ReplayStateError.
+    """
+
+    def choose(self, selection: Selection, *, within: Within = None) -> list[int]:
+        """Events of open dead letters that no replay under way has, in the order they came."""
+        ...
+
+    def freeze(self, selection: Selection, *, actor: str, within: Within = None) -> str | None:
+        """Write a set down: what comes later is not in it. Its id; None for an empty one."""
         ...
 
     def start(
-        self, selection: Selection, *, actor: str, reason: str, interval: timedelta
+        self, selection: Selection, order: Order, *, actor: str, within: Within = None
     ) -> Started | None:
-        """Freeze the selection and make it due in the bulk lane, one event after the other.
+        """Freeze and start, without predictions; None where nothing is left to replay.
 
-        One transaction, so that two operators never replay the same letter; None where
-        nothing is left to replay.
+        Two that do so at once never take the same event.
         """
         ...
 
-    def cancel(self, replay: str, *, actor: str, account: str | None = None) -> int:
-        """What has not been tried yet is dead again; how many.
-
-        account: a replay with an event of another account is unknown. Raises NothingFoundError.
-        """
+    def start_planned(
+        self, replay: str, order: Order, *, actor: str, within: Within = None
+    ) -> None:
+        """Carry a plan out; what another replay took since is left out."""
         ...
 
-    def discard(self, ids: Sequence[int], *, actor: str, reason: str) -> int:
-        """Give them up, kept with the reason; how many."""
+    def pause(self, replay: str, *, actor: str, reason: str, within: Within = None) -> None:
+        """Try nothing more; what was released and not tried is dead again. Twice is once."""
         ...
 
-    def restore(self, ids: Sequence[int], *, actor: str, reason: str) -> int:
-        """Take a discard back; how many."""
+    def resume(
+        self,
+        replay: str,
+        *,
+        actor: str,
+        reason: str,
+        pace: Pace | None = None,
+        within: Within = None,
+    ) -> None:
+        """Go on, at another pace if one is given; a ramp begins anew. Twice is once."""
+        ...
+
+    def cancel(self, replay: str, *, actor: str, reason: str = "", within: Within = None) -> int:
+        """What has not been tried yet will not be; how many. Twice is once."""
+        ...
+
+
+class ReplayPlanning(Protocol):
+    """What is predicted of the events of a plan."""
+
+    def unforeseen(self, replay: str) -> Unforeseen:
+        """Some events that nothing is predicted of; those of one subject are not parted."""
+        ...
+
+    def note(self, replay: str, foreseen: Sequence[Foreseen]) -> bool:
+        """Keep predictions; whether the plan is complete."""
+        ...
+
+
+class ReplayTurns(Protocol):
+    """How replays go on, a short transaction at a time, each by one worker at once."""
+
+    def at_work(self) -> list[tuple[str, ReplayState]]:
+        """Replays that are planning or running, and that no other worker is at."""
+        ...
+
+    def turn(self, replay: str) -> int | None:
+        """Note what was tried, release what is next: how many; None where another is at it."""
+        ...
+
+    def lease(self, replay: str) -> bool:
+        """Whether this worker may plan on for now."""
         ...
 
 
 Predict = Callable[[Sequence[int]], tuple[list[Result], list[Effect]]]
-
-
-def parse_rate(text: str | None) -> timedelta:
-    """Time between two events of `20/s`, `20` or `600/m`; zero without a rate."""
-    if text is None:
-        return timedelta(0)
-    found = _RATE.fullmatch(text.strip())
-    if found is None or float(found[1]) <= 0:
-        raise UsageError(f"--rate {text!r} is not understood: 20/s, 600/m or 1000/h")
-    return timedelta(seconds=_SECONDS[found[2] or "s"] / float(found[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +149,14 @@ class Replay:
     """The use case: choose once, decide by the rules of live traffic, leave an audit row."""
 
     store: ReplayStore
+    planning: ReplayPlanning
     ringer: Ringer
     predict_ids: Predict
 
-    def choose(self, selection: Selection) -> list[tuple[int, Kind]]:
+    def choose(self, selection: Selection, *, within: Within = None) -> list[int]:
         """What a start would take; raises UsageError for an empty filter, NothingFoundError."""
         selection.insist()
-        chosen = self.store.choose(selection)
+        chosen = self.store.choose(selection, within=within)
         if not chosen:
             raise _nothing()
         return chosen
@@ -92,30 +164,113 @@ class Replay:
     def start(
         self, selection: Selection, *, actor: str, reason: str, rate: str | None = None
     ) -> Started:
-        """Replay the selection; its events wait in the bulk lane."""
-        interval = parse_rate(rate)
-        if not reason.strip():
-            raise UsageError("a replay needs a --reason for the audit")
+        """Replay a selection without a plan; its events go to the bulk lane."""
+        order = Order(reason, parse_pace(rate))
+        order.check()
         selection.insist()
-        started = self.store.start(selection, actor=actor, reason=reason, interval=interval)
+        started = self.store.start(selection, order, actor=actor)
         if started is None:
             raise _nothing()
-        for kind in sorted({kind for _, kind in started.events}):
-            mine = [number for number, its in started.events if its is kind]
-            self.ringer.ring(kind, Lane.BULK.value, connection="", event_ids=mine)
+        self.ring()
         return started
 
-    def predict(self, selection: Selection) -> list[Prediction]:
-        """Decide every chosen event for real, in a transaction that is rolled back."""
-        ids = [number for number, _ in self.choose(selection)]
+    def plan(self, selection: Selection, asker: Asker) -> str:
+        """Freeze a selection; its id. `plan_on` or a worker predicts what becomes of it.
+
+        Raises UsageError for an empty filter, NothingFoundError, NotPermittedError.
+        """
+        asker.check(Permission.REPLAY)
+        selection.insist()
+        replay = self.store.freeze(selection, actor=asker.name, within=asker.accounts)
+        if replay is None:
+            raise _nothing()
+        return replay
+
+    def plan_on(self, replay: str) -> bool:
+        """Predict a batch of a plan's events; whether the plan is complete."""
+        todo = self.planning.unforeseen(replay)
+        found: dict[tuple[str, str | None, str | None], list[int]] = defaultdict(list)
+        for place, skip in todo.skips.items():
+            found["skipped", skip.value, None].append(place)
+        left = dict(todo.places)
+        for one in self._predicted(list(todo.places)):
+            reason = one.result.reason.value if one.result.reason is not None else None
+            place = left.pop(one.result.event.id)
+            found[one.outcome, reason, one.does].append(place)
+        for place in left.values():
+            found[UNKNOWN, None, None].append(place)
+        return self.planning.note(
+            replay, [Foreseen(tuple(places), *told) for told, places in found.items()]
+        )
+
+    def start_plan(self, replay: str, order: Order, asker: Asker) -> None:
+        """Carry a plan out; raises ReplayStateError where it was started already."""
+        asker.check(Permission.REPLAY)
+        order.check()
+        self.store.start_planned(replay, order, actor=asker.name, within=asker.accounts)
+        self.ring()
+
+    def pause(self, replay: str, asker: Asker, *, reason: str = "") -> None:
+        """Stop for now."""
+        asker.check(Permission.REPLAY)
+        self.store.pause(replay, actor=asker.name, reason=reason, within=asker.accounts)
+
+    def resume(
+        self, replay: str, asker: Asker, *, reason: str = "", pace: Pace | None = None
+    ) -> None:
+        """Go on."""
+        asker.check(Permission.REPLAY)
+        if pace is not None:
+            pace.check()
+        self.store.resume(replay, actor=asker.name, reason=reason, pace=pace, within=asker.accounts)
+        self.ring()
+
+    def cancel(self, replay: str, asker: Asker, *, reason: str = "") -> int:
+        """Try nothing more, for good; how many events stay dead."""
+        asker.check(Permission.REPLAY)
+        return self.store.cancel(replay, actor=asker.name, reason=reason, within=asker.accounts)
+
+    def predict(self, selection: Selection, *, within: Within = None) -> list[Prediction]:
+        """Decide every chosen event for real, in transactions that are rolled back."""
+        ids = self.choose(selection, within=within)
         found: list[Prediction] = []
         for first in range(0, len(ids), PREDICTED_AT_ONCE):
-            results, effects = self.predict_ids(ids[first : first + PREDICTED_AT_ONCE])
-            found += [
-                Prediction(r, tuple(e for e in effects if e.event.id == r.event.id))
-                for r in results
-            ]
+            found += self._predicted(ids[first : first + PREDICTED_AT_ONCE])
         return found
+
+    def _predicted(self, ids: Sequence[int]) -> list[Prediction]:
+        return predictions(*self.predict_ids(ids)) if ids else []
+
+    def ring(self) -> None:
+        """Wake the bulk lane for what was released."""
+        self.ringer.ring(Kind.SORT, Lane.BULK.value, connection="", event_ids=())
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """What a worker does about all replays that are under way: a step of each."""
+
+    replay: Replay
+    turns: ReplayTurns
+    #: So long one plan is worked on before the next replay has its turn.
+    patience: timedelta
+    monotonic: Callable[[], float]
+
+    def run(self) -> bool:
+        """A step of each; whether any is under way here."""
+        found = self.turns.at_work()
+        for replay, state in found:
+            if state is ReplayState.PLANNING:
+                self._plan(replay)
+            elif self.turns.turn(replay):
+                self.replay.ring()
+        return bool(found)
+
+    def _plan(self, replay: str) -> None:
+        until = self.monotonic() + self.patience.total_seconds()
+        while self.turns.lease(replay):
+            if self.replay.plan_on(replay) or self.monotonic() >= until:
+                return
 
 
 def _nothing() -> NothingFoundError:

@@ -18,17 +18,19 @@ from celery.signals import (
 )
 from prometheus_client import start_http_server
 
+from domain.inbox import Lane
 from worker.adapters.collector import collect_rarely
 from worker.adapters.state_file import StateFile
 from worker.bootstrap import build
 from worker.settings import METRICS_PORT_VARIABLE
 from worker.tasks import events, groups, maintenance, notices, scim, users
+from worker.tasks.conductor import Conductor
 from worker.tasks.keeper import Keeper
-from worker.tasks.process import container, stop_post
+from worker.tasks.process import container, lanes, stop_post
 from worker.tasks.teller import Teller
 from worker.telemetry import shared_folder, shared_registry
 
-_KEEPERS: list[Keeper | Teller] = []
+_KEEPERS: list[Keeper | Conductor | Teller] = []
 _SERVERS: list[WSGIServer] = []
 
 
@@ -63,6 +65,8 @@ def _start_keeper(**_: Any) -> None:
 def _keep_house(*, consumer: int) -> None:
     collect_rarely()
     _KEEPERS.append(Keeper(container(), consumer=consumer))
+    if Lane.BULK.value in lanes():
+        _KEEPERS.append(Conductor(container()))
     folder = shared_folder()
     if folder is not None and METRICS_PORT_VARIABLE in os.environ:
         _KEEPERS.append(Teller(container(), StateFile(folder)))

@@ -218,6 +218,18 @@ class Changing(Protocol):
         ...
 
 
+class Within:
+    """Does work in a transaction that is under way: another's, who commits it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def change(self, work: Callable[[Connection], T], *, is_repeatable: bool = False) -> T:
+        """Do work; whatever it raises is its owner's to roll back."""
+        del is_repeatable
+        return work(self._connection)
+
+
 class KeptConnection:
     """The write connection of one thread, kept between its transactions on PostgreSQL.
 

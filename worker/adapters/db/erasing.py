@@ -33,6 +33,7 @@ from worker.adapters.db.mapping import user_from_row, user_to_row
 from worker.adapters.db.outbound_rows import announcements
 from worker.adapters.db.override_rows import overrides
 from worker.adapters.db.redacting import ERASED, redact
+from worker.adapters.db.replay_rows import event_edits
 from worker.adapters.db.scim_store import forget_resources
 from worker.adapters.vault import Vault
 
@@ -179,6 +180,8 @@ def _redact_events(connection: Connection, vault: Vault, of: str, key: str, now:
         update(events).where(bulk.among(events.c.id, ids, connection)).values(subject=ERASED)
     )
     _among(connection, rows.attempts, rows.attempts.c.event_id, ids, detail="")
+    for column in (event_edits.c.id, event_edits.c.original_id):
+        _among(connection, event_edits, column, ids, patch=None)
     its = bulk.among(letters.c.event_id, ids, connection)
     connection.execute(
         update(letters).where(its, letters.c.state == "open").values(state="discarded")

@@ -12,7 +12,9 @@ from sqlalchemy import Connection, func, select
 
 from domain.errors import NothingFoundError
 from worker.adapters.db import rows
-from worker.adapters.db.replaying import chosen
+from worker.adapters.db.choosing import chosen
+from worker.adapters.db.editing import edits_of
+from worker.adapters.db.replay_queries import replays_of_event
 from worker.adapters.vault import Vault
 
 _LISTED = (
@@ -103,6 +105,8 @@ def event_story(
     story["dead_letter"] = next(iter(_rows(connection, rows.dead_letters, event_id)), None)
     story["decisions"] = _rows(connection, rows.decisions, event_id)
     story["changes"] = _rows(connection, rows.audit, event_id)
+    story |= edits_of(connection, vault, event_id, with_patch=with_body)
+    story["replays"] = replays_of_event(connection, event_id)
     return story
 
 
@@ -142,7 +146,7 @@ def dead_letters(
     connection: Connection, selection: Any, *, state: str, limit: int
 ) -> list[dict[str, Any]]:
     """Dead letters, named by their event's id, or d<ID> where no event of ours is behind them."""
-    found = connection.execute(chosen(selection, state=state).limit(limit)).mappings()
+    found = connection.execute(chosen(connection, selection, state=state).limit(limit)).mappings()
     return [
         {
             **{k: v for k, v in row.items() if k != "payload"},
@@ -166,23 +170,3 @@ def foreign_story(
     if with_body and payload is not None:
         story["body"] = vault.open(payload).decode("utf-8", "replace")
     return story
-
-
-def dead_groups(connection: Connection) -> list[dict[str, Any]]:
-    """Open dead letters by fingerprint, the largest group first."""
-    letters = rows.dead_letters
-    statement = (
-        select(
-            letters.c.fingerprint,
-            letters.c.reason,
-            func.count().label("count"),
-            func.min(letters.c.first_at).label("first_at"),
-            func.max(letters.c.last_at).label("last_at"),
-            func.max(letters.c.event_id).label("example"),
-            func.max(letters.c.last_error).label("last_error"),
-        )
-        .where(letters.c.state == "open")
-        .group_by(letters.c.fingerprint, letters.c.reason)
-        .order_by(func.count().desc())
-    )
-    return [dict(row) for row in connection.execute(statement).mappings()]

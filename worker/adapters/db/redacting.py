@@ -22,6 +22,7 @@ from worker.adapters.db.family import line_above
 from worker.adapters.db.mail_rows import alerts
 from worker.adapters.db.observing_rows import plans
 from worker.adapters.db.once import NO_MORE
+from worker.adapters.db.replay_rows import group_notes, replays
 from worker.adapters.vault import Vault
 
 #: What stands where a name of the person stood.
@@ -45,12 +46,14 @@ def redact(connection: Connection, vault: Vault, person: Person, subjects: Seque
     untold = (notices.c.kind == NoticeKind.OPERATOR_ALERT.value) & notices.c.state.in_(
         ["pending", "failed"]
     )
+    of_account = (group_notes.c.account_id == person.account) | group_notes.c.account_id.is_(None)
     its = (alerts.c.account_id == person.account) | alerts.c.account_id.is_(None)
     for table, columns, which in (
         (alerts, (alerts.c.headline, alerts.c.details), its),
         (notices, (notices.c.content,), untold),
         (plans, (plans.c.summary,), plans.c.account_id == person.account),
-        (rows.replays, (rows.replays.c.selection,), rows.replays.c.selection.is_not(None)),
+        (replays, (replays.c.selection,), replays.c.selection.is_not(None)),
+        (group_notes, (group_notes.c.text,), of_account),
     ):
         _rewrite(connection, table, columns, which, mark)
     _forget_answers(connection, vault, person)

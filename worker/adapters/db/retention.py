@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, select, update
 
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.outbound_rows import announcements, dispatches, endpoints
+from worker.adapters.db.replay_rows import replay_items, replays
 from worker.adapters.db.uow import database_now
 
 AT_ONCE = 1000
@@ -35,6 +36,39 @@ def retain_announcements(database: Database, *, days: int) -> dict[str, int]:
         announced, dropped = announced + gone, dropped + lost
         if gone < AT_ONCE:
             return {"announcements": announced, "dropped": dropped}
+
+
+def retain_replays(database: Database, *, days: int) -> dict[str, int]:
+    """Delete the events' list of replays that ended so long ago, and plans that nobody carried out.
+
+    What a replay was, who had it done and why stays.
+    """
+    dropped = 0
+    while True:
+        gone = _old_items(database, timedelta(days=days))
+        dropped += gone
+        if gone < AT_ONCE:
+            return {"replay_items": dropped}
+
+
+def _old_items(database: Database, age: timedelta) -> int:
+    with translated(), database.begin() as connection:
+        before = database_now(connection) - age
+        unused = replays.c.state.in_(["planning", "planned"]) & (replays.c.made_at < before)
+        table = replay_items
+        old = select(replays.c.id).where((replays.c.ended_at < before) | unused)
+        mine = select(table.c.replay_id, table.c.place).where(table.c.replay_id.in_(old))
+        found = connection.execute(mine.order_by(table.c.replay_id).limit(AT_ONCE)).all()
+        for replay in {row.replay_id for row in found}:
+            places = [row.place for row in found if row.replay_id == replay]
+            which = bulk.among(table.c.place, places, connection)
+            connection.execute(delete(table).where(table.c.replay_id == replay, which))
+        ended = {"state": "cancelled", "why": "nobody carried it out", "left_count": 0}
+        connection.execute(
+            update(replays).where(unused).values(**ended, ended_at=database_now(connection))
+        )
+        connection.commit()
+        return len(found)
 
 
 def _old_announcements(database: Database, age: timedelta) -> tuple[int, int]:

@@ -428,18 +428,6 @@ receipts = Table(
     Column("count", Integer, nullable=False),
 )
 
-replays = Table(
-    "replays",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("actor", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("selection", LargeBinary, nullable=False),
-    Column("rate", Integer),
-    Column("count", Integer, nullable=False),
-    Column("made_at", Moment, nullable=False),
-)
-
 marks = Table(
     "marks",
     metadata,

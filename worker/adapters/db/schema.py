@@ -13,6 +13,7 @@ from worker.adapters.db import (
     breaker_rows,  # noqa: F401 - its tables join the metadata
     observing_rows,  # noqa: F401 - likewise
     operator_rows,  # noqa: F401 - likewise
+    replay_rows,  # noqa: F401 - likewise
     scim_later_rows,  # noqa: F401 - likewise
     scim_rows,  # noqa: F401 - likewise
 )

@@ -12,6 +12,7 @@ from worker.adapters.db import bulk, outbound_rows, rows
 from worker.adapters.db.api_rows import api_answers
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.erasure_rows import erasure_keys
+from worker.adapters.db.replay_rows import event_edits
 from worker.adapters.db.scim_later_rows import scim_requests
 from worker.adapters.vault import SealError, Vault
 
@@ -24,6 +25,7 @@ SEALED: Mapping[Table, tuple[str, ...]] = {
     rows.deliveries: ("headers", "body"),
     api_answers: ("answer",),
     scim_requests: ("request", "answer"),
+    event_edits: ("patch",),
 }
 #: Rows of one short transaction: nobody waits for the whole of it.
 AT_ONCE = 500

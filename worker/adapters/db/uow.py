@@ -86,6 +86,11 @@ class SQLWork:
         self.breaker = SQLBreakers(connection, self.now)
         self._inbox = SQLInbox(connection, self.now)
 
+    @property
+    def sql(self) -> Connection:
+        """For what a dry run writes beforehand, and is rolled back with it."""
+        return self._connection
+
     def claim(
         self, *, lane: str, kind: Kind, limit: int, troubled: bool, is_guest: bool = False
     ) -> list[ClaimedEvent]:

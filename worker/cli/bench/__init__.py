@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from domain.errors import UsageError
+from domain.replays import parse_rate
 from worker.cli.bench.breaker import Flood, beside, flooded
 from worker.cli.bench.claims import among_people, claim_times
 from worker.cli.bench.cold import cold_start
@@ -21,6 +22,7 @@ from worker.cli.bench.latency import suspensions
 from worker.cli.bench.memory import resident
 from worker.cli.bench.noop import noops
 from worker.cli.bench.outbound import told_after
+from worker.cli.bench.replay import beside_replays
 from worker.cli.bench.report import Series, percentile, tell
 from worker.cli.bench.scim import group_changes, lookups, mixes, peer_mixes
 from worker.cli.output import out
@@ -344,6 +346,35 @@ def scim_lookups(
     series = [Series(f"p99 among {count:,}", "ms") for count in (many, few)]
     _rounds(rounds, series, lambda folder: (lookups(url, folder, count) for count in (many, few)))
     tell("scim lookups", series, json_=json_, setting=_on(database_url))
+
+
+@app.command("replay")
+def replay(
+    events: Annotated[int, typer.Option(help="Dead letters of each replay.")] = 50_000,
+    rate: Annotated[str, typer.Option(help="Of the first; the second has none.")] = "500/s",
+    live: Annotated[int, typer.Option(help="Requests without a replay.")] = 400,
+    database_url: DatabaseURL = None,
+    broker_url: BrokerURL = None,
+    json_: JSON = False,
+) -> None:
+    """Live latency beside a replay at a set rate and at full rate, against none; the rate kept."""
+    interval = parse_rate(rate).total_seconds()
+    with _folder() as folder:
+        found = beside_replays(
+            database_url, broker_url, folder, events=events, rate=rate, live=live
+        )
+    ways = {f"beside {rate}": found.paced, "beside full rate": found.full, "alone": found.alone}
+    setting = f"{_on(database_url, broker_url)}, {events:,} dead letters"
+    for share in (0.5, 0.99):
+        series = [
+            Series(f"live p{share * 100:.0f} {way}", "ms", [percentile(values, share)])
+            for way, values in ways.items()
+        ]
+        tell("replay", series, json_=json_, setting=setting)
+    rates = [Series("kept", "/s", [found.kept]), Series("asked for", "/s", [1 / interval])]
+    tell("rate", rates, json_=json_, setting=setting)
+    full = [Series("full rate", "/s", [found.full_rate])]
+    tell("full rate", full, json_=json_, setting=setting, against=0)
 
 
 @app.command("memory")

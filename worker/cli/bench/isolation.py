@@ -99,6 +99,11 @@ def _measured(parts: Container, url: str, hook: Hook, count: int) -> list[float]
         if send(Sent(f"{url}/hooks/{hook.url}", headers, request.body)) != 200:  # noqa: PLR2004
             raise RefusedError("an event was not taken")
         time.sleep(PAUSE_SECONDS)
+    return ended_since(parts, hook, began, count)
+
+
+def ended_since(parts: Container, hook: Hook, began: datetime, count: int) -> list[float]:
+    """Milliseconds from receipt to commit of so many events of a feed, once they have ended."""
     return _await(lambda: _ended(parts, hook, began), count)
 
 

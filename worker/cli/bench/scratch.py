@@ -67,12 +67,19 @@ def connect(parts: Container, account: str = "bench", *, leavers: int = 0) -> Ho
     return Hook(made.feed, made.signing_secret)
 
 
-def signed(hook: Hook, number: int, type_: str = "user.upserted", **more: str) -> Request:
+def signed(
+    hook: Hook,
+    number: int,
+    type_: str = "user.upserted",
+    *,
+    host: str = "example.com",
+    **more: str,
+) -> Request:
     """One request, as an identity provider would sign it now; about 1 KB with its headers."""
     now = datetime.now(UTC)
     data = {"id": f"u{number}"}
     if type_ == "user.upserted":
-        data |= {"email": f"u{number}@example.com", "given_name": "Ana"}
+        data |= {"email": f"u{number}@{host}", "given_name": "Ana"}
     data |= more
     body = json.dumps({"type": type_, "timestamp": now.isoformat(), "data": data}).encode()
     id_ = f"m{number}-{secrets.token_hex(4)}"

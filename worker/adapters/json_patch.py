@@ -1,0 +1,19 @@
+"""JSON patches (RFC 6902) by a library, with errors in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jsonpatch
+from jsonpointer import JsonPointerException
+
+from domain.errors import UsageError
+
+
+def apply_patch(document: object, patch: Sequence[Mapping[str, Any]]) -> object:
+    """A copy of the document with the patch made to it; raises UsageError where it does not fit."""
+    try:
+        return jsonpatch.JsonPatch([dict(one) for one in patch]).apply(document)
+    except (jsonpatch.JsonPatchException, JsonPointerException, TypeError, ValueError) as error:
+        raise UsageError(f"the patch does not fit: {error}") from error
