@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -191,6 +192,12 @@ def resolved(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """By the system's authorities, which take 60 ms to read."""
+    return ssl.create_default_context()
+
+
 class OutboundHTTP:
     """Requests to addresses that settings give; to be shared by threads, never across a fork."""
 
@@ -202,13 +209,19 @@ class OutboundHTTP:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._allowed = allowed
+        self._resolve = resolve
+        self._tls = tls
         self._bounds = _Bounds()
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=tls or ssl.create_default_context(),
+
+    @cached_property
+    def _pool(self) -> httpcore2.ConnectionPool:
+        """Made by the first request: most processes send none."""
+        return httpcore2.ConnectionPool(
+            ssl_context=self._tls or _trusted(),
             max_connections=None,
             max_keepalive_connections=KEPT_CONNECTIONS,
             keepalive_expiry=KEPT_SECONDS,
-            network_backend=_Guard(allowed, resolve, self._bounds),
+            network_backend=_Guard(self._allowed, self._resolve, self._bounds),
         )
 
     def send(
@@ -267,7 +280,8 @@ class OutboundHTTP:
 
     def close(self) -> None:
         """Let go of kept connections."""
-        self._pool.close()
+        if "_pool" in vars(self):
+            self._pool.close()
 
 
 def _request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> httpcore2.Request:
