@@ -16,13 +16,13 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from tests.emptying import Emptying
 from tests.harness import Rosterd
 from tests.listening import Listening, listening_on
 from tests.receiver import receiver
 from tests.servers import RabbitServer, RedisServer
 from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import migrate
-from worker.adapters.db.rows import metadata
 
 ADMIN_URL = os.environ.get(
     "ROSTERD_TEST_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
@@ -87,31 +87,19 @@ def _migrate(url: str) -> None:
     database.dispose()
 
 
+@pytest.fixture(scope="session")
+def emptying(postgres_of_this_run: str) -> Iterator[Emptying]:
+    """What empties that database."""
+    made = Emptying(postgres_of_this_run)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def postgres_url(postgres_of_this_run: str) -> Iterator[str]:
+def postgres_url(postgres_of_this_run: str, emptying: Emptying) -> Iterator[str]:
     """A database without rows."""
     yield postgres_of_this_run
-    _empty(postgres_of_this_run)
-
-
-def _empty(url: str) -> None:
-    """Remove every row; whoever is still connected is thrown out first."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(
-            text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        )
-        full = [
-            table.name
-            for table in metadata.sorted_tables
-            if connection.execute(text(f"SELECT EXISTS (SELECT FROM {table.name})")).scalar()
-        ]
-        if full:
-            connection.execute(text(f"TRUNCATE {', '.join(full)} RESTART IDENTITY CASCADE"))
-    engine.dispose()
+    emptying()
 
 
 @pytest.fixture(scope="session")
