@@ -14,12 +14,17 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
 from unittest import mock
 
+from typer.main import get_command
+
+from worker.cli import main as cli
 from worker.cli import session
-from worker.cli.main import main
 
 Done = subprocess.CompletedProcess[str]
+_build_cli = cli.build_cli
 
 
 def run_command(words: tuple[str, ...], environment: Mapping[str, str], *, typed: str = "") -> Done:
@@ -29,6 +34,7 @@ def run_command(words: tuple[str, ...], environment: Mapping[str, str], *, typed
         mock.patch.dict(os.environ, environment),
         mock.patch.object(sys, "argv", ["rosterd", *words]),
         mock.patch.object(sys, "stdin", io.StringIO(typed)),
+        mock.patch.object(cli, "build_cli", _command),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         _logs_given_back(),
@@ -38,9 +44,15 @@ def run_command(words: tuple[str, ...], environment: Mapping[str, str], *, typed
     return subprocess.CompletedProcess(["rosterd", *words], code, out.getvalue(), err.getvalue())
 
 
+@cache
+def _command() -> Any:
+    """The command with everything under it, which a call neither changes nor closes."""
+    return get_command(_build_cli())
+
+
 def _exit_code() -> int:
     try:
-        main()
+        cli.main()
     except SystemExit as end:
         return int(end.code or 0)
     except Exception:  # noqa: BLE001 - as the interpreter does at the end of a process
