@@ -77,6 +77,14 @@ def permissions_of_scopes(scopes: Iterable[str]) -> frozenset[Permission]:
     return nothing.union(*(_OF_SCOPES.get(scope, nothing) for scope in scopes))
 
 
+def scope_with(permission: Permission) -> str:
+    """The narrowest scope of a token that may do it."""
+    return min(
+        (scope for scope, opened in _OF_SCOPES.items() if permission in opened),
+        key=lambda scope: len(_OF_SCOPES[scope]),
+    )
+
+
 def least_role(permission: Permission) -> Role:
     """The first role that may do it."""
     return next(role for role in Role if permission in _OF_ROLES[role])

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 import structlog
@@ -42,6 +42,7 @@ from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.db.once import forget_answers
 from worker.adapters.db.overriding import SQLOverrides
 from worker.adapters.db.provisioning import Lines, sql_provision
+from worker.adapters.db.readings import Readings
 from worker.adapters.db.reannouncing import SQLReannounce
 from worker.adapters.db.retention import retain_announcements, retain_bodies
 from worker.adapters.db.scim_later import SQLLater
@@ -100,6 +101,11 @@ class Container:
         """Sealing with ROSTERD_SECRET_KEYS, or the keys generated in the data directory."""
         given = [key.get_secret_value() for key in self.settings.secret_keys]
         return Vault(given or generated_keys(self.settings.data_dir))
+
+    @cached_property
+    def readings(self) -> Readings:
+        """What operators look at."""
+        return Readings(self.database, self.vault)
 
     @cached_property
     def celery(self) -> Celery:
@@ -162,15 +168,10 @@ class Container:
         """Writes of SCIM."""
 
         def works(speaker: Speaker, count: int) -> AbstractContextManager[ProvisionWork]:
-            made = sql_provision(
-                self.database,
-                self.lines,
-                speaker=speaker,
-                count=count,
-                vault=self.vault,
-                worker=self.worker_id,
-                link_seconds=self.settings.link_life.total_seconds(),
-            )
+            whose: dict[str, Any] = {"speaker": speaker, "count": count, "vault": self.vault}
+            seconds = self.settings.link_life.total_seconds()
+            whose |= {"worker": self.worker_id, "link_seconds": seconds}
+            made = sql_provision(self.database, self.lines, **whose)
             return cast("AbstractContextManager[ProvisionWork]", made)
 
         return Provision(

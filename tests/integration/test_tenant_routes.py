@@ -24,6 +24,22 @@ BODIES: dict[str, Any] = {
     "Bounce": {"why": "550 no such user"},
     "NewEmail": {"email": "walk@example.com"},
     "NewName": {"name": "walk"},
+    "Several": {"several": True},
+    "Raise": {"to": 9},
+    "NewFeed": {"source": "standard"},
+    "Rotation": {},
+    "Overlap": {},
+    "Again": {"cursor": 0},
+    "NewPlan": {},
+    "Live": {"plan": "pln_walk"},
+    "FullList": {"ids": ["u1"], "count": 1},
+    "Links": {"lines": [{"external_id": "u1", "email": "walk@example.com"}]},
+    "Replacement": {"by": "con_walk"},
+    "NewWording": {"subject": "walk", "text": "{{link}}"},
+    "NewOverride": {"wanted": "suspended", "until": "2999-01-01T00:00:00Z"},
+    "Move": {"to": "con_walk", "external_id": "u1"},
+    "Import": {"records": [{"email": "walk@example.com"}]},
+    "Changed": {"settings": {"rehire": "new_user"}},
 }
 ONE = ("GET", "PUT", "PATCH", "DELETE")
 #: Where a secret of the first account is the credential itself: whoever has it is meant.
@@ -149,7 +165,9 @@ def test_c4_no_route_answers_another_accounts_ids_otherwise_than_nobodys(
             if name == "session session" and path in NOT_IN_SESSION:
                 continue
             expected = _answer(rosterd, method, path, NOBODY, headers, **body)
-            for kind, value in everything.items() if "{" in path else ():
+            # Who is not let in at all is told so whatever the id.
+            shut = expected[0] in (401, 403)
+            for kind, value in (*everything.items(),)[: 2 if shut else None] if "{" in path else ():
                 if (path, kind) in RIGHTFUL:
                     continue
                 told = _answer(rosterd, method, path, value, headers, **body)

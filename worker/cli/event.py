@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from domain.errors import UsageError
-from domain.inbox import State
-from worker.adapters.db.event_queries import event_story, events_after, list_events, newest_event
+from domain.inbox import Outcome, Reason, State
+from domain.looking import EventFilter
+from worker.adapters.db.event_queries import event_story, events_after, newest_event
+from worker.adapters.db.windows import RowPage
 from worker.cli.event_edit import edit_and_replay
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import container, narrowed, reading
@@ -22,6 +26,8 @@ from worker.cli.session import container, narrowed, reading
 app = typer.Typer(no_args_is_help=True, help="Events: what came in, and what became of it.")
 
 app.command("edit-and-replay")(edit_and_replay)
+#: Rows that are read at once.
+PAGE = 1000
 _AGO = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -44,33 +50,62 @@ def moment(text: str | None) -> datetime | None:
 def list_(  # noqa: PLR0913, PLR0917 - one option per filter
     account: Annotated[str | None, typer.Option()] = None,
     connection: Annotated[str | None, typer.Option()] = None,
-    state: Annotated[str | None, typer.Option()] = None,
-    outcome: Annotated[str | None, typer.Option()] = None,
+    state: Annotated[str | None, typer.Option(help=f"One of {', '.join(State)}.")] = None,
+    outcome: Annotated[str | None, typer.Option(help=f"One of {', '.join(Outcome)}.")] = None,
     reason: Annotated[str | None, typer.Option()] = None,
     subject: Annotated[str | None, typer.Option(help="External id of the person or group.")] = None,
     type_: Annotated[str | None, typer.Option("--type")] = None,
+    source: Annotated[str | None, typer.Option(help="Name, as `source list` has it.")] = None,
+    external_id: Annotated[str | None, typer.Option(help="The source's own id of it.")] = None,
+    email: Annotated[str | None, typer.Option(help="Of whom it is about, or waits for.")] = None,
     since: Annotated[str | None, typer.Option(help="Time, or 10m, 2h, 3d ago.")] = None,
     until: Annotated[str | None, typer.Option()] = None,
-    limit: Annotated[int, typer.Option()] = 50,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
     json_: AsJSON = False,
 ) -> None:
     """Newest first."""
     owner, attached = narrowed(account, connection)
-    equals = {
-        "account_id": owner,
-        "connection_id": attached,
-        "state": state,
-        "outcome": outcome,
-        "reason": reason,
-        "subject": subject,
-        "type": type_,
-    }
-    with reading() as open_:
-        rows = list_events(
-            open_, equals=equals, since=moment(since), until=moment(until), limit=limit
-        )
+    wanted = EventFilter(
+        accounts=frozenset({owner}) if owner is not None else None,
+        connection=attached,
+        source=source,
+        state=_one_of(State, state, "--state"),
+        outcome=_one_of(Outcome, outcome, "--outcome"),
+        reason=_one_of(Reason, reason, "--reason"),
+        type=type_,
+        subject=subject,
+        external_id=external_id,
+        address=email,
+        since=moment(since),
+        until=moment(until),
+    )
     columns = ["id", "received_at", "type", "subject", "lane", "state", "outcome", "reason"]
+    rows = newest(partial(container().readings.events.page, wanted), limit=limit)
     show(rows, columns, as_json_=json_)
+
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def _one_of(words: type[Word], given: str | None, option: str) -> Word | None:
+    if given is None:
+        return None
+    if given not in list(words):
+        raise UsageError(f"{option} {given!r}: one of {', '.join(words)}")
+    return words(given)
+
+
+def newest(page: Callable[..., RowPage], *, limit: int) -> list[dict[str, Any]]:
+    """So many rows of a list that is read page by page, short pages passed by."""
+    found: list[dict[str, Any]] = []
+    before: int | None = None
+    while len(found) < limit:
+        one = page(before=before, limit=min(limit - len(found), PAGE))
+        found += one.rows
+        before = one.after
+        if before is None:
+            break
+    return found
 
 
 @app.command("tail")

@@ -29,7 +29,11 @@ def list_(
 ) -> None:
     """Tripped breakers, with what each would do."""
     owner, attached = narrowed(account, connection)
-    rows = _holds().list(account=owner, connection=attached, is_open=not all_)
+    accounts = None if owner is None else {owner}
+    rows, after = _holds().page(accounts, connection=attached, is_open=not all_)
+    while after is not None:
+        more, after = _holds().page(accounts, connection=attached, is_open=not all_, after=after)
+        rows += more
     if json_:
         print(as_json(rows))
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import webbrowser
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +11,9 @@ import typer
 
 from domain.consequences import NoticeKind
 from domain.errors import UsageError
-from domain.letters import About, Letter, write_letter
+from domain.letters import Letter
 from domain.wording import MAILS, Wording, check_wording
-from worker.adapters.vault import new_token
+from worker.adapters.sample_mail import sample
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.session import container, setup
 
@@ -124,18 +123,8 @@ def preview(
 def _sample(kind: NoticeKind, wording: Wording, account: str) -> Letter:
     with setup() as use:
         name = use.account(account)["name"]
-    start = container().settings.public_url.rstrip("/")
-    page = MAILS[kind].page
-    about = About(
-        to="ana.silva@example.com",
-        account=name,
-        link=f"{start}/{page}/{new_token()}" if page else f"{start}/",
-        name="Ana Silva",
-        expires_at=datetime.now(UTC) + timedelta(days=container().settings.link_days),
-        headline="An example of an alert",
-        details=("What happened, with names and numbers.", "What to do next."),
-    )
-    return write_letter(kind, about, wording if wording != MAILS[kind].wording else None)
+    settings = container().settings
+    return sample(kind, wording, name, public_url=settings.public_url, days=settings.link_days)
 
 
 def _open(letter: Letter) -> None:

@@ -18,6 +18,7 @@ FAILED, WRONG_USE, NO_MATCH, OUT_OF_REACH = 1, 2, 3, 4
 
 NOUNS = (
     "account",
+    "audit",
     "connection",
     "dead",
     "directory",
@@ -36,7 +37,10 @@ NOUNS = (
     "token",
     "user",
 )
-VERBS = ("backup", "bench", "demo", "doctor", "migrate", "processes", "status", "up")
+VERBS = (
+    *("backup", "bench", "completion", "demo", "doctor"),
+    *("migrate", "processes", "status", "up"),
+)
 
 
 def build_cli() -> typer.Typer:

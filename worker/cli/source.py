@@ -9,32 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
-from domain.errors import NothingFoundError, RefusedError, UsageError
-from domain.inbox import lane_of
-from domain.ports import (
-    KeysNeededError,
-    NotAuthenticError,
-    Request,
-    SigningSecret,
-    Source,
-    SplitEvent,
-    UnparseableError,
-)
+from domain.errors import NothingFoundError, UsageError
+from domain.ports import Request, SigningSecret, Source
 from worker.adapters.db.setup import feed_view
+from worker.adapters.request_check import looked_at
 from worker.adapters.sources import jws
 from worker.adapters.sources.detection import detected
 from worker.adapters.sources.fields import moment
 from worker.adapters.sources.registry import SOURCES
-from worker.adapters.sources.scim import told
 from worker.cli.captured import read_request
 from worker.cli.credentials import Secret, Trust, credential
-from worker.cli.output import AsJSON, as_json, out
+from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import container, reading
 
 app = typer.Typer(no_args_is_help=True, help="Sources: the kinds of interface behind feeds.")
-
-#: authentic: True, False, or None where nothing to prove it by was given.
-Verdict = dict[str, Any]
 
 
 @app.command("check")
@@ -59,8 +47,9 @@ def check(
     request = read_request(file)
     adapter, found = _source(request, source, feed)
     now = _moment(at)
-    verdict = _proof(adapter, request, _secrets(adapter, secret, trust, jwks, feed), now)
-    shown = {"source": adapter.name, "detected": found, **verdict, **_content(adapter, request)}
+    secrets = _secrets(adapter, secret, trust, jwks, feed)
+    looked = looked_at(adapter, request, secrets, now, container().key_ring)
+    shown = {"source": adapter.name, "detected": found, **looked}
     if json_:
         print(as_json(shown))
     else:
@@ -71,10 +60,13 @@ def check(
 
 
 @app.command("list")
-def list_() -> None:
-    """Names of all sources, for `--source`."""
-    for name in sorted(SOURCES):
-        out.print(name)
+def list_(json_: AsJSON = False) -> None:
+    """All sources, for `--source`."""
+    rows = [
+        {"name": name, "needs_scope": one.needs_scope, "addresses": list(one.addresses)}
+        for name, one in sorted(SOURCES.items())
+    ]
+    show(rows, ["name", "needs_scope", "addresses"], as_json_=json_)
 
 
 def _source(request: Request, name: str | None, feed: str | None) -> tuple[Source, list[str]]:
@@ -124,74 +116,6 @@ def _secrets(
         return [replace(one, keys=jws.read_keys(jwks.read_bytes()))]
     except (OSError, ValueError) as error:
         raise UsageError(f"--jwks {jwks}: {error}") from error
-
-
-def _proof(
-    source: Source, request: Request, secrets: list[SigningSecret], now: datetime
-) -> Verdict:
-    if not secrets:
-        return {"authentic": None, "why": "not asked: give --secret, --trust or --feed"}
-    try:
-        source.verify(request, secrets, now)
-    except KeysNeededError as needed:
-        return _proof(source, request, _with_keys(secrets, needed.url), now)
-    except NotAuthenticError as error:
-        return {"authentic": False, "why": _WHY[error.reason] + (error.why and f" ({error.why})")}
-    return {"authentic": True, "why": f"proven as of {now:%Y-%m-%d %H:%M:%S} UTC"}
-
-
-_WHY = {
-    "missing": "missing: the request bears no proof in the place where this source has it",
-    "wrong": "wrong: by none of the secrets was this very body signed",
-    "stale": "stale: the signature is right, and of another time; --at says as of when to judge",
-}
-
-
-def _with_keys(secrets: list[SigningSecret], url: str) -> list[SigningSecret]:
-    """Keys from where they are published; raises RefusedError where none of them fits."""
-    ring = container().key_ring
-    if ring.known(url) is not None or any(one.keys is not None for one in secrets):
-        raise RefusedError(f"none of the keys of {url} is the one that the token names")
-    ring.renew(url)
-    return [replace(one, keys=ring.known(url)) for one in secrets]
-
-
-def _content(source: Source, request: Request) -> dict[str, Any]:
-    """What is stored and what comes of it, as far as the request alone tells."""
-    reply = source.handshake(request)
-    if reply is not None:
-        return {"handshake": reply.body.decode("utf-8", "replace"), "events": []}
-    body, is_cut = source.opened(request.body)
-    try:
-        document = source.read(body)
-        events = source.split(document, replace(request, body=body))
-    except UnparseableError as error:
-        return {"unparseable": str(error), "events": []}
-    shown = [_event(source, document, index, one) for index, one in enumerate(events)]
-    return {"answer": source.success_status, "is_cut": is_cut, "events": shown}
-
-
-def _event(source: Source, document: object, index: int, one: SplitEvent) -> dict[str, Any]:
-    seen = {
-        "id": one.id,
-        "type": one.type,
-        "kind": one.kind.value,
-        "lane": lane_of(one.kind).value,
-        "subject": one.subject,
-        "occurred_at": one.occurred_at,
-    }
-    try:
-        parsed = source.parse(document, index)
-    except UnparseableError as error:
-        return {**seen, "changes": [], "unparseable": str(error)}
-    more: dict[str, Any] = {"changes": told(parsed.changes)}
-    if parsed.ignored is not None:
-        more["ignored"] = parsed.ignored.value
-    if parsed.whose:
-        more["whose"] = parsed.whose
-    if parsed.signal is not None:
-        more["signal"] = parsed.signal.name
-    return {**seen, **more}
 
 
 def _show(shown: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Boolean, Column, DateTime, Integer, LargeBinary, SmallInteger
+from sqlalchemy import Boolean, ColumnElement, DateTime, Integer, LargeBinary, SmallInteger
 from sqlalchemy.types import BigInteger, UserDefinedType
 
 
@@ -30,7 +30,7 @@ class ArrayText(UserDefinedType[str]):
 
 
 @cache
-def array_type(column: Column[Any]) -> str:
+def array_type(column: ColumnElement[Any]) -> str:
     """The type of an array of the column's values, such as `text[]`."""
     kind = column.type
     if isinstance(kind, DateTime):
@@ -46,7 +46,7 @@ def array_type(column: Column[Any]) -> str:
     return "text[]"
 
 
-def array_literal(column: Column[Any], values: Iterable[object]) -> str:
+def array_literal(column: ColumnElement[Any], values: Iterable[object]) -> str:
     """The values as `array_type` reads them; raises TypeError for a value of another type."""
     kind = array_type(column)
     element = _ELEMENTS[kind]

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    Column,
     ColumnElement,
     Connection,
     Table,
@@ -29,7 +28,7 @@ _SQLITE = sqlite.dialect()
 
 
 def among(
-    column: Column[Any], values: Iterable[Any], connection: Connection
+    column: ColumnElement[Any], values: Iterable[Any], connection: Connection
 ) -> ColumnElement[bool]:
     """`column = ANY(array)` on PostgreSQL (one plan for every length), `IN (..)` on SQLite."""
     wanted = list(values)

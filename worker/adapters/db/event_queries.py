@@ -11,9 +11,10 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from domain.errors import NothingFoundError
-from worker.adapters.db import rows
+from worker.adapters.db import bulk, rows
 from worker.adapters.db.choosing import chosen
 from worker.adapters.db.editing import edits_of
+from worker.adapters.db.link_queries import mails_of
 from worker.adapters.db.replay_queries import replays_of_event
 from worker.adapters.vault import Vault
 
@@ -31,6 +32,8 @@ _LISTED = (
     "occurred_at",
     "superseded_by",
 )
+#: Rows of each kind in one event's story: a replaced list of members changes thousands.
+SHOWN = 500
 
 
 def list_events(
@@ -107,12 +110,33 @@ def event_story(
     story["changes"] = _rows(connection, rows.audit, event_id)
     story |= edits_of(connection, vault, event_id, with_patch=with_body)
     story["replays"] = replays_of_event(connection, event_id)
+    story["notices"] = _notices(connection, story["changes"])
     return story
+
+
+def _notices(connection: Connection, changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Links that the changes opened, with their mails: made in the same moment."""
+    moments = {(change["subject"], change["at"]) for change in changes}
+    links = rows.links
+    mine = bulk.among(links.c.person_id, sorted({who for who, _ in moments}), connection)
+    found = connection.execute(select(links).where(mine).order_by(links.c.id)).mappings()
+    opened = [row for row in found if (row["person_id"], row["created_at"]) in moments]
+    mails = mails_of(connection, [row["id"] for row in opened])
+    return [
+        {
+            "person": row["person_id"],
+            "kind": row["kind"],
+            "address": row["address"],
+            "state": row["state"],
+            "mails": mails[row["id"]],
+        }
+        for row in opened
+    ]
 
 
 def _rows(connection: Connection, table: Any, event_id: int) -> list[dict[str, Any]]:
     found = connection.execute(
-        select(table).where(table.c.event_id == event_id).order_by(table.c.id)
+        select(table).where(table.c.event_id == event_id).order_by(table.c.id).limit(SHOWN)
     ).mappings()
     return [{key: _opened(key, value) for key, value in row.items()} for row in found]
 

@@ -44,6 +44,24 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
     return found
 
 
+def counts_of(connection: Connection, account: str) -> dict[str, int]:
+    """The same of one account."""
+    people, connections, letters = rows.people, rows.connections, rows.dead_letters
+    wanted = (
+        ("people", people, people.c.state != "withdrawn"),
+        ("connections", connections, connections.c.state != "retired"),
+        ("dead", letters, letters.c.state == "open"),
+    )
+    return {
+        name: int(
+            connection.execute(
+                select(func.count()).where(table.c.account_id == account, where)
+            ).scalar_one()
+        )
+        for name, table, where in wanted
+    }
+
+
 def as_tree(accounts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Each account with its depth, children below their parent, in the order given."""
     known = {row["id"] for row in accounts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,7 +28,7 @@ from domain.model import PersonState
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.alerts import AGAIN, alert_id, settle_alert, tell_operators
 from worker.adapters.db.breaker_rows import breaker_marks, breakers, holds
-from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.engine import Changing, Database, translated
 from worker.adapters.db.mail_rows import alerts
 from worker.adapters.db.uow import database_now
 
@@ -42,26 +43,42 @@ Released = list[tuple[Kind, Lane]]
 
 
 class SQLHolds:
-    """Holds of the database. Every answer is one transaction with its decision and audit row."""
+    """Holds of the database. Every answer is one transaction with its decision and audit row.
 
-    def __init__(self, database: Database) -> None:
+    changing: where answers are made, if not in the database at once.
+    """
+
+    def __init__(self, database: Database, changing: Changing | None = None) -> None:
         self._database = database
+        self._changing = changing or database
 
-    def list(
-        self, *, account: str | None, connection: str | None, is_open: bool
-    ) -> list[dict[str, Any]]:
-        """Newest first, each with what it would do."""
-        wanted = select(holds).order_by(holds.c.opened_at.desc(), holds.c.id)
+    def page(
+        self,
+        accounts: Collection[str] | None,
+        *,
+        connection: str | None,
+        is_open: bool,
+        after: str = "",
+        limit: int = 1000,
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Newest first, each with what it would do; and where to go on, behind a hold's id."""
+        wanted = select(holds).order_by(holds.c.opened_at.desc(), holds.c.id.desc())
         if is_open:
             wanted = wanted.where(holds.c.state == HoldState.OPEN.value)
-        if account is not None:
-            wanted = wanted.where(holds.c.account_id == account)
         if connection is not None:
             wanted = wanted.where(holds.c.connection_id == connection)
         with translated(), self._database.read() as sql:
+            if accounts is not None:
+                mine = bulk.among(holds.c.account_id, sorted(accounts), sql)
+                wanted = wanted.where(mine)
+            last = sql.execute(select(holds.c.opened_at).where(holds.c.id == after)).scalar()
+            if last is not None:
+                is_later = (holds.c.opened_at == last) & (holds.c.id < after)
+                wanted = wanted.where((holds.c.opened_at < last) | is_later)
             now = database_now(sql)
-            found = sql.execute(wanted).mappings().all()
-            return [_told(sql, dict(row), now) for row in found]
+            found = sql.execute(wanted.limit(limit + 1)).mappings().all()
+            told = [_told(sql, dict(row), now) for row in found[:limit]]
+        return told, told[-1]["id"] if len(found) > limit else None
 
     def show(self, hold: str, *, limit: int = 100) -> dict[str, Any]:
         """One hold with the events that it keeps; raises NothingFoundError."""
@@ -82,7 +99,7 @@ class SQLHolds:
             _insist_not_retired(sql, row)
             return approved(sql, row, actor=actor, reason=reason, now=database_now(sql))
 
-        return self._database.change(answer)
+        return self._changing.change(answer)
 
     def reject(self, hold: str, *, actor: str, reason: str) -> int:
         """What is held ends discarded; its facts stay out of the directory. How many."""
@@ -105,7 +122,7 @@ class SQLHolds:
             _close(sql, row, HoldState.REJECTED, count, actor=actor, reason=reason, now=now)
             return count
 
-        return self._database.change(answer)
+        return self._changing.change(answer)
 
     def raise_once(self, hold: str, *, to: int, actor: str, reason: str) -> tuple[int, Released]:
         """Until one window from now the limit is `to`; what is held is tried again under it."""
@@ -128,7 +145,7 @@ class SQLHolds:
             _close(sql, row, HoldState.RAISED, count, actor=actor, reason=reason, now=now, to=to)
             return count, released
 
-        return self._database.change(answer)
+        return self._changing.change(answer)
 
 
 def approve_overdue(sql: Connection, now: datetime) -> int:

@@ -26,7 +26,7 @@ def links_of(connection: Connection, person: str) -> list[dict[str, Any]]:
             .limit(SHOWN)
         ).mappings()
     )
-    mails = _mails(connection, [link["id"] for link in found])
+    mails = mails_of(connection, [link["id"] for link in found])
     return [
         {
             "kind": link["kind"],
@@ -43,7 +43,8 @@ def links_of(connection: Connection, person: str) -> list[dict[str, Any]]:
     ]
 
 
-def _mails(connection: Connection, links: list[str]) -> dict[str, list[dict[str, Any]]]:
+def mails_of(connection: Connection, links: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The mails that carried these links, by link, oldest first."""
     notices = rows.notices
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     if not links:

@@ -154,7 +154,7 @@ class SQLMembers:
             _note(connection, found, "user.revoke_link", now, actor=actor, reason=reason)
             return link
 
-        return self._database.change(end)
+        return self._changing.change(end)
 
     def _accept(
         self, connection: Connection, link: OpenLink, now: datetime, *, actor: str, reason: str

@@ -55,7 +55,7 @@ class ObservingSetup(ConnectionSetup):
         connection governs (C1).
         """
         self._insist_sole_live(connection)
-        before = self._lock_connection(connection["id"])
+        before = self.lock_connection(connection["id"])
         if before != "observing":
             raise RefusedError(f"connection {connection['name']} is {before}, not observing")
         values = {"state": "active", **(scope_values(scope) if scope is not None else {})}
@@ -119,6 +119,13 @@ class ObservingSetup(ConnectionSetup):
         bulk.insert(self.sql, backfills, [row])
         told = {"lines": lines, "stored": stored}
         self.audit(connection["account_id"], "connection.backfill", connection["id"], after=told)
+
+    def backfilled_at(self, connection: str) -> datetime | None:
+        """When the provider's list of this connection was read last."""
+        table = backfills
+        mine = table.c.connection_id == connection
+        newest = select(table.c.at).where(mine).order_by(table.c.at.desc()).limit(1)
+        return self.sql.execute(newest).scalar()
 
     def backfilled(self) -> dict[str, datetime]:
         """When the provider's list was read last, by connection; those without are not there."""

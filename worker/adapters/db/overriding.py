@@ -16,7 +16,7 @@ from domain.overriding import override, without_override
 from domain.protection import protected_ids
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.by_hand import SQLHandWork
-from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.engine import Changing, Database, translated
 from worker.adapters.db.override_rows import overrides
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault, new_id
@@ -32,9 +32,16 @@ class SQLOverrides:
     """Operators' overrides, each change one transaction with its audit row and its mails."""
 
     def __init__(
-        self, database: Database, vault: Vault, *, link_seconds: float, report: Report
+        self,
+        database: Database,
+        vault: Vault,
+        *,
+        link_seconds: float,
+        report: Report,
+        changing: Changing | None = None,
     ) -> None:
         self._database = database
+        self._changing = changing or database
         self._vault = vault
         self._link_seconds = link_seconds
         self._report = report
@@ -69,7 +76,7 @@ class SQLOverrides:
             _decided(connection, after, "override", told, now, actor)
             return after
 
-        return self._database.change(put)
+        return self._changing.change(put)
 
     def end(self, person: str, *, actor: str, reason: str, account: str | None = None) -> Person:
         """Before its time. Raises NothingFoundError, RefusedError where there is none."""
@@ -81,7 +88,7 @@ class SQLOverrides:
                 raise RefusedError(f"{person} has no override: there is nothing to end")
             return _ended(connection, work, before, actor=actor, reason=reason)
 
-        return self._database.change(put)
+        return self._changing.change(put)
 
     def end_due(self) -> int:
         """End what is over by the database's clock, each once whoever asks; how many.

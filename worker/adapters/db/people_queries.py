@@ -79,10 +79,7 @@ def person_story(connection: Connection, person_id: str) -> dict[str, Any]:
     person = person_from_row(row)
     story = summary(person)
     story["undeliverable"] = marks_of(connection, [person]).get(person.id)
-    story["links"] = links_of(connection, person_id)
-    if person.connection is not None and person.user is not None:
-        story |= _words(connection, user_id(person.connection, person.user))
-    story["overrides"] = _overrides(connection, person_id)
+    story |= standing_of(connection, person)
     audit = rows.audit
     changes = connection.execute(
         select(audit).where(audit.c.subject == person_id).order_by(audit.c.id)
@@ -100,6 +97,22 @@ def person_story(connection: Connection, person_id: str) -> dict[str, Any]:
         for change in changes
     ]
     return story
+
+
+def standing_of(connection: Connection, person: Person) -> dict[str, Any]:
+    """Why somebody is as they are: each feed's last word, overrides, links with their mails."""
+    told: dict[str, Any] = {
+        "state_without_override": person.told.value if person.told is not None else None,
+        "links": links_of(connection, person.id),
+        **_SILENCE,
+    }
+    if person.connection is not None and person.user is not None:
+        told |= _words(connection, user_id(person.connection, person.user))
+    return {**told, "overrides": _overrides(connection, person.id)}
+
+
+#: Of whom no feed speaks.
+_SILENCE: dict[str, Any] = {"last_word_on_active": {}, "scope": {}, "addresses_asked_for": []}
 
 
 def _overrides(connection: Connection, person: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.inbox import Lane
-from worker.adapters.db.engine import Database
+from worker.adapters.db.engine import Changing
 from worker.adapters.db.outbound_rows import announcements, dispatches
 from worker.adapters.db.setup import SQLSetup
 from worker.adapters.vault import Vault
@@ -19,7 +19,7 @@ from worker.adapters.vault import Vault
 class SQLReannounce:
     """`Reannounce` on both databases."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Changing, vault: Vault) -> None:
         self._database = database
         self._vault = vault
 

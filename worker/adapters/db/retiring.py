@@ -80,7 +80,7 @@ class RetireSetup(ConnectionSetup):
 
     def retire_connection(self, connection: dict[str, Any], *, reason: str) -> Farewell:
         """C7: for good. Raises RefusedError for one that is retired already."""
-        if self._lock_connection(connection["id"]) == "retired":
+        if self.lock_connection(connection["id"]) == "retired":
             raise RefusedError(
                 f"connection {connection['name']} is retired already; a new one takes its people "
                 "over: `rosterd connection add` and `rosterd connection replace`"

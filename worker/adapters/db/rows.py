@@ -180,6 +180,20 @@ Index(
     sqlite_where=text("state <> 'ended'"),
 )
 Index("ix_events_subject", events.c.connection_id, events.c.subject, events.c.id)
+#: Operators' lists. What goes its way, pending and then applied, is in the first of them only.
+Index("ix_events_connection", events.c.connection_id, events.c.id)
+for _name, _column, _rare in (
+    ("ix_events_stuck", events.c.state, "state <> 'ended' AND state <> 'pending'"),
+    ("ix_events_reason", events.c.reason, "reason IS NOT NULL"),
+):
+    Index(
+        _name,
+        events.c.connection_id,
+        _column,
+        events.c.id,
+        postgresql_where=text(_rare),
+        sqlite_where=text(_rare),
+    )
 Index("ix_events_delivery", events.c.delivery_id)
 
 attempts = Table(
@@ -382,6 +396,14 @@ decisions = Table(
     Column("made_at", Moment, nullable=False),
     Column("made_by", Text, nullable=False),
 )
+#: The story of one event.
+BY_EVENT = text("event_id IS NOT NULL")
+Index(
+    "ix_decisions_event",
+    decisions.c.event_id,
+    postgresql_where=BY_EVENT,
+    sqlite_where=BY_EVENT,
+)
 
 audit = Table(
     "audit",
@@ -398,6 +420,17 @@ audit = Table(
     Column("reason", Text, nullable=False),
     Index("ix_audit_subject", "subject"),
 )
+Index("ix_audit_event", audit.c.event_id, postgresql_where=BY_EVENT, sqlite_where=BY_EVENT)
+#: What people did, which is little beside what events did.
+BY_HAND = text("event_id IS NULL")
+Index(
+    "ix_audit_by_hand",
+    audit.c.account_id,
+    audit.c.id,
+    postgresql_where=BY_HAND,
+    sqlite_where=BY_HAND,
+)
+Index("ix_audit_by_anybody", audit.c.id, postgresql_where=BY_HAND, sqlite_where=BY_HAND)
 
 batch_markers = Table(
     "batch_markers",

@@ -215,7 +215,7 @@ class ConnectionSetup(TokenSetup):
                 if row["id"] != connection["id"]
             ]
             self._insist_sole(connection["account_id"], others)
-        before = self._lock_connection(connection["id"])
+        before = self.lock_connection(connection["id"])
         if before == "retired":
             raise RefusedError(
                 f"connection {connection['name']} is retired, for good: add a new one, and take "
@@ -241,7 +241,7 @@ class ConnectionSetup(TokenSetup):
         )
         return moved
 
-    def _lock_connection(self, connection: str) -> str:
+    def lock_connection(self, connection: str) -> str:
         """Its state, which nobody else changes before this transaction ends."""
         table = rows.connections
         found = self.sql.execute(

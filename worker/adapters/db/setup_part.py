@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from sqlalchemy import Connection
 
 from worker.adapters.db.auditing import Deed, audit
@@ -28,6 +30,10 @@ class SetupPart:
         self.actor = actor
         self.link_seconds = link_seconds
         self.now = database_now(connection)
+
+    def in_days(self, days: int) -> datetime:
+        """A moment from now by the database's clock."""
+        return self.now + timedelta(days=days)
 
     def audit(
         self,

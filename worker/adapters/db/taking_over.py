@@ -57,7 +57,7 @@ class TakeOverSetup(RetireSetup):
         Lines that cannot be are left out and say why. Raises RefusedError for a connection that
         is retired.
         """
-        if self._lock_connection(taking.connection["id"]) == "retired":
+        if self.lock_connection(taking.connection["id"]) == "retired":
             raise RefusedError(
                 f"connection {taking.connection['name']} is retired: it takes nobody over"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,8 +18,6 @@ from worker.adapters.vault import token_digest
 #: That a token is in use is written this often at most.
 TOLD_EVERY = timedelta(minutes=1)
 _PREFIX = 12
-#: The scope that opens all others.
-OPERATE = "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +29,6 @@ class TokenInUse:
     account: str | None
     scopes: frozenset[str]
     is_use_untold: bool
-
-    def lacks(self, wanted: Sequence[str]) -> list[str]:
-        """Scopes that are wanted and that it does not have."""
-        return [] if OPERATE in self.scopes else sorted(set(wanted) - self.scopes)
 
 
 def live_token(database: Database, bearer: str) -> TokenInUse | None:

@@ -22,6 +22,7 @@ from worker.cli.bench.latency import suspensions
 from worker.cli.bench.memory import resident
 from worker.cli.bench.noop import noops
 from worker.cli.bench.outbound import told_after
+from worker.cli.bench.pages import page_times
 from worker.cli.bench.replay import beside_replays
 from worker.cli.bench.report import Series, percentile, tell
 from worker.cli.bench.scim import group_changes, lookups, mixes, peer_mixes
@@ -265,6 +266,23 @@ def claims(
     series = [Series(f"beside {ended:,} ended", "ms"), Series("empty table", "ms")]
     _rounds(rounds, series, lambda folder: claim_times(database_url, folder, ended))
     tell("claims of 500", series, json_=json_, setting=_on(database_url))
+
+
+@app.command("pages")
+def pages(
+    ended: Annotated[int, typer.Option(help="Events that ended.")] = 1_000_000,
+    dead: Annotated[int, typer.Option(help="Dead letters.")] = 100_000,
+    rounds: Rounds = 1,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """p95 of a page of each list of the API, over so many events."""
+    series: dict[str, Series] = {}
+    for _ in range(rounds):
+        with _folder() as folder:
+            for name, value in page_times(database_url, folder, ended=ended, dead=dead).items():
+                series.setdefault(name, Series(name, "ms")).values.append(value)
+    tell("pages", list(series.values()), json_=json_, setting=_on(database_url), against=0)
 
 
 @app.command("scale")

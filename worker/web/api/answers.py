@@ -6,7 +6,9 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
+from fastapi import Header
 from pydantic import BaseModel
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -14,7 +16,11 @@ from starlette.responses import Response
 
 from worker.adapters.db.engine import translated
 from worker.bootstrap import Container
+from worker.web.api.problems import ProblemError
 
+IfMatch = Annotated[
+    str | None, Header(description="ETag of what was read: 412 if somebody changed it since.")
+]
 _MARKS = re.compile(r'"[^"]*"')
 
 
@@ -38,3 +44,11 @@ def tagged(request: Request, found: BaseModel) -> Response:
 def etag(body: bytes) -> str:
     """What tells one representation from another."""
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def matched(asked: str | None, now: BaseModel) -> None:
+    """Nobody changed it since it was read, where If-Match says so; raises ProblemError."""
+    if asked is None or asked.strip() == "*":
+        return
+    if etag(now.model_dump_json().encode()) not in _MARKS.findall(asked):
+        raise ProblemError("changed_meanwhile", "it is not as it was read: read it again")

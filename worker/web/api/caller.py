@@ -7,20 +7,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from functools import cached_property
+from typing import Annotated, Any
 
 from fastapi import Depends, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
 from domain.errors import NothingFoundError, UsageError
+from domain.permissions import Asker, Permission, permissions_of_scopes, scope_with
 from worker.adapters.db.engine import translated
 from worker.adapters.db.family import family_of
-from worker.adapters.db.token_use import TokenInUse, live_token, note_use
+from worker.adapters.db.token_use import live_token, note_use
 from worker.bootstrap import Container
 from worker.web.api.problems import ProblemError
 
-READ, WRITE = "directory:read", "directory:write"
 #: Tokens whose rate is remembered at most.
 REMEMBERED = 10_000
 
@@ -29,9 +30,10 @@ _bearer = HTTPBearer(
     scheme_name="token",
     description="A token of `rosterd token add`. The scope `operator` opens all of the others.",
 )
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Caller:
     """The token behind a request. account: None where it is for all accounts.
 
@@ -42,7 +44,7 @@ class Caller:
     token: str
     name: str
     account: str | None
-    scopes: frozenset[str]
+    permissions: frozenset[Permission]
     family: Callable[[], frozenset[str]] = frozenset
 
     @property
@@ -50,11 +52,27 @@ class Caller:
         """Who the audit says it was."""
         return f"token:{self.token}"
 
-    def may_see(self, account: str) -> bool:
-        """Whether what belongs to this account is there for the caller (G7, C4)."""
-        return self.account in (None, account) or account in self.family()
+    @cached_property
+    def asker(self) -> Asker:
+        """The same for services: who asks, what they may do, in which accounts."""
+        return Asker(self.actor, self.permissions, self.accounts, self.account)
 
-    def check(self, what: str, id_: str, account: str) -> None:
+    @cached_property
+    def accounts(self) -> frozenset[str] | None:
+        """Ids of the accounts that are there for the caller; None for all."""
+        return None if self.account is None else self.family() | {self.account}
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the caller may do something, in any account that is there for them."""
+        return permission in self.permissions
+
+    def may_see(self, account: str | None) -> bool:
+        """Whether what belongs to this account is there for the caller (G7, C4)."""
+        if self.account is None or account == self.account:
+            return True
+        return account is not None and account in (self.accounts or ())
+
+    def check(self, what: str, id_: str, account: str | None) -> None:
         """Another account's is unknown; raises NothingFoundError."""
         if not self.may_see(account):
             raise NothingFoundError(what, id_)
@@ -67,6 +85,13 @@ class Caller:
             return self.account
         self.check("account", named, named)
         return named
+
+    def some_accounts(self, named: str | None) -> frozenset[str] | None:
+        """Ids of the one that is named, else of all that are there; None for every one."""
+        if named is None:
+            return self.accounts
+        self.check("account", named, named)
+        return frozenset({named})
 
 
 class Rates:
@@ -99,13 +124,9 @@ async def _parts(request: Request) -> Container:
 Parts = Annotated[Container, Depends(_parts)]
 
 
-def authenticated(
-    request: Request,
-    parts: Parts,
-    wanted: SecurityScopes,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> Caller:
+def authenticated(request: Request, bearer: Bearer, permission: Permission) -> Caller:
     """The caller; raises ProblemError. Revoked is revoked at once: nothing is remembered."""
+    parts: Container = request.app.state.parts
     token = live_token(parts.database, bearer.credentials) if bearer is not None else None
     if token is None:
         raise ProblemError(
@@ -113,7 +134,9 @@ def authenticated(
             "no token, or none that is live",
             headers={"WWW-Authenticate": 'Bearer realm="rosterd"'},
         )
-    _check_scopes(token, wanted.scopes)
+    permissions = permissions_of_scopes(token.scopes)
+    if permission not in permissions:
+        raise _lacking(permission)
     wait = request.app.state.rates.wait(token.id)
     if wait:
         raise ProblemError(
@@ -124,7 +147,7 @@ def authenticated(
     if token.is_use_untold:
         note_use(parts.database, token.id)
     return Caller(
-        token.id, token.name, token.account, token.scopes, lambda: _family(parts, token.account)
+        token.id, token.name, token.account, permissions, lambda: _family(parts, token.account)
     )
 
 
@@ -135,20 +158,36 @@ def _family(parts: Container, account: str | None) -> frozenset[str]:
         return family_of(connection, account)
 
 
-def _check_scopes(token: TokenInUse, wanted: list[str]) -> None:
-    missing = token.lacks(wanted)
-    if missing:
-        told = " ".join(missing)
-        raise ProblemError(
-            "insufficient_scope",
-            f"this needs a token with scope {told}",
-            headers={
-                "WWW-Authenticate": f'Bearer realm="rosterd", error="insufficient_scope", '
-                f'scope="{told}"'
-            },
-            scope=told,
-        )
+def _lacking(permission: Permission) -> ProblemError:
+    scope = scope_with(permission)
+    return ProblemError(
+        "insufficient_scope",
+        f"this needs a token with scope {scope}",
+        headers={
+            "WWW-Authenticate": f'Bearer realm="rosterd", error="insufficient_scope", '
+            f'scope="{scope}"'
+        },
+        scope=scope,
+    )
 
 
-Reader = Annotated[Caller, Security(authenticated, scopes=[READ])]
-Writer = Annotated[Caller, Security(authenticated, scopes=[WRITE])]
+class Asking:
+    """What an operation needs whoever asks to be permitted; gives the `Caller`."""
+
+    def __init__(self, permission: Permission) -> None:
+        self._permission = permission
+
+    def __call__(self, request: Request, bearer: Bearer) -> Caller:
+        """See `authenticated`."""
+        return authenticated(request, bearer, self._permission)
+
+
+def needs(permission: Permission) -> Any:
+    """What goes beside `Caller` in an annotation, for the description, too."""
+    return Security(Asking(permission), scopes=[scope_with(permission)])
+
+
+Reader = Annotated[Caller, needs(Permission.DIRECTORY_READ)]
+Viewer = Annotated[Caller, needs(Permission.VIEW)]
+Tokens = Annotated[Caller, needs(Permission.TOKENS)]
+Configurer = Annotated[Caller, needs(Permission.CONFIGURE)]

@@ -18,7 +18,28 @@ from domain.errors import NothingFoundError, RefusedError, UsageError
 from domain.ports import InfrastructureError
 from worker.adapters.vault import new_id
 from worker.bootstrap import Container
-from worker.web.api import grants, groups, groups_by_hand, meaning, users, users_by_hand
+from worker.web.api import (
+    accounts,
+    audit,
+    connections,
+    directory,
+    endpoints,
+    events,
+    feeds,
+    grants,
+    groups,
+    groups_by_hand,
+    holds,
+    meaning,
+    observing,
+    sources,
+    status,
+    templates,
+    tokens,
+    users,
+    users_by_hand,
+    users_by_operators,
+)
 from worker.web.api.caller import Rates
 from worker.web.api.problems import (
     CODES,
@@ -33,7 +54,13 @@ from worker.web.body import ClientDisconnect, EncodingError, TooLargeError, read
 
 PREFIX = "/api"
 #: The routers, in the order of the description.
-ROUTERS = (users.router, users_by_hand.router, groups.router, groups_by_hand.router, grants.router)
+ROUTERS = (
+    *(users.router, users_by_hand.router, groups.router, groups_by_hand.router, grants.router),
+    *(events.router, audit.router, holds.router, status.router),
+    *(accounts.router, tokens.router, connections.router, feeds.router),
+    *(observing.router, endpoints.router, templates.router, users_by_operators.router),
+    *(sources.router, directory.router),
+)
 TRY_LATER = {"Retry-After": "5"}
 HEADERS = {
     "Cache-Control": "no-store",

@@ -16,11 +16,11 @@ from worker.adapters.db.engine import Changing
 from worker.adapters.db.group_pages import one_group
 from worker.services.group import GroupsByHand
 from worker.web.api.answers import reading
+from worker.web.api.asking import Asking
 from worker.web.api.groups import found_group
 from worker.web.api.problems import responses
 from worker.web.api.shapes import Group, group_of
 from worker.web.api.texts import Shown, Text, person_ref
-from worker.web.api.users_by_hand import Asking
 from worker.web.api.writing import Told, Write, Writes
 
 router = APIRouter(tags=["groups"], responses=responses(400, 404, 409, 413, 415))

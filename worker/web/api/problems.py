@@ -34,6 +34,11 @@ KINDS: Mapping[str, Kind] = {
         "The token may not do this",
         "Use a token with the scope that the answer names.",
     ),
+    "not_permitted": Kind(
+        403,
+        "Whoever asks may not do this",
+        "Ask an operator with the role that the detail names.",
+    ),
     "not_found": Kind(
         404,
         "There is no such thing",
@@ -73,6 +78,9 @@ KINDS: Mapping[str, Kind] = {
         409,
         "The address belongs to somebody of the account",
         "Change the holder's address first (E8).",
+    ),
+    "changed_meanwhile": Kind(
+        412, "Somebody changed it since it was read", "Read it again, then send the change."
     ),
     "too_large": Kind(413, "The body is too large", "Send less at once."),
     "unsupported_media_type": Kind(

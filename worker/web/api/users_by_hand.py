@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import Field, StringConstraints
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -19,6 +19,7 @@ from worker.adapters.db.people_pages import one_person
 from worker.services.admit import PeopleByHand
 from worker.services.amend import Amendment, amend
 from worker.web.api.answers import reading
+from worker.web.api.asking import Asking
 from worker.web.api.problems import responses
 from worker.web.api.shapes import User, users_of
 from worker.web.api.texts import Shown, Text, person_ref
@@ -30,12 +31,6 @@ PROFILE = ("given_name", "family_name", "display_name")
 Who = Annotated[str, Path(description="Id of the person.")]
 
 
-class Asking(BaseModel):
-    """A body; a member that is not known is refused."""
-
-    model_config = {"extra": "forbid"}
-
-
 class NewUser(Asking):
     """Somebody whom no identity provider makes."""
 
@@ -44,6 +39,7 @@ class NewUser(Asking):
     given_name: Shown | None = None
     family_name: Shown | None = None
     display_name: Shown | None = None
+    active: bool = Field(False, description="No mail: you vouch for it; say why in X-Reason.")
     account: Text | None = Field(
         None, description="Id of the account; needed with a token that is for all of them."
     )
@@ -80,14 +76,16 @@ def invite(asked: NewUser, write: Writes) -> Response:
     """U1: somebody whom no identity provider makes, invited by mail."""
     account = write.caller.one_account(asked.account)
     profile = {name: value for name in PROFILE if (value := getattr(asked, name))}
+    reason = write.because() if asked.active else write.reason
     return write.answered(
         lambda database: write.parts.people_on(database).add(
             account,
             check_address(asked.email),
             role=asked.role,
             profile=profile,
+            is_active=asked.active,
             actor=write.caller.actor,
-            reason=write.reason,
+            reason=reason,
         ),
         _told(201),
     )

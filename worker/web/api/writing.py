@@ -8,18 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Header
+from fastapi import Header, Security
 from pydantic import BaseModel
 from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.errors import NothingFoundError, UsageError
+from domain.permissions import Permission, scope_with
 from worker.adapters.db.engine import Changing
 from worker.adapters.db.once import NO_MORE, Answer, AnsweredError, Key, Once
+from worker.adapters.db.setup import SQLSetup
 from worker.bootstrap import Container
 from worker.web.api.answers import etag
-from worker.web.api.caller import Caller, Parts, Writer
+from worker.web.api.caller import Bearer, Caller, authenticated
 from worker.web.api.problems import ProblemError
 from worker.web.api.texts import is_text
 
@@ -45,6 +48,17 @@ class Write:
         if not self.reason:
             raise UsageError("X-Reason: say why; it stands in the audit")
         return self.reason
+
+    def set_up(self, act: Callable[[SQLSetup], object], told: Told) -> Response:
+        """Set something up once, in one transaction, and tell what it came to."""
+        parts = self.parts
+
+        def unit(connection: Connection) -> object:
+            seconds = parts.settings.link_life.total_seconds()
+            actor = self.caller.actor
+            return act(SQLSetup(connection, parts.vault, actor=actor, link_seconds=seconds))
+
+        return self.answered(lambda database: database.change(unit), told)
 
     def answered(self, act: Callable[[Changing], object], told: Told) -> Response:
         """Do it once and tell what it came to; raises ProblemError and what act raises."""
@@ -79,24 +93,42 @@ def _response(answer: Answer, headers: dict[str, str]) -> Response:
     return Response(answer.body, answer.status, more, "application/json")
 
 
-async def _write(
-    request: Request,
-    caller: Writer,
-    parts: Parts,
-    idempotency_key: Annotated[
-        str | None, Header(description="Sent again within a day, it is answered the same again.")
-    ] = None,
-    x_reason: Annotated[str | None, Header(description="Why, for the audit.")] = None,
-) -> Write:
-    key = None
-    if idempotency_key is not None:
-        if not _KEY.fullmatch(idempotency_key):
-            raise UsageError("Idempotency-Key: 1 to 255 printable ASCII characters, no blanks")
-        asked = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
-        asked.update(f"{request.url.query}\n".encode())
-        asked.update(await request.body())
-        key = Key(caller.token, idempotency_key, asked.digest())
-    return Write(caller, _reason(x_reason), parts, key)
+IdempotencyKey = Annotated[
+    str | None, Header(description="Sent again within a day, it is answered the same again.")
+]
+Why = Annotated[str | None, Header(description="Why, for the audit.")]
+
+
+class Writing:
+    """A write of whoever is permitted something; gives the `Write`."""
+
+    def __init__(self, permission: Permission) -> None:
+        self._permission = permission
+
+    async def __call__(
+        self,
+        request: Request,
+        bearer: Bearer,
+        idempotency_key: IdempotencyKey = None,
+        x_reason: Why = None,
+    ) -> Write:
+        """Who asks, why, and under which key; raises ProblemError, UsageError."""
+        caller = await run_in_threadpool(authenticated, request, bearer, self._permission)
+        key = None
+        if idempotency_key is not None:
+            key = Key(caller.token, idempotency_key, await _asked(request, idempotency_key))
+        parts: Container = request.app.state.parts
+        return Write(caller, _reason(x_reason), parts, key)
+
+
+async def _asked(request: Request, key: str) -> bytes:
+    """What tells one request from another."""
+    if not _KEY.fullmatch(key):
+        raise UsageError("Idempotency-Key: 1 to 255 printable ASCII characters, no blanks")
+    asked = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+    asked.update(f"{request.url.query}\n".encode())
+    asked.update(await request.body())
+    return asked.digest()
 
 
 def _reason(header: str | None) -> str:
@@ -112,4 +144,14 @@ def _reason(header: str | None) -> str:
     return text
 
 
-Writes = Annotated[Write, Depends(_write)]
+def writes(permission: Permission) -> Any:
+    """What goes beside `Write` in an annotation, for the description, too."""
+    return Security(Writing(permission), scopes=[scope_with(permission)])
+
+
+Writes = Annotated[Write, writes(Permission.DIRECTORY_WRITE)]
+Configures = Annotated[Write, writes(Permission.CONFIGURE)]
+Pauses = Annotated[Write, writes(Permission.PAUSE)]
+AnswersHolds = Annotated[Write, writes(Permission.HOLD_ANSWER)]
+MakesTokens = Annotated[Write, writes(Permission.TOKENS)]
+Replays = Annotated[Write, writes(Permission.REPLAY)]
