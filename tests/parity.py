@@ -130,7 +130,10 @@ OWN: Mapping[str, str] = {
     "operator add": "who gets in is decided on the machine, or by whoever is signed in",
     "operator list": "as `operator add`",
     "operator role": "as `operator add`",
-    "operator link": "as `operator add`",
+    **{
+        f"operator {verb}": "as `operator add`"
+        for verb in ("link", "remove", "password", "sessions", "sign-out")
+    },
 }
 
 #: Operations of the API that are no command of their own.

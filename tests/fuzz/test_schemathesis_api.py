@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from jsonschema import Draft202012Validator
 
 from tests.exploring import EXPLORE
 from tests.harness import Rosterd
@@ -22,6 +21,7 @@ with warnings.catch_warnings():
     # What its own dependencies say of one another at import is not ours to mend.
     warnings.simplefilter("ignore")
     schemathesis = pytest.importorskip("schemathesis")
+    jsonschema = pytest.importorskip("jsonschema")
 
 #: Examples of each operation that the document describes.
 EXAMPLES = 4
@@ -115,7 +115,9 @@ def _insist_described(document: Any, operation: Any, told: Any) -> None:
     if media == "application/x-ndjson":
         return
     schema = {**content[media]["schema"], "components": document["components"]}
-    wrong = [error.message for error in Draft202012Validator(schema).iter_errors(told.json())]
+    wrong = [
+        error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(told.json())
+    ]
     assert wrong == [], where
 
 

@@ -16,12 +16,15 @@ from starlette.requests import Request
 
 from domain.errors import NothingFoundError, UsageError
 from domain.permissions import Asker, Permission, permissions_of_scopes, scope_with
+from domain.sign_in import NotSignedInError
 from worker.adapters.db.engine import translated
 from worker.adapters.db.family import family_of
 from worker.adapters.db.token_use import live_token, note_use
 from worker.bootstrap import Container
 from worker.web.api.problems import ProblemError
+from worker.web.signin.session import check_csrf, session_token, signed_in
 
+SAFE = frozenset({"GET", "HEAD"})
 #: Tokens whose rate is remembered at most.
 REMEMBERED = 10_000
 
@@ -46,11 +49,13 @@ class Caller:
     account: str | None
     permissions: frozenset[Permission]
     family: Callable[[], frozenset[str]] = frozenset
+    #: Of somebody who is signed in and has no token: who the audit says it was.
+    operator: str = ""
 
     @property
     def actor(self) -> str:
         """Who the audit says it was."""
-        return f"token:{self.token}"
+        return self.operator or f"token:{self.token}"
 
     @cached_property
     def asker(self) -> Asker:
@@ -125,8 +130,14 @@ Parts = Annotated[Container, Depends(_parts)]
 
 
 def authenticated(request: Request, bearer: Bearer, permission: Permission) -> Caller:
-    """The caller; raises ProblemError. Revoked is revoked at once: nothing is remembered."""
+    """The caller; raises ProblemError. Revoked is revoked at once: nothing is remembered.
+
+    Without a token it is whoever is signed in; what changes something must come from a page of
+    that session, as its header proves.
+    """
     parts: Container = request.app.state.parts
+    if bearer is None and session_token(request):
+        return _signed_in(request, permission)
     token = live_token(parts.database, bearer.credentials) if bearer is not None else None
     if token is None:
         raise ProblemError(
@@ -139,16 +150,32 @@ def authenticated(request: Request, bearer: Bearer, permission: Permission) -> C
         raise _lacking(permission)
     wait = request.app.state.rates.wait(token.id)
     if wait:
-        raise ProblemError(
-            "rate_limited",
-            "this token asks too often",
-            headers={"Retry-After": str(int(wait) + 1)},
-        )
+        raise _too_often(wait)
     if token.is_use_untold:
         note_use(parts.database, token.id)
     return Caller(
         token.id, token.name, token.account, permissions, lambda: _family(parts, token.account)
     )
+
+
+def _signed_in(request: Request, permission: Permission) -> Caller:
+    try:
+        asker = signed_in(request)
+    except NotSignedInError:
+        raise ProblemError("unauthenticated", "no token, and nobody is signed in") from None
+    if request.method not in SAFE:
+        check_csrf(request, {})
+    asker.check(permission)
+    wait = request.app.state.rates.wait(asker.name)
+    if wait:
+        raise _too_often(wait)
+    family = asker.accounts or frozenset()
+    return Caller(asker.name, asker.name, asker.home, asker.permissions, lambda: family, asker.name)
+
+
+def _too_often(wait: float) -> ProblemError:
+    told = {"Retry-After": str(int(wait) + 1)}
+    return ProblemError("rate_limited", "too many requests at once", headers=told)
 
 
 def _family(parts: Container, account: str | None) -> frozenset[str]:

@@ -39,6 +39,11 @@ KINDS: Mapping[str, Kind] = {
         "Whoever asks may not do this",
         "Ask an operator with the role that the detail names.",
     ),
+    "cross_site": Kind(
+        403,
+        "The request is not from a page of this session",
+        "Send the token of the page in X-CSRF-Token; or use a bearer token, and no cookie.",
+    ),
     "not_found": Kind(
         404,
         "There is no such thing",
