@@ -73,3 +73,12 @@ def test_a_shell_is_told_how_to_complete(rosterd: Rosterd, shell: str) -> None:
     done = rosterd.cli("completion", shell)
     assert done.returncode == 0
     assert "_ROSTERD_COMPLETE" in done.stdout
+
+
+def test_an_export_keeps_the_blanks_of_a_name(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    named = {"id": "u1", "email": "u1@example.com", "display_name": "Silva, Ana: the first"}
+    rosterd.tell(feed, "user.upserted", named)
+    (line,) = rosterd.cli("directory", "export", "--account", "acme").stdout.splitlines()
+    assert json.loads(line)["display_name"] == "Silva, Ana: the first"
+    assert '"kind":"user"' in line

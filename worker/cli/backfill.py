@@ -21,6 +21,7 @@ from worker.adapters.db.setup import feed_view
 from worker.adapters.sources.registry import SOURCES
 from worker.cli.event import moment
 from worker.cli.output import AsJSON, DryRun, as_json, out
+from worker.cli.progress import Done, progress
 from worker.cli.session import container, reading, setup
 from worker.cli.signing import standard_headers
 from worker.services.receive import receive
@@ -58,7 +59,8 @@ def backfill(
     lines = _checked(file, at)
     stored = 0
     if not dry_run:
-        stored = _store(feed, file, at)
+        with progress("storing", unit="lines", total=lines, is_quiet=json_) as done:
+            stored = _store(feed, file, at, done)
         with setup() as use:
             use.note_backfill(found, lines=lines, stored=stored)
     told = {"connection": found["id"], "lines": lines, "stored": stored, "dry_run": dry_run}
@@ -137,7 +139,7 @@ def _event(line: Any, at: datetime) -> Event:
     return event
 
 
-def _store(feed: str, file: Path, at: datetime) -> int:
+def _store(feed: str, file: Path, at: datetime, done: Done) -> int:
     """Through the door of every request, into the bulk lane; how many events are new."""
     parts = container()
     rung: set[StoredEvent] = set()
@@ -146,7 +148,11 @@ def _store(feed: str, file: Path, at: datetime) -> int:
     )
     committer.start()
     try:
-        stored = sum(_submit(committer, _submission(feed, part)) for part in _parts(file, at))
+        stored = count = 0
+        for part in _parts(file, at):
+            stored += _submit(committer, _submission(feed, part))
+            count += len(part)
+            done(count)
     finally:
         committer.stop()
     for kind in sorted({event.kind for event in rung if not event.is_held}):

@@ -20,6 +20,7 @@ from domain.policy import Scope
 from worker.adapters.db.observing_setup import is_scoped
 from worker.adapters.sources.registry import SOURCES
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
+from worker.cli.progress import progress
 from worker.cli.session import container, setup
 
 #: So many people are named where no file is asked for.
@@ -42,8 +43,10 @@ def plan(
     found = _observing(connection)
     wanted = _scope(found, scope)
     named: list[Person] = []
-    with _told_to(people) as tell:
-        made = container().observe.plan(found["id"], scope=wanted, tell=_both(named, tell))
+    with _told_to(people) as tell, progress("planning", unit="events", is_quiet=json_) as done:
+        made = container().observe.plan(
+            found["id"], scope=wanted, tell=_both(named, tell), done=done
+        )
     with setup() as use:
         kept = use.keep_plan(found, made, scope)
     if json_:
@@ -73,7 +76,8 @@ def go_live(  # noqa: PLR0913, PLR0917 - one option a word of the operator
     text = _agreed_scope(found, plan, scope)
     wanted = _scope(found, text)
     _insist_scoped(found, wanted)
-    made = container().observe.plan(found["id"], scope=wanted)
+    with progress("planning", unit="events", is_quiet=json_) as done:
+        made = container().observe.plan(found["id"], scope=wanted, done=done)
     if plan is not None:
         _insist_as_shown(found, plan, made, accept_changes=accept_changes)
     if not json_:
@@ -187,8 +191,10 @@ def _watch(
 ) -> None:
     """Until all of it is decided; then whether what was announced is what happened."""
     deadline = time.monotonic() + seconds
-    while (left := _left(found["id"])) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    with progress("deciding", unit="events", total=count, is_quiet=json_) as done:
+        while (left := _left(found["id"])) and time.monotonic() < deadline:
+            done(count - left)
+            time.sleep(0.2)
     told: dict[str, Any] = {"connection": found["id"], "plan": kept, "events": count, "left": left}
     if left == 0:
         with setup() as use:

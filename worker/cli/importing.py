@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from rich.progress import Progress
 
 from domain.errors import UsageError
 from worker.adapters.db.importing import ImportOrder
 from worker.adapters.lines import records
 from worker.cli.output import AsJSON, DryRun, as_json, err, out
+from worker.cli.progress import progress
 from worker.cli.session import actor, container, post, setup
 from worker.services.importing import Batch, Line, Tally
 
@@ -94,13 +94,12 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
 def _progress(source: BinaryIO, file: Path, *, is_quiet: bool) -> Iterator[Iterator[Line]]:
     """The lines of a file, and a bar of how much of it was read."""
     size = None if str(file) == PIPE else file.stat().st_size
-    with Progress(console=err, disable=is_quiet or not err.is_terminal) as progress:
-        task = progress.add_task("importing", total=size)
+    with progress("importing", unit="bytes", total=size, is_quiet=is_quiet) as done:
 
         def read() -> Iterator[Line]:
             for record in records(source):
                 if record.number % 1000 == 0:
-                    progress.update(task, completed=record.position)
+                    done(record.position)
                 yield Line(record.number, record.fields)
 
         yield read()

@@ -41,9 +41,11 @@ def _plain(value: object) -> object:
     return value
 
 
-def as_json(value: object) -> str:
+def as_json(value: object, *, is_compact: bool = False) -> str:
     """One JSON text; times in ISO 8601."""
-    return with_escapes(json.dumps(value, default=_plain, ensure_ascii=False, sort_keys=True))
+    between = (",", ":") if is_compact else None
+    told = json.dumps(value, default=_plain, ensure_ascii=False, sort_keys=True, separators=between)
+    return with_escapes(told)
 
 
 def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json_: bool) -> None:

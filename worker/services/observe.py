@@ -55,14 +55,25 @@ class Observe:
     batch_size: int = 500
 
     def plan(
-        self, connection: str, *, scope: Scope | None = None, tell: EachPerson | None = None
+        self,
+        connection: str,
+        *,
+        scope: Scope | None = None,
+        tell: EachPerson | None = None,
+        done: Callable[[int], None] = lambda _count: None,
     ) -> Plan:
-        """What going live would do; tell: hears of every person, in order."""
+        """What going live would do; tell: hears of every person, in order.
+
+        done: hears how many events were decided so far.
+        """
+        count = 0
         with self.rehearsals() as rehearsal:
             rehearsal.stage(connection, scope)
             while events := rehearsal.take(connection, self.batch_size):
                 self.write(rehearsal.work, events)
                 rehearsal.work.rest()
+                count += len(events)
+                done(count)
             plan = rehearsal.sum_up(connection)
             if tell is not None:
                 for person in rehearsal.people(connection):
