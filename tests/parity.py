@@ -33,6 +33,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "connection set": (
         "GET /connections/{connection}/settings",
         "PATCH /connections/{connection}/settings",
+        "POST /connections/{connection}/address",
     ),
     "connection list-is": ("POST /connections/{connection}/list",),
     "directory import": ("POST /accounts/{account}/directory",),

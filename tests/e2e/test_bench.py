@@ -83,3 +83,8 @@ def test_a_replay_is_measured_beside_live_traffic() -> None:
     assert done.returncode == 0, done.stderr
     told = done.stdout[done.stdout.index("{") :]
     assert all(word in told for word in ("live p99 beside 20/s", "live p99 alone", "kept"))
+
+
+def test_pages_of_every_list_are_measured() -> None:
+    names = measured("pages", "--ended", "2000", "--dead", "200")
+    assert {"events", "dead events", "events of a time", "audit", "status"} <= set(names)

@@ -176,6 +176,29 @@ def test_lists_links_and_moves(rosterd: Rosterd, feed: Feed, root: Client) -> No
     assert linked["counts"] == {"nobody": 1}
 
 
+def test_another_address_rule_is_foreseen_and_done(
+    rosterd: Rosterd, feed: Feed, root: Client
+) -> None:
+    told = {"id": "u1", "email": "u1@example.com", "attributes": {"work": "ana@example.com"}}
+    rosterd.tell(feed, "user.upserted", told)
+    rosterd.hire(feed, "u2")
+    of = f"/connections/{feed.connection}"
+    rule = {"rule": "attributes.work"}
+    dry = root.post(f"{of}/address", {**rule, "dry_run": True})
+    assert [(c["before"], c["after"]) for c in dry["changes"]] == [
+        ("u1@example.com", "ana@example.com")
+    ]
+    assert dry["lacking"] == ["u2"]
+    assert root.get(of)["settings"] == {}
+    assert root.post(f"{of}/address", rule, X_Reason="x")["dry_run"] is False
+    rosterd.drain()
+    (user,) = root.all("/users", account=rosterd.account_id, external_id="u1")
+    assert user["requested_email"] == "ana@example.com"
+    wrong = {"rule": "nothing"}
+    told = root.ask("POST", f"{of}/address", json=wrong, headers={"X-Reason": "x"})
+    is_problem(told, 422, "invalid")
+
+
 def test_tokens_may_do_no_more_than_who_makes_them(
     rosterd: Rosterd, feed: Feed, root: Client, ops: Client
 ) -> None:

@@ -31,6 +31,7 @@ BODIES: dict[str, Any] = {
     "Overlap": {},
     "Again": {"cursor": 0},
     "NewPlan": {},
+    "Rule": {"rule": "attributes.x"},
     "Live": {"plan": "pln_walk"},
     "FullList": {"ids": ["u1"], "count": 1},
     "Links": {"lines": [{"external_id": "u1", "email": "walk@example.com"}]},

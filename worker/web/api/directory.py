@@ -18,7 +18,7 @@ from worker.web.api.answers import reading
 from worker.web.api.asking import Asking
 from worker.web.api.caller import Parts, Reader
 from worker.web.api.finding import found
-from worker.web.api.problems import responses
+from worker.web.api.problems import LINES, responses
 from worker.web.api.writing import Writes
 
 router = APIRouter(tags=["directory"], responses=responses(404))
@@ -51,7 +51,7 @@ class Imported(BaseModel):
     refused: list[Refused]
 
 
-@router.get("/accounts/{account}/directory", response_class=StreamingResponse)
+@router.get("/accounts/{account}/directory", response_class=StreamingResponse, responses=LINES)
 def export_directory(account: OfAccount, caller: Reader, parts: Parts) -> StreamingResponse:
     """JSON Lines, sorted: users, groups, memberships; nothing volatile."""
     found(caller, parts, rows.accounts, "account", account)

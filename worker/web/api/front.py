@@ -20,6 +20,7 @@ from worker.adapters.vault import new_id
 from worker.bootstrap import Container
 from worker.web.api import (
     accounts,
+    addresses,
     audit,
     connections,
     directory,
@@ -59,7 +60,7 @@ ROUTERS = (
     *(events.router, audit.router, holds.router, status.router),
     *(accounts.router, tokens.router, connections.router, feeds.router),
     *(observing.router, endpoints.router, templates.router, users_by_operators.router),
-    *(sources.router, directory.router),
+    *(sources.router, directory.router, addresses.router),
 )
 TRY_LATER = {"Retry-After": "5"}
 HEADERS = {

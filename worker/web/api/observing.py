@@ -35,7 +35,7 @@ from worker.web.api.asking import Asking
 from worker.web.api.caller import Parts, Viewer
 from worker.web.api.connections import insist_observing
 from worker.web.api.finding import found
-from worker.web.api.problems import responses
+from worker.web.api.problems import LINES, responses
 from worker.web.api.texts import Moment, Text
 from worker.web.api.writing import Configures
 
@@ -236,11 +236,11 @@ def take_list(connection: Which, asked: FullList, write: Configures) -> Response
         return taken
 
     answer = write.set_up(act, lambda _c, taken: (200, _listed(taken, dry_run=asked.dry_run)))
-    _ring(write.parts, rung, connection)
+    ring(write.parts, rung, connection)
     return answer
 
 
-@router.get("/connections/{connection}/links", response_class=StreamingResponse)
+@router.get("/connections/{connection}/links", response_class=StreamingResponse, responses=LINES)
 def export_links(connection: Which, caller: Viewer, parts: Parts) -> StreamingResponse:
     """JSON Lines: which external id is which person or group; of a retired connection, too."""
     found(caller, parts, rows.connections, "connection", connection)
@@ -339,7 +339,7 @@ def _listed(taken: TakenList, *, dry_run: bool) -> Listed:
     )
 
 
-def _ring(parts: Container, events: Sequence[StoredEvent], connection: str) -> None:
+def ring(parts: Container, events: Sequence[StoredEvent], connection: str) -> None:
     """Unless they are held; a lost ring costs a sweep."""
     for kind in sorted({event.kind for event in events if not event.is_held}):
         lane = lane_of(kind)

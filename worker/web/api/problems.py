@@ -203,6 +203,15 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+#: An answer of JSON Lines, for the description.
+LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "JSON Lines: one object a line.",
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
+
+
 def _titles(status: int) -> str:
     return "; ".join(
         f"`{code}`: {kind.title}" for code, kind in KINDS.items() if kind.status == status
