@@ -126,8 +126,15 @@ OWN: Mapping[str, str] = {
     "worker": PROCESS,
     "connection check": "asks from outside whether requests come in; one to the API has",
     "connection backfill": "a file as large as it likes; what it says can be posted to the hook",
-    **{f"dead {verb}": "comes with the replays" for verb in ("list", "groups", "show")},
-    **{f"dead {verb}": "comes with the replays" for verb in ("replay", "discard", "restore")},
+    **{
+        f"dead {verb}": "comes with the replays' own routes"
+        for verb in ("list", "groups", "show", "note", "replay", "discard", "restore")
+    },
+    **{
+        f"replay {verb}": "comes with the replays' own routes"
+        for verb in ("plan", "start", "show", "list", "pause", "resume", "cancel")
+    },
+    "event edit-and-replay": "comes with the replays' own routes",
     "operator add": "who gets in is decided on the machine, or by whoever is signed in",
     "operator list": "as `operator add`",
     "operator role": "as `operator add`",

@@ -91,8 +91,8 @@ class SQLEvents:
         """
         with translated(), self._database.read() as sql:
             found = event_story(sql, event, vault=self._vault, with_body=with_body)
-        if with_body and not may_read and "body" in found:
-            found["body"] = redacted(found["body"])
+        if with_body and not may_read:
+            _hide(found)
         return found
 
     def account_of(self, event: int) -> str | None:
@@ -100,6 +100,14 @@ class SQLEvents:
         events = rows.events
         with translated(), self._database.read() as sql:
             return sql.execute(select(events.c.account_id).where(events.c.id == event)).scalar()
+
+
+def _hide(story: Row) -> None:
+    """What the body, and what was changed of it, says of people."""
+    if "body" in story:
+        story["body"] = redacted(story["body"])
+    for edit in (*story["edited_as"], *story["edited_from"]):
+        edit.pop("patch", None)
 
 
 def _look(sql: Connection, wanted: EventFilter, before: int | None) -> Look | None:

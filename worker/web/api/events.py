@@ -114,6 +114,9 @@ class Story(BaseModel):
     decisions: list[dict[str, Any]]
     changes: list[Entry]
     mails: list[Mailed]
+    replays: list[dict[str, Any]] = Field(description="Newest first: state, reason, outcome.")
+    edited_as: list[dict[str, Any]] = Field(description="Events that it was edited into.")
+    edited_from: list[dict[str, Any]] = Field(description="The event that it was made of.")
 
 
 @router.get("/events")
@@ -186,4 +189,5 @@ def story_of(found: dict[str, Any], *, may_read: bool) -> Story:
         decisions=found["decisions"],
         changes=[entry_of(one) for one in found["changes"]],
         mails=[Mailed(**one) for one in found["notices"]],
+        **{name: found[name] for name in ("replays", "edited_as", "edited_from")},
     )
