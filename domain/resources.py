@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.changes import Change
 from domain.inbox import Reason
@@ -120,7 +120,8 @@ class Ask:
     first time, of the subject with that key. told: the request's body without passwords, is_cut
     whether there were any, digest of the original, headers those that are kept. versions: of
     If-Match, None without one. later: of a request that is answered later, and the operation's
-    place in it: that it was applied is stored with it.
+    place in it: that it was applied is stored with it. shows_related: whether the answer is to
+    show the groups of a user, the members of a group.
     """
 
     speaker: Speaker
@@ -136,6 +137,7 @@ class Ask:
     digest: bytes = b""
     is_cut: bool = False
     later: tuple[str, int] | None = None
+    shows_related: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +166,33 @@ class Refusal(StrEnum):
     BUSY = "busy"
 
 
+class Named(NamedTuple):
+    """A resource as another one refers to it."""
+
+    id: str
+    name: str
+
+
+class Members(NamedTuple):
+    """Some members of a group, by the order of their keys. after: where the next begin, if any."""
+
+    some: list[Named]
+    after: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """Who a user is, or how a group is called, in the directory.
 
-    is_described: of a user who is nobody, whether enough of them was told.
+    is_described: of a user who is nobody, whether enough of them was told. groups of a user,
+    members of a group: None where nobody asked for them.
     """
 
     person: Person | None = None
     is_described: bool = False
     name: str | None = None
+    groups: tuple[Named, ...] | None = None
+    members: Members | None = None
 
 
 @dataclass(frozen=True, slots=True)

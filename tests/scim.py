@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
+
+from sqlalchemy import event
 
 from tests.harness import Feed, Rosterd
+from worker.adapters.db.direct import Asked, Direct
 
 MEDIA_TYPE = "application/scim+json"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -105,3 +111,22 @@ def speaking(rosterd: Rosterd, feed: Feed, *scopes: str) -> Provider:
             feed=feed.id,
         )
     return Provider(rosterd, token)
+
+
+@contextmanager
+def heard(rosterd: Rosterd) -> Iterator[list[Asked]]:
+    """The statements that are sent meanwhile, by readers of SQLAlchemy's and by hand (`Direct`)."""
+    said: list[Asked] = []
+    engine, sent = rosterd.parts.database._reader, Direct._sent
+
+    def hear(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        said.append(Asked(statement, parameters))
+
+    def hear_direct(self: Direct, asked: Asked) -> Any:
+        said.append(asked)
+        return sent(self, asked)
+
+    event.listen(engine, "before_cursor_execute", hear)
+    with patch.object(Direct, "_sent", hear_direct):
+        yield said
+    event.remove(engine, "before_cursor_execute", hear)

@@ -24,7 +24,8 @@ from domain.inbox import Kind, Lane, Outcome
 from domain.notices import Mailer
 from domain.outbound import parse_allowed
 from domain.ports import DrainWork, Result, Source
-from domain.resources import Speaker
+from domain.provisioning import ProvisionWork
+from domain.resources import Ask
 from worker import telemetry
 from worker.adapters.broker import state as broker_state
 from worker.adapters.broker.app import make_celery
@@ -74,7 +75,6 @@ from worker.services.provision import Provision
 from worker.services.readdress import Readdress
 from worker.services.replay import Replay
 from worker.services.sweep import Sweep
-from worker.services.writing import ProvisionWork
 from worker.settings import Settings, load_settings
 
 
@@ -167,11 +167,10 @@ class Container:
     def provision(self) -> Provision:
         """Writes of SCIM."""
 
-        def works(speaker: Speaker, count: int) -> AbstractContextManager[ProvisionWork]:
-            whose: dict[str, Any] = {"speaker": speaker, "count": count, "vault": self.vault}
+        def works(asks: Sequence[Ask], waits: bool) -> AbstractContextManager[ProvisionWork]:  # noqa: FBT001
+            whose: dict[str, Any] = {"waits": waits, "vault": self.vault, "worker": self.worker_id}
             seconds = self.settings.link_life.total_seconds()
-            whose |= {"worker": self.worker_id, "link_seconds": seconds}
-            made = sql_provision(self.database, self.lines, **whose)
+            made = sql_provision(self.database, self.lines, asks, link_seconds=seconds, **whose)
             return cast("AbstractContextManager[ProvisionWork]", made)
 
         return Provision(

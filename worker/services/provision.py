@@ -17,6 +17,7 @@ from domain.ports import (
     Result,
     Writes,
 )
+from domain.provisioning import Names, ProvisionWork
 from domain.resources import (
     Answer,
     Ask,
@@ -24,24 +25,23 @@ from domain.resources import (
     Refusal,
     Resource,
     ResourceKind,
-    Speaker,
 )
 from domain.retry import again
 from worker.services.announced import announced, remember
 from worker.services.apply import apply_batch
 from worker.services.breaking import Gate
 from worker.services.world import load
-from worker.services.writing import Apart, Names, ProvisionWork, StopError, Told, Writing
+from worker.services.writing import Apart, StopError, Told, Writing
 
 
 @dataclass(frozen=True, slots=True)
 class Provision:
-    """The use case. works: opens a unit of work for a speaker and so many requests.
+    """The use case. works: opens a unit of work for requests, and whether it waits for locks.
 
     after: hears what was committed.
     """
 
-    works: Callable[[Speaker, int], AbstractContextManager[ProvisionWork]]
+    works: Callable[[Sequence[Ask], bool], AbstractContextManager[ProvisionWork]]
     names: Names
     new_person: Callable[[], str]
     new_resource: Callable[[], str]
@@ -71,7 +71,7 @@ class Provision:
 
     def _tell(self, asks: Sequence[Ask], *, waits: bool) -> list[Told]:
         def unit() -> list[Told]:
-            with self.works(asks[0].speaker, len(asks)) as work:
+            with self.works(asks, waits) as work:
                 return _Batch(self, work, asks, waits=waits).run()
 
         return again(unit, random=self.random, sleep=self.sleep, report=self.report)
@@ -127,15 +127,14 @@ class _Batch:
 
     def _find(self) -> None:
         work = self._work
-        ids = [one.ask.resource for one in self._writings if one.ask.resource is not None]
-        locked = work.locked(set(ids), waits=self._waits) if ids else {}
+        locked = work.begun()
         self._each(lambda one: one.compose(locked, waits=self._waits))
         self._part()
         names = sorted({name for one in self._open for name in one.new_names()})
         found: list[Resource] = []
         if names:
-            work.reserve(names)
-            found = work.named([one.name for one in self._open if one.name and one.new_names()])
+            mine = [one.name for one in self._open if one.name and one.new_names()]
+            found = work.claimed(names, mine)
         self._each(lambda one: one.settle_name(found))
         self._each(self._insist_left)
         self._take_up()
@@ -197,7 +196,9 @@ class _Batch:
             return None
         for one in writings:
             one.ask_anew()
-        world = load(work.directory, [one.asked for one in writings if one.asked is not None])
+        batch = [one.asked for one in writings if one.asked is not None]
+        work.foresee([change for one in batch for change in one.changes])
+        world = load(work.directory, batch)
         writings = [one for one in writings if not one.is_settled(world)]
         at = 0
         for one in writings:
@@ -232,8 +233,20 @@ class _Batch:
             work.repeat(number, result)
         kept = {event.after.id: event for event in events if event.is_kept}
         work.put([(event.before, event.after) for event in kept.values()])
-        work.commit()
+        self._commit(done)
         self._use.after(work, [one.result for one in done if one.result is not None])
+
+    def _commit(self, done: Sequence[Writing]) -> None:
+        """What the answers show is asked for in the same breath."""
+        shown = {
+            one.after.id: (one.after, one.known)
+            for one in done
+            if one.ask.shows_related and one.after is not None and one.known is not None
+        }
+        seen = self._work.commit_and_see(shown)
+        for one in done:
+            if one.after is not None and one.after.id in seen:
+                one.see_related(seen[one.after.id])
 
     def _events(
         self, done: Sequence[Writing], writes: Writes | None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
 
 from domain.addressing import DEFAULT, readdressed
-from domain.breaker import BreakerStore
 from domain.changes import (
     AddMember,
     Change,
@@ -28,19 +26,16 @@ from domain.keys import edge_id, group_id, user_id
 from domain.policy import Policy
 from domain.ports import (
     ClaimedEvent,
-    DirectoryStore,
     Result,
     UnparseableError,
-    Writes,
 )
+from domain.provisioning import Names, ProvisionWork
 from domain.resources import (
     Answer,
     Ask,
     Composed,
-    Document,
     Known,
     Name,
-    Recorded,
     Refusal,
     Resource,
     ResourceKind,
@@ -49,84 +44,6 @@ from domain.values import BEGINNING, Stamp, from_micros, is_mailable, to_micros
 from worker.services.world import Work, World
 
 OBSERVING = "observing"
-
-
-class Names(Protocol):
-    """What a document is looked up by; the protocol's to say."""
-
-    def handle(self, kind: ResourceKind, document: Document) -> str:
-        """Lower-cased userName or displayName."""
-        ...
-
-    def alias(self, document: Document) -> str | None:
-        """externalId, if it was told."""
-        ...
-
-
-class ProvisionWork(Protocol):
-    """One write transaction for requests of one connection; it rolls back unless committed.
-
-    Resources are locked before all else, each group of them in one order.
-    """
-
-    now: datetime
-    directory: DirectoryStore
-    breaker: BreakerStore
-    has_announced: bool
-
-    def policy(self) -> Policy:
-        """The policy of the connection."""
-        ...
-
-    def locked(self, ids: Collection[str], *, waits: bool) -> dict[str, Resource]:
-        """Live resources of the connection by id, locked.
-
-        waits: else those that somebody else has locked are left out.
-        """
-        ...
-
-    def reserve(self, names: Collection[tuple[ResourceKind, str]]) -> None:
-        """Wait for whoever claims one of the names, until the transaction ends."""
-        ...
-
-    def named(self, names: Collection[Name]) -> list[Resource]:
-        """Resources with one of the handles, or one of the aliases as alias or key.
-
-        Deleted ones, too.
-        """
-        ...
-
-    def keys(self, ids: Collection[str]) -> dict[str, str]:
-        """Subject keys of live users by SCIM id."""
-        ...
-
-    def event(self, ask: Ask, *, kind: Kind, subject: str) -> ClaimedEvent:
-        """A fresh event of the request, numbered, not stored yet."""
-        ...
-
-    def former(self, result: Result, changes: Sequence[Change]) -> int | None:
-        """The newest event of the subject, if it asked for the same and came to the same."""
-        ...
-
-    def save(self, writes: Writes) -> None:
-        """Write the directory and what follows. From here on nothing is read."""
-        ...
-
-    def record(self, events: Sequence[Recorded]) -> None:
-        """Store deliveries and events."""
-        ...
-
-    def repeat(self, number: int, result: Result) -> None:
-        """Note with that event that the same was asked once more."""
-        ...
-
-    def put(self, resources: Sequence[tuple[Resource | None, Resource]]) -> None:
-        """Write resources, each as it was and as it is, with what they are found by."""
-        ...
-
-    def commit(self) -> None:
-        """Make it last."""
-        ...
 
 
 class Apart(Enum):
@@ -404,6 +321,12 @@ class Writing:
         if user is not None:
             person = world.people.get(user.person) if user.person is not None else None
             self.known = Known(person, user.facts.is_described)
+
+    def see_related(self, known: Known) -> None:
+        """What the answer shows beside the resource, read behind the commit."""
+        self.known = known
+        if isinstance(self.told, Answer):
+            self.told = replace(self.told, known=known)
 
     def answer(self, number: int, *, is_kept: bool) -> Answer:
         """What the request is answered."""

@@ -8,11 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import event
 
 from domain.ports import InfrastructureError
 from tests.harness import Rosterd
-from tests.scim import STATE, Provider, is_error, provider, speaking
+from tests.scim import STATE, Provider, heard, is_error, provider, speaking
 from worker.adapters.db import scim_reading
 from worker.web.scim import listing, streaming
 
@@ -30,16 +29,11 @@ def find(idp: Provider, filter_: str, kind: str = "Users", more: str = "") -> li
 
 @contextmanager
 def reading(rosterd: Rosterd) -> Iterator[list[str]]:
-    """The statements said by readers meanwhile."""
+    """The statements said meanwhile."""
     said: list[str] = []
-    engine = rosterd.parts.database._reader
-
-    def hear(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        said.append(statement)
-
-    event.listen(engine, "before_cursor_execute", hear)
-    yield said
-    event.remove(engine, "before_cursor_execute", hear)
+    with heard(rosterd) as asked:
+        yield said
+    said += [one.statement for one in asked]
 
 
 @pytest.fixture

@@ -51,12 +51,19 @@ def array_literal(column: ColumnElement[Any], values: Iterable[object]) -> str:
     kind = array_type(column)
     element = _ELEMENTS[kind]
     listed = list(values)
+    if len(listed) == 1:
+        return f"{{{'NULL' if listed[0] is None else element(listed[0])}}}"
     distinct = set(listed) if kind != "bytea[]" else listed
     if len(distinct) * 4 < len(listed):
         # One account, one moment, a few states: half of a batch's columns.
         known = {v: "NULL" if v is None else element(v) for v in distinct}
         return f"{{{','.join([known[v] for v in listed])}}}"
     return f"{{{','.join(['NULL' if v is None else element(v) for v in listed])}}}"
+
+
+def text_array(values: Iterable[str]) -> str:
+    """The values as a `text[]` literal; raises TypeError for another type."""
+    return f"{{{','.join([_text(value) for value in values])}}}"
 
 
 def _text(value: object) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    Column,
     ColumnElement,
     Connection,
     Table,
@@ -22,6 +23,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeDecorator
 
 from worker.adapters.db.arrays import ArrayText, array_literal, array_type
+from worker.adapters.db.direct import direct_of
 
 Row = Mapping[str, Any]
 _SQLITE = sqlite.dialect()
@@ -57,8 +59,34 @@ def _bound(statement: str, names: tuple[str, ...]) -> TextClause:
     return text(statement).bindparams(*(bindparam(name, type_=ArrayText()) for name in names))
 
 
-def _as_arrays(table: Table, rows: Sequence[Row], names: Sequence[str]) -> dict[str, str]:
-    return {name: array_literal(table.c[name], [row[name] for row in rows]) for name in names}
+@cache
+def _numbered(statement: str, names: tuple[str, ...]) -> str:
+    """The statement with $1, $2, .. for the names."""
+    for place, name in enumerate(names, 1):
+        statement = statement.replace(f"CAST(:{name} AS ", f"CAST(${place} AS ")
+    return statement
+
+
+def _tell(
+    connection: Connection, statement: str, names: tuple[str, ...], arrays: Mapping[str, str]
+) -> None:
+    direct = direct_of(connection)
+    if direct is None:
+        connection.execute(_bound(statement, names), arrays)
+    else:
+        direct.tell(_numbered(statement, names), *arrays.values())
+
+
+@cache
+def _shape(table: Table, names: tuple[str, ...]) -> tuple[tuple[str, Column[Any]], ...]:
+    return tuple((name, table.c[name]) for name in names)
+
+
+def _as_arrays(table: Table, rows: Sequence[Row], names: tuple[str, ...]) -> dict[str, str]:
+    return {
+        name: array_literal(column, [row[name] for row in rows])
+        for name, column in _shape(table, names)
+    }
 
 
 def _for_sqlite(table: Table, rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -73,6 +101,12 @@ def _for_sqlite(table: Table, rows: Sequence[Row], names: Sequence[str]) -> list
     ]
 
 
+@cache
+def _inserting(table: Table, names: tuple[str, ...], conflict: str) -> str:
+    head = f"INSERT INTO {table.name} ({_columns(names)})"
+    return f"{head} SELECT * FROM {_unnested(table, names)} {conflict}"
+
+
 def insert(
     connection: Connection,
     table: Table,
@@ -84,11 +118,11 @@ def insert(
     if not rows:
         return
     names = tuple(rows[0])
-    head = f"INSERT INTO {table.name} ({_columns(names)})"
     if connection.dialect.name == "postgresql":
-        statement = f"{head} SELECT * FROM {_unnested(table, names)} {conflict}"
-        connection.execute(_bound(statement, names), _as_arrays(table, rows, names))
+        statement = _inserting(table, names, conflict)
+        _tell(connection, statement, names, _as_arrays(table, rows, names))
         return
+    head = f"INSERT INTO {table.name} ({_columns(names)})"
     values = ", ".join(f":{n}" for n in names)
     statement = f"{head} VALUES ({values}) {conflict}"
     connection.execute(text(statement), _for_sqlite(table, rows, names))
@@ -96,13 +130,26 @@ def insert(
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert or overwrite whole rows by primary key, in the order given."""
-    if not rows:
-        return
+    if rows:
+        insert(connection, table, rows, conflict=_overwriting(table, tuple(rows[0])))
+
+
+@cache
+def _overwriting(table: Table, names: tuple[str, ...]) -> str:
     keys = [column.name for column in table.primary_key]
-    rest = [name for name in rows[0] if name not in keys]
+    rest = [name for name in names if name not in keys]
     sets = ", ".join(f"{_quoted(n)} = excluded.{_quoted(n)}" for n in rest)
     action = f"DO UPDATE SET {sets}" if rest else "DO NOTHING"
-    insert(connection, table, rows, conflict=f"ON CONFLICT ({_columns(keys)}) {action}")
+    return f"ON CONFLICT ({_columns(keys)}) {action}"
+
+
+@cache
+def _updating(table: Table, names: tuple[str, ...], key: str) -> str:
+    sets = ", ".join(f"{_quoted(n)} = v.{_quoted(n)}" for n in names if n != key)
+    return (
+        f"UPDATE {table.name} SET {sets} FROM {_unnested(table, names)} "
+        f"WHERE {table.name}.{_quoted(key)} = v.{_quoted(key)}"
+    )
 
 
 def update(connection: Connection, table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
@@ -110,17 +157,31 @@ def update(connection: Connection, table: Table, rows: Sequence[Row], *, key: st
     if not rows:
         return
     names = tuple(rows[0])
-    rest = [name for name in names if name != key]
     if connection.dialect.name == "postgresql":
-        sets = ", ".join(f"{_quoted(n)} = v.{_quoted(n)}" for n in rest)
-        statement = (
-            f"UPDATE {table.name} SET {sets} FROM {_unnested(table, names)} "
-            f"WHERE {table.name}.{_quoted(key)} = v.{_quoted(key)}"
-        )
-        connection.execute(_bound(statement, names), _as_arrays(table, rows, names))
+        statement = _updating(table, names, key)
+        _tell(connection, statement, names, _as_arrays(table, rows, names))
         return
-    sets = ", ".join(f"{_quoted(n)} = :{n}" for n in rest)
+    sets = ", ".join(f"{_quoted(n)} = :{n}" for n in names if n != key)
     statement = f"UPDATE {table.name} SET {sets} WHERE {_quoted(key)} = :{key}"
+    connection.execute(text(statement), _for_sqlite(table, rows, names))
+
+
+@cache
+def _removing(table: Table, names: tuple[str, ...]) -> str:
+    same = " AND ".join(f"{table.name}.{_quoted(n)} = v.{_quoted(n)}" for n in names)
+    return f"DELETE FROM {table.name} USING {_unnested(table, names)} WHERE {same}"
+
+
+def remove(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Delete rows that are in all columns given as one of these."""
+    if not rows:
+        return
+    names = tuple(rows[0])
+    if connection.dialect.name == "postgresql":
+        _tell(connection, _removing(table, names), names, _as_arrays(table, rows, names))
+        return
+    same = " AND ".join(f"{_quoted(n)} = :{n}" for n in names)
+    statement = f"DELETE FROM {table.name} WHERE {same}"
     connection.execute(text(statement), _for_sqlite(table, rows, names))
 
 

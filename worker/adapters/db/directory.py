@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, select, update
 
 from domain.errors import RefusedError
 from domain.keys import user_id
@@ -258,11 +258,7 @@ class SQLDirectory:
         held = [{"id": k, "person_id": v} for k, v in sorted(addresses.items()) if v is not None]
         bulk.upsert(self._connection, rows.addresses, held)
         free = sorted(key for key, person in addresses.items() if person is None)
-        if free:
-            table = rows.addresses
-            self._connection.execute(
-                delete(table).where(bulk.among(table.c.id, free, self._connection))
-            )
+        bulk.remove(self._connection, rows.addresses, [{"id": key} for key in free])
 
     def wake(self, keys: Collection[str]) -> None:
         """See the port."""

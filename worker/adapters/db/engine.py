@@ -112,7 +112,7 @@ def sent_ahead(connection: Connection) -> Iterator[None]:
     Nothing can be read inside. An error may be raised by a later statement than its own, or at
     the end, then by the driver.
     """
-    raw = connection.connection.driver_connection
+    raw: Any = connection.connection.dbapi_connection
     if not isinstance(raw, psycopg.Connection):
         yield
         return
@@ -250,7 +250,7 @@ class KeptConnection:
                 yield connection
             return
         if self._open is None:
-            self._open = self._database.open(statement_ms=self._statement_ms)
+            self._open = self.opened()
         try:
             yield self._open
             self._open.rollback()
@@ -260,6 +260,10 @@ class KeptConnection:
         except BaseException:
             self._settle()
             raise
+
+    def opened(self) -> Connection:
+        """A connection to PostgreSQL, to be kept."""
+        return self._database.open(statement_ms=self._statement_ms)
 
     def _settle(self) -> None:
         """What was raised is not the database's: the connection serves the next transaction."""

@@ -21,17 +21,26 @@ from domain.inbox import Kind, lane_of
 from domain.intake import printable
 from domain.policy import Policy
 from domain.ports import ClaimedEvent, InfrastructureError, Result, stamp_key
-from domain.resources import Ask, Name, Recorded, Resource, ResourceKind, Speaker
+from domain.resources import Ask, Known, Name, Recorded, Resource, ResourceKind
 from worker.adapters.db import bulk, rows
-from worker.adapters.db.engine import Database, KeptConnection, translated
-from worker.adapters.db.provisioning_context import context_of
+from worker.adapters.db.direct import DirectConnection, direct_of
+from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.provisioning_context import (
+    Context,
+    ask_context,
+    context_from_row,
+    context_on_sqlite,
+)
 from worker.adapters.db.provisioning_directory import ProvisioningDirectory
 from worker.adapters.db.scim_later import done_row
 from worker.adapters.db.scim_later_rows import scim_done
+from worker.adapters.db.scim_related import Related
 from worker.adapters.db.scim_store import (
-    claim_names,
+    ask_locked,
     keys_of,
     put_resources,
+    resource_from_row,
+    resources_claimed,
     resources_locked,
     resources_named,
     wanted_as,
@@ -62,15 +71,15 @@ class SQLProvisionWork(SQLWork):
         self,
         database: Database,
         connection: Connection,
+        asks: Sequence[Ask],
         *,
-        speaker: Speaker,
-        count: int,
+        waits: bool,
         vault: Vault,
         worker: str,
         link_seconds: float,
     ) -> None:
-        whose, account = speaker.connection, speaker.account
-        context = context_of(connection, whose, account, count=count, name=PROVISIONING)
+        whose = asks[0].speaker.connection
+        context, self._begun = _begun(connection, asks, waits=waits)
         super().__init__(
             database,
             connection,
@@ -80,28 +89,37 @@ class SQLProvisionWork(SQLWork):
             name=PROVISIONING,
             now=context.now,
         )
-        if connection.dialect.name == "postgresql":
+        direct = direct_of(connection)
+        if direct is not None:
             self.directory = ProvisioningDirectory(
-                connection, self.now, vault=vault, context=context
+                connection, direct, self.now, vault=vault, context=context
             )
         self._whose = whose
         self._context = context
+        # SCIM proves itself by a token: U8's reading back does not concern it.
+        self._policy = replace(context.policy, let_in=True)
         self._sql = connection
         self._sealing = vault
         self._process = worker
         self._requests: dict[int, _Request] = {}
 
     def policy(self) -> Policy:
-        """See the port. SCIM proves itself by a token: U8's reading back does not concern it."""
-        return replace(self._context.policy, let_in=True)
+        """See the port."""
+        return self._policy
+
+    def begun(self) -> dict[str, Resource]:
+        """See the port."""
+        return self._begun
 
     def locked(self, ids: Collection[str], *, waits: bool) -> dict[str, Resource]:
         """See the port."""
         return resources_locked(self._sql, self._whose, ids, waits=waits)
 
-    def reserve(self, names: Collection[tuple[ResourceKind, str]]) -> None:
+    def claimed(
+        self, claimed: Collection[tuple[ResourceKind, str]], names: Collection[Name]
+    ) -> list[Resource]:
         """See the port."""
-        claim_names(self._sql, self._whose, names)
+        return resources_claimed(self._sql, self._whose, claimed, names)
 
     def named(self, names: Collection[Name]) -> list[Resource]:
         """See the port."""
@@ -110,6 +128,24 @@ class SQLProvisionWork(SQLWork):
     def keys(self, ids: Collection[str]) -> dict[str, str]:
         """See the port."""
         return keys_of(self._sql, self._whose, ResourceKind.USER, ids)
+
+    def foresee(self, changes: Sequence[Change]) -> None:
+        """See the port; SQLite's questions are no wait."""
+        if isinstance(self.directory, ProvisioningDirectory):
+            self.directory.foresee(self._whose, changes)
+
+    def commit_and_see(self, shown: Mapping[str, tuple[Resource, Known]]) -> dict[str, Known]:
+        """See the port. On SQLite, which has one writer, before the commit."""
+        resources = [resource for resource, _ in shown.values()]
+        related = Related(self._whose, resources)
+        if direct_of(self._sql) is None:
+            found = related.ask(self._sql)
+            self.commit()
+        else:
+            self._behind = related.asked
+            self.commit()
+            found = related.from_rows(self._sql, self._found_behind)
+        return {id_: replace(known, **found[id_]) for id_, (_, known) in shown.items()}
 
     def event(self, ask: Ask, *, kind: Kind, subject: str) -> ClaimedEvent:
         """See the port."""
@@ -222,6 +258,24 @@ class SQLProvisionWork(SQLWork):
         }
 
 
+def _begun(
+    sql: Connection, asks: Sequence[Ask], *, waits: bool
+) -> tuple[Context, dict[str, Resource]]:
+    """What all of a batch have to know, and the resources that they name; one wait for both."""
+    speaker = asks[0].speaker
+    ids = {ask.resource for ask in asks if ask.resource is not None}
+    direct = direct_of(sql)
+    if direct is None:
+        context = context_on_sqlite(sql, speaker.connection, speaker.account, len(asks))
+        locked = resources_locked(sql, speaker.connection, ids, waits=waits) if ids else {}
+        return context, locked
+    about = ask_context(speaker.connection, count=len(asks), name=PROVISIONING)
+    lock = ask_locked(speaker.connection, ids, waits=waits)
+    (row,), found = direct.ask_all(about, lock) if ids else (direct.ask_all(about)[0], [])
+    locked = {one["id"]: resource_from_row(one) for one in found}
+    return context_from_row(row, speaker.account), locked
+
+
 def _body(one: Recorded, asked: Sequence[Mapping[str, Any]]) -> bytes:
     """The request, what it asks for, and the resource where it is not kept."""
     ask = one.ask
@@ -249,19 +303,22 @@ class Lines:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._mine = threading.local()
-        self._all: list[KeptConnection] = []
+        self._all: list[DirectConnection] = []
 
     def begin(self) -> AbstractContextManager[Connection]:
         """A transaction of this thread that rolls back unless it is committed."""
-        kept: KeptConnection | None = getattr(self._mine, "kept", None)
-        if kept is None:
-            kept = self._mine.kept = KeptConnection(self._database, statement_ms=STATEMENT_MS)
-            self._all.append(kept)
-        return kept.begin()
+        return self._kept().begin()
 
     def read(self) -> AbstractContextManager[Connection]:
-        """A transaction of this thread that only reads; on SQLite it waits for no writer."""
-        return self.begin() if self._database.is_postgres else self._database.read()
+        """For this thread to read by; on SQLite it waits for no writer."""
+        return self._kept().read() if self._database.is_postgres else self._database.read()
+
+    def _kept(self) -> DirectConnection:
+        kept: DirectConnection | None = getattr(self._mine, "kept", None)
+        if kept is None:
+            kept = self._mine.kept = DirectConnection(self._database, statement_ms=STATEMENT_MS)
+            self._all.append(kept)
+        return kept
 
     def close(self) -> None:
         """Let go of all of them; no thread may be using one."""
@@ -274,9 +331,9 @@ class Lines:
 def sql_provision(
     database: Database,
     lines: Lines,
+    asks: Sequence[Ask],
     *,
-    speaker: Speaker,
-    count: int,
+    waits: bool,
     vault: Vault,
     worker: str,
     link_seconds: float,
@@ -289,8 +346,8 @@ def sql_provision(
         work = SQLProvisionWork(
             database,
             connection,
-            speaker=speaker,
-            count=count,
+            asks,
+            waits=waits,
             vault=vault,
             worker=worker,
             link_seconds=link_seconds,

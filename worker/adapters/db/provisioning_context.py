@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from domain.policy import Policy
 from worker.adapters.db import rows
+from worker.adapters.db.direct import PLANNED_ONCE, Asked, Row
 from worker.adapters.db.uow import database_now, policies_of, policy_from_row
 
-_ASK = """
-SELECT clock_timestamp() AS now,
- ARRAY(SELECT nextval('events_id_seq') FROM generate_series(1, %(count)s)) AS events,
- ARRAY(SELECT nextval('deliveries_id_seq') FROM generate_series(1, %(count)s)) AS deliveries,
- set_config('application_name', %(name)s, true),
+#: $1: how many numbers; $2: the session's name until the transaction ends; $3: the connection.
+_ASK = f"""
+SELECT clock_timestamp() AS now, {PLANNED_ONCE},
+ ARRAY(SELECT nextval('events_id_seq') FROM generate_series(1, $1::int)) AS events,
+ ARRAY(SELECT nextval('deliveries_id_seq') FROM generate_series(1, $1::int)) AS deliveries,
+ set_config('application_name', $2, true),
  c.id, c.account_id, c.settings, c.scope_rule, c.scope_keys,
  ARRAY(SELECT d.domain FROM domains d WHERE d.account_id = c.account_id) AS domains,
  EXISTS (SELECT FROM endpoints e WHERE e.account_id = c.account_id AND e.state <> 'removed')
@@ -25,7 +26,7 @@ SELECT clock_timestamp() AS now,
  EXISTS (SELECT FROM people p WHERE p.account_id = c.account_id AND p.role = 'owner'
  AND p.connection_id IS NOT NULL) AS has_managed_owner,
  EXISTS (SELECT FROM tombstones t WHERE t.connection_id = c.id) AS has_tombstones
-FROM connections c WHERE c.id = %(connection)s
+FROM connections c WHERE c.id = $3
 """
 
 
@@ -45,15 +46,16 @@ class Context:
     has_tombstones: bool = True
 
 
-def context_of(sql: Connection, connection: str, account: str, *, count: int, name: str) -> Context:
+def ask_context(connection: str, *, count: int, name: str) -> Asked:
     """For so many requests of a connection.
 
     name: what PostgreSQL calls the session until the transaction ends.
     """
-    if sql.dialect.name != "postgresql":
-        return _on_sqlite(sql, connection, account, count)
-    given = {"name": name, "connection": connection, "count": count}
-    row: dict[str, Any] = dict(sql.exec_driver_sql(_ASK, given).mappings().one())
+    return Asked(_ASK, [str(count), name, connection])
+
+
+def context_from_row(row: Row, account: str) -> Context:
+    """What `ask_context` found."""
     return Context(
         now=row["now"].astimezone(UTC),
         events=row["events"],
@@ -65,7 +67,8 @@ def context_of(sql: Connection, connection: str, account: str, *, count: int, na
     )
 
 
-def _on_sqlite(sql: Connection, connection: str, account: str, count: int) -> Context:
+def context_on_sqlite(sql: Connection, connection: str, account: str, count: int) -> Context:
+    """The same there."""
     tops = (
         int(sql.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
         for table in (rows.events, rows.deliveries)

@@ -6,40 +6,78 @@ one thing. The locks and their order are the same (D5).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, Table
 
-from domain.model import Group, Person, Role, User
+from domain.changes import Change, GroupChange
+from domain.model import Edge, Group, Person, Role, User
+from domain.policy import ScopeRule
+from domain.ports import Writes
 from domain.protection import Keeper, protected_ids
 from domain.values import Stamp
+from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db import rows
+from worker.adapters.db.arrays import text_array
+from worker.adapters.db.direct import Direct, Row
 from worker.adapters.db.directory import SQLDirectory
-from worker.adapters.db.mapping import group_from_row, person_from_row, user_from_row
-from worker.adapters.db.provisioning_context import Context
-from worker.adapters.vault import Vault
-
-_LOCK = "SELECT * FROM {} WHERE id = ANY(%(ids)s) ORDER BY id FOR {}"
-_PEOPLE = (
-    "SELECT * FROM people WHERE id = ANY(%(ids)s) "
-    "OR (account_id = %(account)s AND (role = 'owner' OR is_break_glass))"
+from worker.adapters.db.mapping import (
+    edge_from_row,
+    group_from_row,
+    group_to_row,
+    person_from_row,
+    user_from_row,
+    user_to_row,
 )
-_WAITS = "SELECT 1 FROM waits LIMIT 1"
+from worker.adapters.db.provisioning_context import Context
+from worker.adapters.db.provisioning_foresight import (
+    Foreseen,
+    ask_edges,
+    ask_made_or_locked,
+    foresight,
+)
+from worker.adapters.vault import Vault
 
 
 class ProvisioningDirectory(SQLDirectory):
     """`DirectoryStore` of one request on PostgreSQL; on SQLite it asks as a drain does."""
 
-    def __init__(self, sql: Connection, now: datetime, *, vault: Vault, context: Context) -> None:
+    def __init__(
+        self, sql: Connection, direct: Direct, now: datetime, *, vault: Vault, context: Context
+    ) -> None:
         super().__init__(sql, now, vault=vault)
+        self._direct = direct
         self._context = context
         self._keepers: list[Keeper] | None = None
+        self._stirred: Collection[str] = ()
+        self._foreseen = Foreseen()
+
+    def foresee(self, connection: str, changes: Sequence[Change]) -> None:
+        """Lock and read in one wait what the changes name, in the order of D5.
+
+        Left out where an owner's account, or groups, or all members of one come before.
+        """
+        account = self._context.account
+        is_plain = not any(isinstance(change, GroupChange) for change in changes)
+        by_groups = self._context.policy.scope.rule is ScopeRule.GROUPS
+        if is_plain and not by_groups and not self._context.has_managed_owner:
+            self._foreseen = foresight(self._direct, connection, changes, account)
+            if self._foreseen.keepers is not None:
+                self._keepers = _keepers(self._foreseen.keepers, account)
 
     def lock_owners(self, accounts: Collection[str]) -> None:
         """See the port."""
         if self._context.has_managed_owner:
             super().lock_owners(accounts)
+
+    def lock_names(self, accounts: Collection[str], *, is_shared: bool) -> None:
+        """See the port."""
+        wanted = sorted(set(accounts) - self._serialised)
+        if wanted:
+            statement = asks.ACCOUNTS_SHARED if is_shared else asks.ACCOUNTS_LOCKED
+            self._direct.ask(statement, text_array(wanted))
+            self._serialised |= set(() if is_shared else wanted)
 
     def lock_groups(
         self,
@@ -47,9 +85,15 @@ class ProvisioningDirectory(SQLDirectory):
         exclusive: Mapping[str, Group],
         accounts: Mapping[str, str],
     ) -> dict[str, Group]:
-        """See the port: what is there is only locked, nothing is tried to be made."""
+        """See the port: what is there is locked, what is not is made, in one question."""
         self._accounts.update(accounts)
-        found = [*self._lock("groups", exclusive), *self._lock("groups", shared, is_shared=True)]
+        if self._foreseen.groups.keys() >= {**shared, **exclusive}.keys():
+            return {key: self._foreseen.groups[key] for key in {**shared, **exclusive}}
+        found: list[Row] = []
+        beside = {key: group for key, group in shared.items() if key not in exclusive}
+        for groups, is_shared in ((exclusive, False), (beside, True)):
+            made = [group_to_row(groups[k], accounts[groups[k].connection]) for k in sorted(groups)]
+            found += self._made_or_locked(rows.groups, made, is_shared=is_shared)
         if len(found) < len({**shared, **exclusive}):
             return super().lock_groups(shared, exclusive, accounts)
         return {row["id"]: group_from_row(row) for row in found}
@@ -57,12 +101,35 @@ class ProvisioningDirectory(SQLDirectory):
     def lock_users(
         self, missing: Mapping[str, User], accounts: Mapping[str, str]
     ) -> dict[str, User]:
-        """See the port: what is there is only locked, nothing is tried to be made."""
+        """See the port: what is there is locked, what is not is made, in one question."""
         self._accounts.update(accounts)
-        found = self._lock("users", missing)
+        if self._foreseen.users.keys() >= missing.keys():
+            return {key: self._foreseen.users[key] for key in missing}
+        made = [user_to_row(missing[k], accounts[missing[k].connection]) for k in sorted(missing)]
+        found = self._made_or_locked(rows.users, made)
         if len(found) < len(missing):
             return super().lock_users(missing, accounts)
         return {row["id"]: user_from_row(row) for row in found}
+
+    def lock_addresses(self, ids: Collection[str]) -> dict[str, str | None]:
+        """See the port."""
+        made = [{"id": key, "person_id": None} for key in sorted(ids)]
+        found = self._made_or_locked(rows.addresses, made)
+        if len(found) < len(made):
+            return super().lock_addresses(ids)
+        return {row["id"]: row["person_id"] for row in found}
+
+    def edges(self, ids: Collection[str]) -> dict[str, Edge]:
+        """See the port."""
+        if self._foreseen.named >= set(ids):
+            return {key: edge for key, edge in self._foreseen.edges.items() if key in ids}
+        (found,) = self._direct.ask_all(ask_edges(ids))
+        return {row["id"]: edge_from_row(row) for row in found}
+
+    def linked(self, users: Collection[str]) -> dict[str, str | None]:
+        """See the port."""
+        found = self._direct.ask(asks.LINKED, text_array(sorted(users)))
+        return {row["id"]: row["person_id"] for row in found}
 
     def buried(self, connections: Collection[str], users: Collection[str]) -> dict[str, Stamp]:
         """See the port; an accepted write is newer than any tombstone (D2)."""
@@ -70,37 +137,46 @@ class ProvisioningDirectory(SQLDirectory):
 
     def people(self, ids: Collection[str]) -> dict[str, Person]:
         """See the port. Who keeps the account open comes with them."""
-        if self._keepers is not None or not ids:
-            return super().people(ids)
+        if self._foreseen.people.keys() >= set(ids):
+            return {key: self._foreseen.people[key] for key in ids}
         account = self._context.account
-        found = self._ask(_PEOPLE, {"ids": sorted(ids), "account": account})
-        people = {row["id"]: person_from_row(row) for row in found}
-        self._keepers = [
-            Keeper(p.id, p.account, p.role, p.state, p.is_break_glass)
-            for p in people.values()
-            if p.account == account and (p.role is Role.OWNER or p.is_break_glass)
-        ]
-        return {key: person for key, person in people.items() if key in ids}
+        found = self._direct.ask(asks.PEOPLE, text_array(sorted(ids)), account)
+        people = [person_from_row(row) for row in found]
+        self._keepers = _keepers(people, account)
+        return {person.id: person for person in people if person.id in ids}
 
     def protected(self, accounts: Collection[str], touched: Collection[str] = ()) -> frozenset[str]:
         """See the port."""
-        keepers = self._keepers
-        if keepers is None or any(one.id in touched for one in keepers):
+        account = self._context.account
+        if self._keepers is None:
+            found = self._direct.ask(asks.KEEPERS, account)
+            self._keepers = _keepers([person_from_row(row) for row in found], account)
+        if any(one.id in touched for one in self._keepers):
             return super().protected(accounts, touched)
-        return protected_ids(keepers)
+        return protected_ids(self._keepers)
 
     def wake(self, keys: Collection[str]) -> None:
+        """See the port: sent with what is saved, without asking first."""
+        self._stirred = keys
+
+    def save(self, writes: Writes) -> None:
         """See the port."""
-        if keys and self._ask(_WAITS, {}):
-            super().wake(keys)
+        if self._stirred:
+            self._direct.tell(asks.WAKE, text_array(sorted(self._stirred)), self._now)
+        super().save(writes)
 
-    def _lock(
-        self, table: str, ids: Collection[str], *, is_shared: bool = False
-    ) -> list[RowMapping]:
-        if not ids:
+    def _made_or_locked(
+        self, table: Table, made: Sequence[Row], *, is_shared: bool = False
+    ) -> list[Row]:
+        if not made:
             return []
-        how = "SHARE" if is_shared else "NO KEY UPDATE"
-        return self._ask(_LOCK.format(table, how), {"ids": sorted(ids)})
+        (found,) = self._direct.ask_all(ask_made_or_locked(table, made, is_shared=is_shared))
+        return found
 
-    def _ask(self, statement: str, given: Mapping[str, Any]) -> list[RowMapping]:
-        return list(self._connection.exec_driver_sql(statement, dict(given)).mappings().all())
+
+def _keepers(people: Collection[Person], account: str) -> list[Keeper]:
+    return [
+        Keeper(p.id, p.account, p.role, p.state, p.is_break_glass)
+        for p in people
+        if p.account == account and (p.role is Role.OWNER or p.is_break_glass)
+    ]

@@ -6,19 +6,21 @@ somebody is there. How many there are is counted only where the page does not te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, func, select, true, union_all
 
 from worker.adapters.db import bulk
+from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db.direct import direct_of
 from worker.adapters.db.scim_filters import Look, condition
 from worker.adapters.db.scim_json import Condition
 from worker.adapters.db.scim_rows import scim_resources
 from worker.adapters.db.scim_sorting import Sorting, sorting
 from worker.adapters.scim.errors import SCIMError
-from worker.adapters.scim.filters import Node, Target
+from worker.adapters.scim.filters import Compare, Node, Target
 
 R = scim_resources.c
 
@@ -46,7 +48,7 @@ class Place:
 class Page:
     """Rows of `scim_resources`; how many there are on all pages; whether another page follows."""
 
-    rows: Sequence[RowMapping]
+    rows: Sequence[Mapping[str, Any]]
     total: int
     has_more: bool
 
@@ -75,8 +77,13 @@ def _count(connection: Connection, parts: Sequence[Part]) -> int:
     return sum(connection.execute(one).scalar_one() for one in counts)
 
 
-def _rows(connection: Connection, parts: Sequence[Part], place: Place) -> Sequence[RowMapping]:
+def _rows(
+    connection: Connection, parts: Sequence[Part], place: Place
+) -> Sequence[Mapping[str, Any]]:
     """One more than the page holds, so that it is known whether another one follows."""
+    direct, asked = direct_of(connection), _by_name(parts, place)
+    if direct is not None and asked is not None:
+        return direct.ask(*asked)
     is_sorted = any(part.sort is not None for part in parts)
     how = {"is_sorted": is_sorted, "is_descending": place.is_descending}
     orders = [sorting(part.sort, part.look, **how) for part in parts]
@@ -84,8 +91,24 @@ def _rows(connection: Connection, parts: Sequence[Part], place: Place) -> Sequen
     if len(parts) == 1:
         chosen = select(scim_resources).where(_mine(parts[0]), behind[0])
         ordered = chosen.order_by(*orders[0].clauses())
-        return connection.execute(_cut(ordered, place)).mappings().all()
+        return _mapped(connection.execute(_cut(ordered, place)).mappings())
     return _of_several(connection, parts, orders, behind, place)
+
+
+def _by_name(parts: Sequence[Part], place: Place) -> tuple[str, ...] | None:
+    """What providers ask most, whether somebody of that name is there, with nothing to compile."""
+    part, where = parts[0], parts[0].where
+    is_first = place.start == 1 and place.after is None and not place.is_descending
+    if len(parts) > 1 or part.sort is not None or not is_first or not isinstance(where, Compare):
+        return None
+    name = "userName" if part.look.kind == "User" else "displayName"
+    target = where.target
+    if where.op != "eq" or target.attribute is None or target.sub is not None or target.urn:
+        return None
+    if target.attribute.name != name:
+        return None
+    whose = (part.look.connection, part.look.kind)
+    return asks.RESOURCES_BY_NAME, *whose, str(where.value).lower(), str(place.count + 1)
 
 
 def _behind(
@@ -104,6 +127,10 @@ def _behind(
     raise SCIMError(400, "invalidCursor", "cursor: it names nothing that was ever listed here")
 
 
+def _mapped(rows: Iterable[RowMapping]) -> list[dict[str, Any]]:
+    return [dict(row) for row in rows]
+
+
 def _cut(chosen: Select[Any], place: Place) -> Select[Any]:
     cut = chosen.limit(place.count + 1)
     return cut.offset(place.start - 1) if place.after is None and place.start > 1 else cut
@@ -115,7 +142,7 @@ def _of_several(
     orders: Sequence[Sorting],
     behind: Sequence[Condition],
     place: Place,
-) -> Sequence[RowMapping]:
+) -> Sequence[Mapping[str, Any]]:
     """Ids are chosen first, so that no document is sorted along."""
     asks = [
         select(R.id, order.value.label("value")).where(_mine(part), after)
@@ -128,5 +155,5 @@ def _of_several(
     rows = connection.execute(
         select(scim_resources).where(bulk.among(scim_resources.c.id, ids, connection))
     ).mappings()
-    known = {row["id"]: row for row in rows}
+    known = {row["id"]: row for row in _mapped(rows)}
     return [known[id_] for id_ in ids if id_ in known]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, and_, select, text
+from sqlalchemy import Connection, and_, select
 
 from domain.groups import is_current
 from domain.keys import group_id, user_id
 from domain.model import Group, Person, UserFacts
-from domain.resources import Resource, ResourceKind
+from domain.resources import Members, Named, Resource, ResourceKind
 from domain.values import BEGINNING
 from worker.adapters.db import bulk, rows
+from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db.arrays import text_array
+from worker.adapters.db.direct import Asked, Row, direct_of
 from worker.adapters.db.mapping import (
     edge_from_row,
     facts_from_bytes,
@@ -24,13 +27,6 @@ from worker.adapters.db.scim_rows import scim_resources
 
 #: Members that are read at once.
 PAGE = 1000
-
-
-class Named(NamedTuple):
-    """A resource as another one refers to it."""
-
-    id: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +45,40 @@ def seen(
     """By SCIM id; three statements at most, however many resources of one connection."""
     users = [one for one in resources if one.kind is ResourceKind.USER]
     groups = [one for one in resources if one.kind is ResourceKind.GROUP]
-    found = _users(sql, users)
-    if users and with_groups:
-        theirs = _groups_of(sql, users)
-        found = {
-            one.id: Seen(
-                found[one.id].person, found[one.id].is_described, tuple(theirs.get(one.key, ()))
-            )
-            for one in users
-        }
+    found = _users(sql, users, with_groups=with_groups) if users else {}
     return {**found, **_groups(sql, groups)}
 
 
-def _users(sql: Connection, users: Sequence[Resource]) -> dict[str, Seen]:
-    if not users:
-        return {}
-    subjects, people = rows.users, rows.people
-    mine = bulk.among(subjects.c.id, sorted(user_id(u.connection, u.key) for u in users), sql)
-    found = {
-        row["key"]: Seen(
-            person_from_row(row) if row["state"] is not None else None,
-            facts_from_bytes(row["facts"]).is_described if row["state"] is None else True,
+def _users(sql: Connection, users: Sequence[Resource], *, with_groups: bool) -> dict[str, Seen]:
+    connection = users[0].connection
+    subjects = sorted({user_id(one.connection, one.key) for one in users})
+    keys = {one.key for one in users} if with_groups else set()
+    if direct := direct_of(sql):
+        asked = [Asked(asks.USERS_SEEN, [text_array(subjects)])]
+        if keys:
+            asked.append(ask_groups(connection, keys))
+        told, *of_groups = direct.ask_all(*asked)
+        theirs = current_groups(of_groups[0]) if of_groups else {}
+    else:
+        table, people = rows.users, rows.people
+        statement = (
+            select(people, table.c.key, table.c.facts)
+            .select_from(table)
+            .outerjoin(people, people.c.id == table.c.person_id)
+            .where(bulk.among(table.c.id, subjects, sql))
         )
-        for row in sql.execute(
-            select(people, subjects.c.key, subjects.c.facts)
-            .select_from(subjects)
-            .outerjoin(people, people.c.id == subjects.c.person_id)
-            .where(mine)
-        ).mappings()
-    }
-    return {one.id: found.get(one.key, Seen()) for one in users}
+        told = [dict(row) for row in sql.execute(statement).mappings()]
+        theirs = groups_of_users(sql, connection, keys) if keys else {}
+    known = {row["key"]: row for row in told}
+    return {one.id: _seen(known.get(one.key), tuple(theirs.get(one.key, ()))) for one in users}
+
+
+def _seen(row: Mapping[str, Any] | None, groups: tuple[Named, ...]) -> Seen:
+    if row is None:
+        return Seen(groups=groups)
+    if row["state"] is None:
+        return Seen(None, facts_from_bytes(row["facts"]).is_described, groups)
+    return Seen(person_from_row(row), is_described=True, groups=groups)
 
 
 def _groups(sql: Connection, groups: Sequence[Resource]) -> dict[str, Seen]:
@@ -92,12 +92,16 @@ def _groups(sql: Connection, groups: Sequence[Resource]) -> dict[str, Seen]:
     return {one.id: Seen(name=names.get(one.key)) for one in groups}
 
 
-def _groups_of(sql: Connection, users: Sequence[Resource]) -> dict[str, list[Named]]:
+def groups_of_users(
+    sql: Connection, connection: str, users: Collection[str]
+) -> dict[str, list[Named]]:
     """Groups with a live resource, by the key of the user who belongs to them."""
+    if direct := direct_of(sql):
+        (found,) = direct.ask_all(ask_groups(connection, users))
+        return current_groups(found)
     edges, groups, resources = rows.memberships, rows.groups, scim_resources
-    connection = users[0].connection
-    mine = bulk.among(edges.c.user_key, sorted({one.key for one in users}), sql)
-    found = sql.execute(
+    mine = bulk.among(edges.c.user_key, sorted(users), sql)
+    theirs = sql.execute(
         select(
             groups, edges.c.user_key, edges.c.stamp, edges.c.is_member, resources.c.id.label("r")
         )
@@ -114,6 +118,16 @@ def _groups_of(sql: Connection, users: Sequence[Resource]) -> dict[str, list[Nam
         .where(edges.c.connection_id == connection, mine, edges.c.is_member)
         .order_by(resources.c.id)
     ).mappings()
+    return current_groups([dict(row) for row in theirs])
+
+
+def ask_groups(connection: str, users: Collection[str]) -> Asked:
+    """The statement of `groups_of_users`."""
+    return Asked(asks.GROUPS_OF, [connection, text_array(sorted(users))])
+
+
+def current_groups(found: Sequence[Mapping[str, Any]]) -> dict[str, list[Named]]:
+    """What that gave: whether a membership is current is for the domain to say."""
     theirs: dict[str, list[Named]] = {}
     for row in found:
         group = group_from_row(row)
@@ -121,33 +135,6 @@ def _groups_of(sql: Connection, users: Sequence[Resource]) -> dict[str, list[Nam
         if is_current(edge, group):
             theirs.setdefault(edge.user, []).append(Named(row["r"], group.name[1] or ""))
     return theirs
-
-
-_THEIR_GROUPS = text(
-    "SELECT g.*, m.user_key, m.stamp, m.is_member, r.id AS r FROM memberships m "
-    "JOIN groups g ON g.id = m.connection_id || ':' || m.group_key "
-    "JOIN scim_resources r ON r.connection_id = m.connection_id AND r.kind = 'Group' "
-    "AND r.key = m.group_key AND r.deleted_at IS NULL "
-    "WHERE m.connection_id = :connection AND m.user_key = :user AND m.is_member ORDER BY r.id"
-)
-
-
-def groups_of(sql: Connection, resource: Resource) -> tuple[Named, ...]:
-    """The groups of one user, asked for after every write: the statement is put together once."""
-    given = {"connection": resource.connection, "user": resource.key}
-    found = []
-    for row in sql.execute(_THEIR_GROUPS, given).mappings():
-        group = group_from_row(row)
-        if is_current(edge_from_row({**row, "group_key": group.key}), group):
-            found.append(Named(row["r"], group.name[1] or ""))
-    return tuple(found)
-
-
-class Members(NamedTuple):
-    """Some members of a group, by the order of their keys. after: where the next begin, if any."""
-
-    some: list[Named]
-    after: str | None
 
 
 def members_page(
@@ -159,11 +146,47 @@ def members_page(
 
     group: what is known of it, where that was asked before.
     """
-    edges, resources = rows.memberships, scim_resources
+    direct = direct_of(sql)
+    if direct is not None and group is None:
+        return members_from_rows(sql, resource, *direct.ask_all(*ask_members(resource, after)))
     known = group if group is not None else group_of(sql, resource)
+    return _members(sql, resource, known, _page(sql, resource, after, known))
+
+
+def ask_members(resource: Resource, after: str = "") -> list[Asked]:
+    """The statements of `members_page`: of the group, and of its members."""
+    return [
+        Asked(asks.GROUP, [group_id(resource.connection, resource.key)]),
+        Asked(asks.MEMBERS, [resource.connection, resource.key, after, str(PAGE)]),
+    ]
+
+
+def members_from_rows(
+    sql: Connection, resource: Resource, of_group: Sequence[Row], page: Sequence[Row]
+) -> Members:
+    """What those gave."""
+    return _members(sql, resource, _group_from(of_group, resource), page)
+
+
+def _members(
+    sql: Connection, resource: Resource, known: Group, page: Sequence[Mapping[str, Any]]
+) -> Members:
+    # Stamps are looked at only where a deletion may have ended some of them.
+    was_cleared = known.cleared > BEGINNING
+    current = [row for row in page if not was_cleared or is_current(edge_from_row(row), known)]
+    deleted = _known(sql, resource, [row["user_key"] for row in current if row["r"] is None])
+    some = [
+        Named(row["r"] or row["user_key"], row["handle"] or "")
+        for row in current
+        if row["user_key"] not in deleted
+    ]
+    return Members(some, page[-1]["user_key"] if len(page) == PAGE else None)
+
+
+def _page(sql: Connection, resource: Resource, after: str, known: Group) -> list[dict[str, Any]]:
+    edges, resources = rows.memberships, scim_resources
     columns = [edges.c.user_key, resources.c.id.label("r"), resources.c.handle]
-    # Stamps are read only where a deletion may have ended some of them.
-    if was_cleared := known.cleared > BEGINNING:
+    if known.cleared > BEGINNING:
         columns += [edges.c.connection_id, edges.c.group_key, edges.c.stamp, edges.c.is_member]
     page = sql.execute(
         select(*columns)
@@ -181,15 +204,7 @@ def members_page(
         .order_by(edges.c.user_key)
         .limit(PAGE)
     ).mappings()
-    found = page.all()
-    current = [row for row in found if not was_cleared or is_current(edge_from_row(row), known)]
-    deleted = _known(sql, resource, [row["user_key"] for row in current if row["r"] is None])
-    some = [
-        Named(row["r"] or row["user_key"], row["handle"] or "")
-        for row in current
-        if row["user_key"] not in deleted
-    ]
-    return Members(some, found[-1]["user_key"] if len(found) == PAGE else None)
+    return [dict(row) for row in page]
 
 
 def _known(sql: Connection, group: Resource, keys: Sequence[str]) -> set[str]:
@@ -217,5 +232,9 @@ def group_of(sql: Connection, resource: Resource) -> Group:
     """The subject behind a group's resource."""
     table = rows.groups
     wanted = group_id(resource.connection, resource.key)
-    row = sql.execute(select(table).where(table.c.id == wanted)).mappings().first()
-    return group_from_row(row) if row is not None else Group(resource.connection, resource.key)
+    found = sql.execute(select(table).where(table.c.id == wanted)).mappings()
+    return _group_from([dict(row) for row in found], resource)
+
+
+def _group_from(found: Sequence[Mapping[str, Any]], resource: Resource) -> Group:
+    return group_from_row(found[0]) if found else Group(resource.connection, resource.key)

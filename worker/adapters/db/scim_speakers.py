@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from hmac import compare_digest
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, func, null, or_, select, update
+from sqlalchemy import Connection, Select, func, null, or_, select, update
 
 from domain.policy import ScopeRule
 from domain.ports import InfrastructureError
 from domain.resources import Speaker
 from worker.adapters.db import rows
+from worker.adapters.db.direct import direct_of
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.provisioning_statements import SPEAKERS
 from worker.adapters.db.token_use import TOLD_EVERY
 from worker.adapters.db.uow import database_now
 from worker.adapters.sources.scim import NAME
@@ -43,7 +46,7 @@ def speaker_of(sql: Connection, bearer: str, feed: str | None) -> Spoken | None:
     if not bearer.isascii() or not bearer.isprintable() or not (feed or "").isprintable():
         return None
     digest = token_digest(bearer)
-    found = sql.execute(_tokens(sql, bearer[:_PREFIX], feed)).mappings().all()
+    found = _tokens(sql, bearer[:_PREFIX], feed)
     mine = [row for row in found if compare_digest(row["hash"], digest)]
     if len(mine) != 1:
         return None
@@ -52,9 +55,13 @@ def speaker_of(sql: Connection, bearer: str, feed: str | None) -> Spoken | None:
     return _spoken(mine[0], now) if ends is None or ends > now else None
 
 
-def _tokens(sql: Connection, prefix: str, feed: str | None) -> Select[Any]:
+def _tokens(sql: Connection, prefix: str, feed: str | None) -> Sequence[Mapping[str, Any]]:
+    """Asked with every request, so by hand where it can be."""
+    if direct := direct_of(sql):
+        return [row for row in direct.ask(SPEAKERS, prefix) if feed in (None, row["feed"])]
     statement = _speakers(sql).where(rows.tokens.c.prefix == prefix)
-    return statement if feed is None else statement.where(rows.feeds.c.id == feed)
+    mine = statement if feed is None else statement.where(rows.feeds.c.id == feed)
+    return [dict(row) for row in sql.execute(mine).mappings()]
 
 
 def _speakers(sql: Connection) -> Select[Any]:
@@ -88,7 +95,7 @@ def _speakers(sql: Connection) -> Select[Any]:
     )
 
 
-def _spoken(row: RowMapping, now: datetime) -> Spoken:
+def _spoken(row: Mapping[str, Any], now: datetime) -> Spoken:
     states = (row["connection_state"], row["feed_state"])
     state = next((one for one in (_PAUSED, _OBSERVING) if one in states), "active")
     speaker = Speaker(
@@ -120,7 +127,7 @@ def speaker_again(sql: Connection, token: str, feed: str) -> Speaker | None:
         return None
     now = row["now"] or database_now(sql)
     is_live = row["expires_at"] is None or row["expires_at"] > now
-    return _spoken(row, now).speaker if is_live else None
+    return _spoken(dict(row), now).speaker if is_live else None
 
 
 def note_heard(database: Database, spoken: Spoken) -> None:

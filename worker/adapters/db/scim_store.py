@@ -21,6 +21,9 @@ from sqlalchemy import (
 
 from domain.resources import Document, Name, Resource, ResourceKind
 from worker.adapters.db import bulk
+from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db.arrays import text_array
+from worker.adapters.db.direct import Asked, direct_of
 from worker.adapters.db.rows import feeds
 from worker.adapters.db.scim_rows import scim_resources, scim_values
 from worker.adapters.sources.scim import NAME
@@ -89,6 +92,10 @@ def resource_by_id(
 
     skip_locked: locked, too, but nobody is waited for: then it is None.
     """
+    direct = direct_of(sql)
+    if direct is not None and not lock and not skip_locked:
+        rows = direct.ask(asks.RESOURCE, id_, connection, kind.value)
+        return resource_from_row(rows[0]) if rows else None
     statement = select(_TABLE).where(_TABLE.c.id == id_, is_of(connection, kind))
     if lock or skip_locked:
         statement = statement.with_for_update(key_share=True, skip_locked=skip_locked)
@@ -103,6 +110,9 @@ def resources_locked(
 
     waits: else those that somebody else has locked are left out.
     """
+    if direct := direct_of(sql):
+        (rows,) = direct.ask_all(ask_locked(connection, ids, waits=waits))
+        return {row["id"]: resource_from_row(row) for row in rows}
     mine = bulk.among(_TABLE.c.id, sorted(ids), sql)
     statement = (
         select(_TABLE)
@@ -111,6 +121,39 @@ def resources_locked(
         .with_for_update(key_share=True, skip_locked=not waits)
     )
     return {row["id"]: resource_from_row(row) for row in sql.execute(statement).mappings()}
+
+
+def ask_locked(connection: str, ids: Collection[str], *, waits: bool) -> Asked:
+    """The statement of `resources_locked`."""
+    ask = asks.RESOURCES_LOCKED if waits else asks.RESOURCES_FREE
+    return Asked(ask, [text_array(sorted(ids)), connection])
+
+
+def resources_claimed(
+    sql: Connection,
+    connection: str,
+    claimed: Collection[tuple[ResourceKind, str]],
+    names: Collection[Name],
+) -> list[Resource]:
+    """Whoever wants one of the claimed names waits until this transaction ends.
+
+    Then as `resources_named`.
+    """
+    direct = direct_of(sql)
+    if direct is None:
+        claim_names(sql, connection, claimed)
+        return resources_named(sql, connection, names)
+    claim = Asked(asks.CLAIM, [text_array(_claims(connection, claimed))])
+    kinds = sorted({name.kind for name in names})
+    found = direct.ask_all(claim, *(_ask_named(connection, kind, names) for kind in kinds))
+    return [resource_from_row(row) for rows in found[1:] for row in rows]
+
+
+def _ask_named(connection: str, kind: ResourceKind, names: Collection[Name]) -> Asked:
+    mine = [name for name in names if name.kind is kind]
+    handles = text_array(sorted({name.handle for name in mine}))
+    aliases = text_array(sorted({name.alias for name in mine if name.alias is not None}))
+    return Asked(asks.RESOURCES_NAMED, [connection, kind.value, handles, aliases])
 
 
 def resources_named(sql: Connection, connection: str, names: Collection[Name]) -> list[Resource]:
@@ -133,6 +176,9 @@ def keys_of(
     sql: Connection, connection: str, kind: ResourceKind, ids: Collection[str]
 ) -> dict[str, str]:
     """Subject keys of live resources by SCIM id."""
+    if direct := direct_of(sql):
+        rows = direct.ask(asks.RESOURCE_KEYS, text_array(sorted(ids)), connection, kind.value)
+        return {row["id"]: row["key"] for row in rows}
     mine = bulk.among(_TABLE.c.id, sorted(ids), sql)
     found = sql.execute(select(_TABLE.c.id, _TABLE.c.key).where(mine, live(connection, kind)))
     return {row.id: row.key for row in found}
@@ -174,8 +220,11 @@ def claim_names(
 ) -> None:
     """Whoever wants one of these names waits until this transaction ends."""
     if sql.dialect.name == "postgresql":
-        wanted = sorted(f"scim:{connection}:{kind.value}:{name}" for kind, name in names)
-        sql.execute(_CLAIM, {"names": wanted})
+        sql.execute(_CLAIM, {"names": _claims(connection, names)})
+
+
+def _claims(connection: str, names: Collection[tuple[ResourceKind, str]]) -> list[str]:
+    return sorted(f"scim:{connection}:{kind.value}:{name}" for kind, name in names)
 
 
 def put_resources(sql: Connection, resources: Collection[tuple[Resource | None, Resource]]) -> None:
@@ -187,21 +236,18 @@ def put_resources(sql: Connection, resources: Collection[tuple[Resource | None, 
     old = [resource_to_row(after) for before, after in changed if before is not None]
     old.sort(key=lambda row: str(row["id"]))
     bulk.update(sql, _TABLE, [{n: row[n] for n in row if n not in kept} for row in old])
-    added: list[dict[str, str]] = []
-    gone: list[str] = []
-    for before, after in changed:
-        had, has = values_of(before) if before is not None else set(), values_of(after)
-        if had - has:
-            gone.append(after.id)
-            had = set()
-        added += [
-            {"resource_id": after.id, "path": path, "value": value}
-            for path, value in sorted(has - had)
-        ]
-    if gone:
-        table = scim_values
-        sql.execute(delete(table).where(bulk.among(table.c.resource_id, sorted(gone), sql)))
+    told = [
+        (one.id, values_of(before) if before else set(), values_of(one)) for before, one in changed
+    ]
+    bulk.remove(sql, scim_values, [row for id_, had, has in told for row in _rows(id_, had - has)])
+    added = [row for id_, had, has in told for row in _rows(id_, has - had)]
     bulk.insert(sql, scim_values, added, conflict="ON CONFLICT DO NOTHING")
+
+
+def _rows(resource: str, values: Collection[tuple[str, str]]) -> list[dict[str, str]]:
+    return [
+        {"resource_id": resource, "path": path, "value": value} for path, value in sorted(values)
+    ]
 
 
 def wanted_as(before: Resource | None, after: Resource) -> dict[str, Any]:

@@ -24,7 +24,10 @@ from domain.policy import ExistingGroups, GroupRule, OnReturn, Policy, Rehire, S
 from domain.ports import ClaimedEvent, InfrastructureError, Result, Writes
 from domain.retry import companions
 from worker.adapters.db import announcing, bulk, rows
+from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db.arrays import text_array
 from worker.adapters.db.breaking import SQLBreakers
+from worker.adapters.db.direct import Asked, Direct, Row, direct_of
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.engine import Database, sent_ahead, translated
 from worker.adapters.db.inbox import DRAINING, SQLInbox
@@ -79,6 +82,9 @@ class SQLWork:
         self._marks = name == DRAINING
         self._ahead = ExitStack()
         self._is_ahead = False
+        # What is asked behind the commit, in the same wait, and what it gave.
+        self._behind: Sequence[Asked] = ()
+        self._found_behind: list[list[Row]] = []
         self.has_announced = self.has_urgent_news = False
         self._mirrors: Mapping[str, str] = {}
         self.now = now or _marked_now(connection, name)
@@ -172,9 +178,13 @@ class SQLWork:
     def save(self, writes: Writes) -> None:
         """Write the directory and what follows from it: links, mails, audit, decisions."""
         follow = consequences(writes.effects)
-        close_links(self._connection, [c.person.id for c in follow])
+        direct, former = direct_of(self._connection), [c.person.id for c in follow]
+        if direct is None:
+            close_links(self._connection, former)
         resources = mirrored(self._connection, writes, self._mirrors, now=self.now)
         self._send_ahead()
+        if direct is not None:
+            close_links_ahead(direct, former)
         self.directory.save(writes)
         resources.write(self._connection)
         open_links(
@@ -245,6 +255,9 @@ class SQLWork:
             self._connection.execute(
                 delete(rows.batch_markers).where(rows.batch_markers.c.id == self._marker)
             )
+        direct = direct_of(self._connection)
+        if direct is not None:
+            self._found_behind = direct.commit(*self._behind)
         self._hear_what_was_sent()
         self._connection.commit()
         self._marker = None
@@ -260,8 +273,13 @@ class SQLWork:
 
     def _send_ahead(self) -> None:
         """From here on only writes: PostgreSQL works on one while the next is put together."""
-        if not self._is_ahead:
-            self._is_ahead = True
+        if self._is_ahead:
+            return
+        self._is_ahead = True
+        direct = direct_of(self._connection)
+        if direct is not None:
+            direct.gather()
+        else:
             self._ahead.enter_context(sent_ahead(self._connection))
 
     def abandon(self) -> None:
@@ -381,6 +399,13 @@ def open_links(
             notices.append(_notice(link, consequence.note_to, note, vault, None, now))
     bulk.insert(connection, rows.links, links)
     bulk.insert(connection, rows.notices, notices)
+
+
+def close_links_ahead(direct: Direct, people: Sequence[str]) -> None:
+    """As `close_links`, without reading which there are."""
+    if people:
+        direct.tell(asks.LINKS_CLOSED, text_array(sorted(people)), name=asks.CLOSED)
+        direct.tell(asks.NOTICES_CANCELLED)
 
 
 def close_links(connection: Connection, people: Sequence[str]) -> None:

@@ -36,6 +36,10 @@ PREFIX = "/scim/v2"
 DESCRIBED = ("openapi.json",)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _LONGEST_FEED = 40
+_BODILESS = ("GET", "DELETE")
+#: Bytes of a body that are read from anybody.
+_SMALL = 64 * 1024
+_LENGTH = re.compile(r"[0-9]{1,9}", re.ASCII)
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 #: Threads that read, or write and wait for others that write; each may keep one connection.
 THREADS = 8
@@ -94,12 +98,30 @@ class Scim:
                 body=openapi(self._base(feed)), headers={"Content-Type": "application/json"}
             )
         loop = asyncio.get_running_loop()
+        if self._is_small(headers, method):
+            raw = await self._body(headers, receive, method)
+            return await loop.run_in_executor(
+                self._threads, self._admit_and_answer, scope, headers, raw
+            )
         spoken = await loop.run_in_executor(self._threads, self._spoken, headers, feed)
         self._admit(spoken, method, path)
         raw = await self._body(headers, receive, method)
-        return await loop.run_in_executor(
-            self._threads, self._answer, spoken, scope, path, headers, raw
-        )
+        return await loop.run_in_executor(self._threads, self._answer, spoken, scope, headers, raw)
+
+    def _is_small(self, headers: Mapping[str, str], method: str) -> bool:
+        """Whether the body may be read before anybody knows whose it is: one turn of a thread."""
+        if method in _BODILESS:
+            return True
+        declared = headers.get("content-length", "")
+        most = min(_SMALL, self._parts.settings.scim_max_body_bytes)
+        is_plain = "content-encoding" not in headers and "transfer-encoding" not in headers
+        return is_plain and _LENGTH.fullmatch(declared) is not None and int(declared) <= most
+
+    def _admit_and_answer(self, scope: Scope, headers: Mapping[str, str], raw: bytes) -> Reply:
+        feed, path = _place(scope)
+        spoken = self._spoken(headers, feed)
+        self._admit(spoken, scope["method"], path)
+        return self._answer(spoken, scope, headers, raw)
 
     def _base(self, feed: str | None) -> str:
         """The service's own address, as it was asked under."""
@@ -131,7 +153,7 @@ class Scim:
             raise SCIMError(429, None, "this token asks too often", retry_after=int(wait) + 1)
 
     async def _body(self, headers: Mapping[str, str], receive: Receive, method: str) -> bytes:
-        if method in ("GET", "DELETE"):
+        if method in _BODILESS:
             return b""
         limit = self._parts.settings.scim_max_body_bytes
         try:
@@ -140,21 +162,22 @@ class Scim:
             raise SCIMError(413, None, f"a body may have {limit} bytes") from None
         except EncodingError as error:
             raise SCIMError(415, None, str(error)) from None
-        if not _JSON.fullmatch(headers.get("content-type", MEDIA_TYPE)):
-            raise SCIMError(415, None, f"the body's content type is not {MEDIA_TYPE}")
         return raw
 
     def _answer(
         self,
         spoken: Spoken,
         scope: Scope,
-        path: tuple[str, ...],
         headers: Mapping[str, str],
         raw: bytes,
     ) -> Reply:
+        feed, path = _place(scope)
+        if scope["method"] not in _BODILESS and not _JSON.fullmatch(
+            headers.get("content-type", MEDIA_TYPE)
+        ):
+            raise SCIMError(415, None, f"the body's content type is not {MEDIA_TYPE}")
         body = decoded(raw) if raw else None
         clean = without_passwords(body)
-        feed, _ = _place(scope)
         call = Call(
             parts=self._parts,
             together=self._together,

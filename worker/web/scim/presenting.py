@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from domain.model import Person, PersonState
-from domain.resources import Resource, ResourceKind
-from worker.adapters.db.scim_reading import Named, Seen
+from domain.resources import Named, Resource, ResourceKind
+from worker.adapters.db.scim_reading import Seen
 from worker.adapters.scim.schemas import STATE
 from worker.adapters.scim.showing import shown
 from worker.web.scim.call import ALWAYS, STATE_SHOWN, Call

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from domain.resources import Resource, ResourceKind
+from domain.resources import Members, Resource, ResourceKind
 from worker.adapters.db.engine import translated
-from worker.adapters.db.scim_reading import Members, Seen, members_page
+from worker.adapters.db.scim_reading import Seen, members_page
 from worker.web.scim.call import Call
 from worker.web.scim.presenting import presented
 

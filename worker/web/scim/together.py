@@ -22,65 +22,68 @@ MOST = 30
 
 @dataclass(slots=True)
 class _Turn:
-    """One write that waits. told: what came of it, once it is done."""
+    """One write. told: what came of it, once it is done. woken: locked until it is, or leads."""
 
     ask: Ask
     told: Told = Apart.ALONE
     is_done: bool = False
-
-
-@dataclass(slots=True)
-class _Line:
-    """What waits of one connection; one thread at a time holds the lock and works."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    waiting: deque[_Turn] = field(default_factory=deque)
-    users: int = 0
+    woken: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Together:
-    """The use case for many threads. provision: made when it is needed first."""
+    """The use case for many threads. provision: made when it is needed first.
+
+    One thread at a time leads the writes of a connection: it makes what waits until its own is
+    done, then lets the next that waits lead.
+    """
 
     def __init__(self, provision: Callable[[], Provision]) -> None:
         self._provision = provision
-        self._lines: dict[str, _Line] = {}
+        #: What waits, of each connection that somebody leads.
+        self._waiting: dict[str, deque[_Turn]] = {}
         self._guard = threading.Lock()
 
     def write(self, ask: Ask) -> Answer:
         """As `Provision.write`, which a write is left to that cannot be made with others."""
-        turn = _Turn(ask)
-        line = self._join(ask.speaker.connection, turn)
-        try:
-            with line.lock:
-                while not turn.is_done:
-                    self._work(line)
-        finally:
-            self._leave(ask.speaker.connection, line)
+        turn, connection = _Turn(ask), ask.speaker.connection
+        turn.woken.acquire()
+        if not self._is_first(connection, turn):
+            turn.woken.acquire()
+        if not turn.is_done:
+            self._lead(connection, turn)
         if isinstance(turn.told, Exception):
             raise turn.told
         return turn.told if isinstance(turn.told, Answer) else self._provision().write(ask)
 
-    def _join(self, connection: str, turn: _Turn) -> _Line:
+    def _is_first(self, connection: str, turn: _Turn) -> bool:
         with self._guard:
-            line = self._lines.setdefault(connection, _Line())
-            line.users += 1
-            line.waiting.append(turn)
-            return line
+            is_first = connection not in self._waiting
+            self._waiting.setdefault(connection, deque()).append(turn)
+            return is_first
 
-    def _leave(self, connection: str, line: _Line) -> None:
-        with self._guard:
-            line.users -= 1
-            if not line.users:
-                del self._lines[connection]
+    def _lead(self, connection: str, mine: _Turn) -> None:
+        waiting = self._waiting[connection]
+        try:
+            while not mine.is_done:
+                self._work(waiting)
+        finally:
+            with self._guard:
+                if waiting:
+                    waiting[0].woken.release()
+                else:
+                    del self._waiting[connection]
 
-    def _work(self, line: _Line) -> None:
+    def _work(self, waiting: deque[_Turn]) -> None:
         """Make what waits; who was left out is first in the next batch."""
         with self._guard:
-            turns = [line.waiting.popleft() for _ in range(min(MOST, len(line.waiting)))]
+            turns = [waiting.popleft() for _ in range(min(MOST, len(waiting)))]
         for turn, told in zip(turns, self._tell(turns), strict=True):
             turn.told, turn.is_done = told, told is not Apart.NEXT
         with self._guard:
-            line.waiting.extendleft(turn for turn in reversed(turns) if not turn.is_done)
+            waiting.extendleft(turn for turn in reversed(turns) if not turn.is_done)
+        for turn in turns:
+            if turn.is_done:
+                turn.woken.release()
 
     def _tell(self, turns: Sequence[_Turn]) -> list[Told]:
         """What breaks the transaction of all is found by making each alone."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from domain.resources import Answer, Resource, ResourceKind
 from worker.adapters.db.engine import translated
-from worker.adapters.db.scim_reading import Seen, groups_of, seen
+from worker.adapters.db.scim_reading import Seen, seen
 from worker.adapters.scim.asks import Write, ask_of
 from worker.adapters.scim.refusals import insist_done, insist_open
 from worker.web.scim.call import Call, Reply
@@ -21,7 +21,7 @@ LARGE = 64 * 1024
 def write(call: Call) -> Reply:
     """Apply it and answer what became of it."""
     insist_open(call.speaker)
-    ask = ask_of(write_of(call))
+    ask = replace(ask_of(write_of(call)), shows_related=_shows_related(call))
     # A large group locks its row for a while: nobody else is to wait for that.
     is_large = len(call.raw) > LARGE
     answer = call.parts.provision.write(ask) if is_large else call.together.write(ask)
@@ -62,16 +62,20 @@ def _done(call: Call, answer: Answer) -> Reply:
     return Reply(204, headers=headers)
 
 
+def _shows_related(call: Call) -> bool:
+    """Whether the answer has a user's groups, or a group's members."""
+    kind = kind_of(call)
+    related = "groups" if kind is ResourceKind.USER else "members"
+    return call.method != "DELETE" and wants(call, kind, related)
+
+
 def _shown(call: Call, answer: Answer, resource: Resource) -> Shown:
     """What the write itself saw is not asked for again."""
-    is_user, known = resource.kind is ResourceKind.USER, answer.known
-    is_wanted = wants(call, resource.kind, "groups" if is_user else "members")
-    if known is not None and not is_wanted:
-        return Shown(resource, Seen(known.person, known.is_described, name=known.name))
+    known, is_wanted = answer.known, _shows_related(call)
+    if known is not None:
+        about = Seen(known.person, known.is_described, known.groups or (), known.name)
+        if not is_wanted or known.groups is not None or known.members is not None:
+            return Shown(resource, about, known.members)
     with translated(), call.parts.lines.read() as sql:
-        if known is None:
-            about = seen(sql, [resource], with_groups=is_wanted)[resource.id]
-        else:
-            groups = groups_of(sql, resource) if is_user else ()
-            about = Seen(known.person, known.is_described, groups, known.name)
+        about = seen(sql, [resource], with_groups=is_wanted)[resource.id]
         return with_members(sql, [resource], {resource.id: about}, are_wanted=is_wanted)[0]
