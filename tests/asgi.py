@@ -30,10 +30,16 @@ class Asked:
 def asking(app: ASGIApp) -> Iterator[Any]:
     """A function from a request to its status, headers and body, in one event loop."""
     with asyncio.Runner() as runner:
-        yield lambda asked: runner.run(_ask(app, asked))
+
+        def ask(asked: Asked) -> tuple[int, dict[bytes, bytes], bytes]:
+            status, headers, body = runner.run(answered(app, asked))
+            return status, dict(headers), body
+
+        yield ask
 
 
-async def _ask(app: ASGIApp, asked: Asked) -> tuple[int, dict[bytes, bytes], bytes]:
+async def answered(app: ASGIApp, asked: Asked) -> tuple[int, Headers, bytes]:
+    """Its status, headers and body."""
     messages = iter(_messages(asked))
     told: list[Any] = []
 
@@ -61,7 +67,7 @@ async def _ask(app: ASGIApp, asked: Asked) -> tuple[int, dict[bytes, bytes], byt
     await app(scope, receive, send)
     start = next(message for message in told if message["type"] == "http.response.start")
     bodies = [m.get("body", b"") for m in told if m["type"] == "http.response.body"]
-    return int(start["status"]), dict(start["headers"]), b"".join(bodies)
+    return int(start["status"]), list(start["headers"]), b"".join(bodies)
 
 
 def _messages(asked: Asked) -> Iterator[dict[str, Any]]:

@@ -63,8 +63,8 @@ def worked(rosterd: Rosterd, of: Tenant, by: Tenant) -> Iterator[tuple[str, str,
         if "account=" not in told and "?" in told:
             told = f"{told}&account={of.words['account']}"
         assert "{" not in told, f"nothing stands for it: {told}"
-        more = body_for(document, method, path)
-        yield path, method, rosterd.http.request(method, told, headers=bearer, **more)
+        body = body_for(document, method, path)
+        yield path, method, rosterd.http.request(method, told, headers=bearer, json=body)
 
 
 def test_c4_a_parents_token_is_answered_as_the_childs_own_over_every_route(
