@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from domain.changes import AssignUser, Change, ChangeEmail, ProvisionUser, UpdateProfile
+from domain.changes import (
+    AssignUser,
+    Change,
+    ChangeEmail,
+    ProvisionUser,
+    SuspendUser,
+    UpdateProfile,
+)
 from domain.errors import UsageError
 from domain.model import UserFacts
 from domain.ports import UnparseableError
@@ -84,6 +91,14 @@ def _address(profile: Mapping[str, str | None], rule: str, *, is_out: bool) -> s
     if told is None or is_out:
         return ""
     raise UnparseableError(rule, "not an e-mail address")
+
+
+def as_known(change: Change) -> tuple[Change, ...]:
+    """A description without an address, as what is known of somebody."""
+    if not isinstance(change, ProvisionUser) or change.email:
+        return (change,)
+    known = UpdateProfile(change.user, change.profile)
+    return (known, SuspendUser(change.user)) if change.active is False else (known,)
 
 
 def read_anew(facts: UserFacts, rule: str) -> str | None:

@@ -38,7 +38,7 @@ class LaterStore(Protocol):
     """Where such requests wait, under leases with fences."""
 
     def claim(self, *, lease: timedelta) -> LaterRequest | None:
-        """The request that has been due for longest, leased; None where none is due."""
+        """A request that is due, leased; None where none is. Connections take turns."""
         ...
 
     def answered(self, request: LaterRequest, answers: Sequence[Mapping[str, Any]]) -> bool:

@@ -73,8 +73,18 @@ class ProvisionWork(Protocol):
         """What these name is about to be asked for: it may be locked and read in one wait."""
         ...
 
-    def event(self, ask: Ask, *, kind: Kind, subject: str) -> ClaimedEvent:
-        """A fresh event of the request, numbered, not stored yet."""
+    def event(
+        self, ask: Ask, *, kind: Kind, subject: str, request: str, called: str
+    ) -> ClaimedEvent:
+        """A fresh event, numbered, not stored yet.
+
+        request: what it is known by, however often it is tried. called: what a creation that names
+        no subject goes by while it is refused.
+        """
+        ...
+
+    def done(self, requests: Collection[str]) -> Mapping[str, Resource]:
+        """Requests that are stored and were not refused, with the resource of each."""
         ...
 
     def former(self, result: Result, changes: Sequence[Change]) -> int | None:

@@ -25,7 +25,7 @@ from worker.adapters.db.scim_json import json_on
 from worker.adapters.db.scim_rows import scim_resources, scim_values
 from worker.adapters.scim.attributes import Kind, table
 from worker.adapters.scim.filter_reading import read_filter
-from worker.adapters.scim.schemas import ENTERPRISE, STATE, USER
+from worker.adapters.scim.schemas import ENTERPRISE, USER
 
 BASE = "https://rosterd.example.com/scim/v2"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -168,7 +168,7 @@ def shown(stored: dict[str, Any], groups: list[dict[str, Any]]) -> dict[str, Any
         "location": f"{BASE}/{stored['kind']}s/{stored['id']}",
     }
     told = json.loads(stored["document"])
-    schemas = [USER, STATE, *([ENTERPRISE] if is_full(told.get(ENTERPRISE)) else [])]
+    schemas = [USER, *([ENTERPRISE] if is_full(told.get(ENTERPRISE)) else [])]
     return {
         "active": True,
         "schemas": schemas,

@@ -188,7 +188,6 @@ def set_up(marked: Marked) -> None:
                 secret=secret or _standard_secret(hunt),
                 observe=False,
             )
-            hunt.secret(f"{source} bearer", made.bearer_token[12:])
             marked.hooks[source] = Hook(f"{marked.url}/hooks/{made.feed}", made.signing_secret)
     marked.command("account", "add", "scim", "--domain", "example.com")
     with marked.rosterd.setup() as use:

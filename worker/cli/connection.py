@@ -78,7 +78,7 @@ def add(  # noqa: PLR0913, PLR0917 - an option each
         "id": made.id,
         "feed": made.feed,
         "hook_url": "" if is_scim else f"{url}/hooks/{made.feed}",
-        "scim_url": f"{url}/scim/v2",
+        "scim_url": f"{url}/scim/v2" if is_scim else "",
         "signing_secret": made.signing_secret,
         "bearer_token": made.bearer_token,
     }

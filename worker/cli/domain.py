@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from domain.domains import BELOW, listed_by
 from domain.errors import UsageError
+from domain.intake import StoredEvent
 from domain.replays import Selection
 from domain.values import domain_of
 from worker.adapters.idn import both_forms, to_entry, to_read, warning
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show
+from worker.cli.own_words import ring
 from worker.cli.replay_watch import run, tell
 from worker.cli.session import asker, container, setup
 
@@ -43,10 +46,12 @@ def allow(
         found = use.account(account)
         is_new = use.allow_domain(found["id"], entry, reason=reason)
         listed = use.domains(found["id"])
+        invited = use.invite_waiting(found["id"], entry, reason=reason)
     out.print(
         f"domain {both_forms(entry)} {'allowed' if is_new else 'was allowed already'}", markup=False
     )
     _tell_of(entry, listed, found["name"])
+    _ring(invited)
     wanted = Selection(account=found["id"], domain=entry)
     refused = len(container().replay.store.choose(wanted))
     if not refused:
@@ -57,6 +62,15 @@ def allow(
     words = ["--account", found["name"], "--domain", entry, "--reason", "domain allowed"]
     out.print(f"{refused} dead letters were refused for it; replay them:")
     out.print(f"  rosterd dead replay {shlex.join(words)}", markup=False)
+
+
+def _ring(invited: Mapping[str, list[StoredEvent]]) -> None:
+    """Who was known and waited for an address there is described, and so invited."""
+    count = sum(map(len, invited.values()))
+    if count:
+        out.print(f"{count} people waited for an address there; they are described by events now")
+    for connection, events in invited.items():
+        ring(events, connection)
 
 
 def _tell_of(entry: str, listed: list[str], account: str) -> None:

@@ -51,7 +51,7 @@ def list_(connection: str, json_: AsJSON = False) -> None:
     """Feeds of a connection."""
     with setup() as use:
         rows = use.feeds(use.connection(connection)["id"])
-    show(rows, ["id", "source", "state", "last_heard_at"], as_json_=json_)
+    show(rows, ["id", "source", "state", "dialect", "last_heard_at"], as_json_=json_)
 
 
 @app.command("rotate")

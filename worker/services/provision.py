@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import count
 
 from domain.inbox import Kind, Outcome, Reason, State
 from domain.keys import user_id
@@ -54,8 +55,8 @@ class Provision:
     def write(self, ask: Ask) -> Answer:
         """Apply and store one request; raises what its `compose` raises, InfrastructureError.
 
-        Made again where it met another transaction; a write is never done twice, because what
-        was committed is found as it is by the second try only if the answer to the first was lost.
+        Made again where it met another transaction; a write is never done twice, because what was
+        committed is found by the second try, even if nobody heard of it.
         """
         (told,) = self._tell([ask], waits=True)
         if isinstance(told, Exception):
@@ -70,9 +71,13 @@ class Provision:
         return self._tell(asks, waits=len(asks) == 1)
 
     def _tell(self, asks: Sequence[Ask], *, waits: bool) -> list[Told]:
+        # What each is known by, however often it is tried.
+        requests, tries = [self.new_resource() for _ in asks], count()
+
         def unit() -> list[Told]:
             with self.works(asks, waits) as work:
-                return _Batch(self, work, asks, waits=waits).run()
+                batch = _Batch(self, work, dict(zip(requests, asks, strict=True)), waits=waits)
+                return batch.run(is_again=next(tries) > 0)
 
         return again(unit, random=self.random, sleep=self.sleep, report=self.report)
 
@@ -81,16 +86,18 @@ class _Batch:
     """Requests of one connection inside one transaction."""
 
     def __init__(
-        self, use: Provision, work: ProvisionWork, asks: Sequence[Ask], *, waits: bool
+        self, use: Provision, work: ProvisionWork, asks: Mapping[str, Ask], *, waits: bool
     ) -> None:
         self._use = use
         self._work = work
         self._waits = waits
         self._latest: dict[str, Resource] = {}
-        self._writings = [Writing(use.names, use.new_resource, ask) for ask in asks]
+        self._writings = [Writing(use.names, request, ask) for request, ask in asks.items()]
 
-    def run(self) -> list[Told]:
-        """Find, decide, write, commit."""
+    def run(self, *, is_again: bool) -> list[Told]:
+        """Find, decide, write, commit. is_again: a try before may have been committed."""
+        if is_again:
+            self._find_done()
         self._find()
         self._find_nobodies()
         self._each(self._ask_for)
@@ -124,6 +131,13 @@ class _Batch:
                 one.tell(error)
 
     # -- finding -----------------------------------------------------------------------
+
+    def _find_done(self) -> None:
+        """What a try has done whose commit was not heard of is answered, not done again."""
+        done = self._work.done({one.request for one in self._writings})
+        for one in self._writings:
+            if one.request in done:
+                one.tell(Answer(resource=done[one.request], is_new=one.ask.resource is None))
 
     def _find(self) -> None:
         work = self._work

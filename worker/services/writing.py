@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from domain.addressing import DEFAULT, readdressed
+from domain.addressing import DEFAULT, as_known, readdressed
 from domain.changes import (
     AddMember,
     Change,
@@ -15,8 +15,6 @@ from domain.changes import (
     ProvisionUser,
     RemoveMember,
     ReplaceMembers,
-    SuspendUser,
-    UpdateProfile,
     UserChange,
     kind_of,
 )
@@ -73,12 +71,13 @@ class StopError(Exception):
 class Writing:
     """One request of a batch, as far as it has come. told: what it is answered, once that is known.
 
+    request: what it is known by, however often it is tried; a resource that it makes has it as id.
     asked: what is to be decided; result: what was, or what needs no decision. is_nobody: the
     subject is no person so far.
     """
 
     names: Names
-    new_resource: Callable[[], str]
+    request: str
     ask: Ask
     before: Resource | None = None
     composed: Composed | None = None
@@ -161,7 +160,7 @@ class Writing:
         if unclaimed:
             self.before, self.key = unclaimed[0], unclaimed[0].key
         else:
-            self.fresh_id = self.new_resource()
+            self.fresh_id = self.request
             self.key = _former_key(mine, self.alias) or self.alias or self.fresh_id
 
     @property
@@ -175,6 +174,11 @@ class Writing:
     def is_another(self) -> None:
         """The leaver has returned by another name: this one is somebody else."""
         self.key = self.alias or self.fresh_id
+
+    @property
+    def called(self) -> str:
+        """What a creation that names no subject goes by while it is refused."""
+        return self.name.handle if self.name is not None and self.key == self.fresh_id else ""
 
     @property
     def is_of_members_only(self) -> bool:
@@ -201,7 +205,8 @@ class Writing:
         # membership waits (G7), the same for another account's id as for any.
         named = {one: keys.get(one, one) for one in self.members()}
         self.changes = (*composed.changes(self.key), *_edges(self.key, composed, named))
-        event = work.event(ask, kind=_kind(ask, self.changes), subject=self.key)
+        names = {"subject": self.key, "request": self.request, "called": self.called}
+        event = work.event(ask, kind=_kind(ask, self.changes), **names)
         self.event, self.after = event, self._after(composed, work.now)
         if ask.speaker.state == OBSERVING:
             self.result = Result(event, State.HELD, None, Reason.OBSERVING)
@@ -218,7 +223,7 @@ class Writing:
             undoes = _undoes(ask.kind, is_new=self.before is None, waits=waits)
             self.asked = Work(event, wanted, policy, undoes)
         else:
-            self.result = unchanged(event)
+            self.result = Result(event, State.ENDED, Outcome.UNCHANGED)
 
     @property
     def may_wait(self) -> bool:
@@ -239,7 +244,7 @@ class Writing:
         user = world.users[user_id(asked.policy.connection, self.key)]
         if not user.facts.is_described:
             return False
-        self.result = unchanged(asked.event)
+        self.result = Result(asked.event, State.ENDED, Outcome.UNCHANGED)
         return True
 
     def ask_anew(self) -> None:
@@ -308,7 +313,8 @@ class Writing:
             return asked.changes
         login = self.names.handle(ResourceKind.USER, after.document)
         told = readdressed(tuple(self.ask.describe(after.document, after.key)), policy.address)
-        return tuple(part for change in told for part in _known(_invitable(change, login, policy)))
+        fit = (_invitable(change, login, policy) for change in told)
+        return tuple(part for change in fit for part in as_known(change))
 
     def see(self, world: World) -> None:
         """What the write saw of its subject, so that nobody has to ask for it again."""
@@ -385,24 +391,11 @@ def _undoes(kind: ResourceKind, *, is_new: bool, waits: bool) -> frozenset[Reaso
     return taken | {ignored}
 
 
-def _known(change: Change) -> tuple[Change, ...]:
-    """A description without an address, as what is known of somebody."""
-    if not isinstance(change, ProvisionUser) or change.email:
-        return (change,)
-    known = UpdateProfile(change.user, change.profile)
-    return (known, SuspendUser(change.user)) if change.active is False else (known,)
-
-
 def _invitable(change: Change, login: str, policy: Policy) -> Change:
     """A description without its address, where that is neither the login nor allowed."""
     if not isinstance(change, ProvisionUser) or change.email.lower() == login:
         return change
     return change if policy.allows(change.email) else replace(change, email="")
-
-
-def unchanged(event: ClaimedEvent) -> Result:
-    """The end of an event that asks for what is so already."""
-    return Result(event, State.ENDED, Outcome.UNCHANGED)
 
 
 def _stamps(world: World, asked: Work) -> list[Stamp]:

@@ -310,3 +310,18 @@ def test_u5_d16_what_was_answered_later_of_somebody_deleted_for_good_goes(
     assert not [name for name, text in left.items() if "zebulon" in text]
     assert not [name for name, text in left.items() if "ana@example.com" in text]
     assert [name for name, text in left.items() if "bo@example.com" in text]
+
+
+def test_connections_take_turns(rosterd: Rosterd) -> None:
+    """G7: who sent a hundred delays nobody who sent one."""
+    first = provider(rosterd)
+    many = [later(first, "POST", "/Users", {"userName": f"u{n}@example.com"}) for n in range(5)]
+    second = provider(rosterd, "example.com", name="other")
+    one = later(second, "POST", "/Users", {"userName": "ana@example.com"})
+    rosterd.parts.answer_later.run(budget=timedelta(0))
+    rosterd.parts.answer_later.run(budget=timedelta(0))
+    done = [idp.ask("GET", place).status_code for idp, place in ((first, many[0]), (second, one))]
+    assert done == [200, 200]
+    assert [first.ask("GET", place).status_code for place in many[1:]] == [202] * 4
+    work(rosterd)
+    assert [first.ask("GET", place).status_code for place in many] == [200] * 5

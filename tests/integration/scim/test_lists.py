@@ -265,10 +265,17 @@ def test_a_large_group_is_read_page_by_page(
     monkeypatch.setattr(scim_reading, "PAGE", 2)
     monkeypatch.setattr(streaming, "AT_ONCE", 3)
     for path, answer in whole.items():
-        assert idp.told("GET", path + asked) == answer
+        assert unversioned(idp.told("GET", path + asked)) == unversioned(answer)
     told = idp.ask("GET", f"/Groups/{large['id']}{asked}")
     assert "content-length" not in told.headers
     assert {one["value"] for one in told.json()["members"]} == set(people)
+
+
+def unversioned(answer: Any) -> Any:
+    """Without versions: those of a large group tell nothing of its members."""
+    for one in (answer, *answer.get("Resources", ())):
+        one.get("meta", {}).pop("version", None)
+    return answer
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,34 @@ def test_e4_once_the_domain_is_allowed_the_same_words_invite(rosterd: Rosterd) -
     assert len(rosterd.mails()) == 1
 
 
+def test_e4_who_waits_is_invited_when_the_domain_is_allowed(rosterd: Rosterd) -> None:
+    """No provider says again by itself what it was answered 201 to."""
+    idp = provider(rosterd)
+    told = {"userName": "ana", "externalId": "u1", "emails": emails("ana@elsewhere.example")}
+    ana = idp.told("POST", "/Users", {**told, "name": {"givenName": "Ana"}}, status=201)
+    out = {"userName": "bob", "externalId": "u2", "emails": emails("bob@elsewhere.example")}
+    idp.told("POST", "/Users", {**out, "active": False}, status=201)
+    other = {"userName": "cy", "externalId": "u3", "emails": emails("cy@third.example")}
+    idp.told("POST", "/Users", other, status=201)
+    idp.told("POST", "/Users", {"userName": "dora", "externalId": "u4"}, status=201)
+    done = rosterd.cli("domain", "allow", "acme", "elsewhere.example", "--reason", "ours")
+    assert done.returncode == 0, done.stderr
+    assert "2 people waited" in done.stdout
+    rosterd.drain()
+    found = {one["external_id"]: one for one in rosterd.users()}
+    assert {key: one["state"] for key, one in found.items()} == {
+        "u1": "invited",
+        "u2": "invited_suspended",
+    }
+    assert (found["u1"]["email"], found["u1"]["given_name"]) == ("ana@elsewhere.example", "Ana")
+    assert len(rosterd.mails()) == 1
+    assert idp.get(ana["id"])[STATE]["state"] == "invited"
+    before = len(rosterd.events())
+    again = rosterd.cli("domain", "allow", "acme", "elsewhere.example", "--reason", "ours")
+    assert "waited" not in again.stdout
+    assert len(rosterd.events()) == before
+
+
 def test_u3_who_waits_can_be_out_and_comes_as_such(rosterd: Rosterd) -> None:
     idp = provider(rosterd)
     ana = idp.told("POST", "/Users", {"userName": "ana", "externalId": "u1"}, status=201)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import update
 
 from tests.harness import Rosterd
 from tests.scim import STATE, USER, Provider, is_error, provider
+from worker.adapters.db import rows
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 ASK_STATE = f"?attributes={STATE}"
@@ -101,6 +104,30 @@ class TestSharedAddress:
         idp.set_(first["id"], emails=moved)
         rosterd.drain()
         assert state(idp, second["id"])["emailInForce"] == "desk@example.com"
+
+    def test_after_a_day_it_is_dead_and_names_the_holder(
+        self, idp: Provider, rosterd: Rosterd
+    ) -> None:
+        """E8: shown to operators; the resource stays, and its next word asks again."""
+        first = idp.told("POST", "/Users", known("emp1", "desk@example.com"), status=201)
+        second = idp.told("POST", "/Users", known("emp2", "desk@example.com"), status=201)
+        (waiting,) = rosterd.events(rows.events.c.state == "waiting")
+        assert waiting["due_at"] - waiting["waiting_since"] == timedelta(hours=24)
+        with rosterd.parts.database.begin() as sql:
+            past = waiting["received_at"] - timedelta(hours=25)
+            mine = update(rows.events).where(rows.events.c.id == waiting["id"])
+            sql.execute(mine.values(waiting_since=past, due_at=past))
+            sql.commit()
+        rosterd.drain()
+        (letter,) = rosterd.dead()
+        (holder,) = rosterd.table(rows.people)
+        assert letter["reason"] == "address_taken"
+        assert holder["id"] in letter["last_error"]
+        assert idp.get(second["id"])["userName"] == "emp2"
+        idp.told("DELETE", f"/Users/{first['id']}", status=204)
+        given = [{"value": "own@example.com", "type": "work", "primary": True}]
+        idp.set_(second["id"], emails=given)
+        assert state(idp, second["id"])["emailInForce"] == "own@example.com"
 
     def test_a_name_that_is_an_address_is_claimed(self, idp: Provider) -> None:
         idp.told("POST", "/Users", known("emp1", "desk@example.com"), status=201)

@@ -298,3 +298,44 @@ def test_an_event_tells_who_asked_for_what(rosterd: Rosterd) -> None:
     assert "ana@example.com" in story.stdout
     (entry,) = [row for row in rosterd.table(rows.audit) if row["event_id"] == event["id"]]
     assert entry["actor"].startswith("token:tok_")
+
+
+def test_g8_who_names_no_subject_is_refused_again_as_the_same(rosterd: Rosterd) -> None:
+    """Providers send it every forty minutes: one dead letter, found by the name that is told."""
+    idp = provider(rosterd)
+    for title in ("Cook", "Cook", "Chef", "Chef"):
+        idp.hire("ana@other.example", status=400, title=title)
+    idp.hire("bob@other.example", status=400)
+    assert sorted(letter["attempts"] for letter in rosterd.dead()) == [1, 2, 2]
+    told = {event["subject"] for event in rosterd.events()}
+    assert told == {"ana@other.example", "bob@other.example"}
+    rosterd.allow("other.example")
+    for letter in rosterd.dead():
+        words = ("dead", "replay", str(letter["event_id"]), "--reason", "allowed", "--yes")
+        assert rosterd.cli(*words, "--wait", "0").returncode == 0
+        rosterd.drain()
+    users = {one["email"]: one["external_id"] for one in rosterd.users()}
+    assert set(users) == {"ana@other.example", "bob@other.example"}
+    found = {one["userName"]: one["id"] for one in idp.told("GET", "/Users")["Resources"]}
+    assert found == users, "the subject is the resource's id, and its events are found by it"
+    kept = {event["subject"] for event in rosterd.events() if event["outcome"] == "applied"}
+    assert kept == set(users.values())
+
+
+def test_a_group_is_refused_again_as_the_same(rosterd: Rosterd) -> None:
+    idp = provider(rosterd)
+    for _ in range(3):
+        idp.group("Owners", status=403)
+    (letter,) = rosterd.dead()
+    assert (letter["reason"], letter["attempts"]) == ("protected_group", 3)
+
+
+def test_only_scim_is_given_an_address_and_a_token(rosterd: Rosterd) -> None:
+    """C3: what is shown once opens something."""
+    words = ("connection", "add", "--account", "acme", "--name", "hooks", "--observe", "--source")
+    provider(rosterd)
+    made = rosterd.json(*words, "standard")
+    assert (made["scim_url"], made["bearer_token"]) == ("", "")
+    assert made["hook_url"]
+    assert made["signing_secret"]
+    assert [one["name"] for one in rosterd.json("token", "list")] == ["scim feed", "test"]

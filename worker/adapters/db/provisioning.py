@@ -9,15 +9,14 @@ from dataclasses import replace
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import orjson
 import psycopg
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, select
 from sqlalchemy.exc import IntegrityError
 
 from domain.changes import Change
-from domain.inbox import Kind, lane_of
+from domain.inbox import Kind, Reason, State, lane_of
 from domain.intake import printable
 from domain.policy import Policy
 from domain.ports import ClaimedEvent, InfrastructureError, Result, stamp_key
@@ -35,6 +34,7 @@ from worker.adapters.db.provisioning_directory import ProvisioningDirectory
 from worker.adapters.db.scim_later import done_row
 from worker.adapters.db.scim_later_rows import scim_done
 from worker.adapters.db.scim_related import Related
+from worker.adapters.db.scim_rows import scim_resources
 from worker.adapters.db.scim_store import (
     ask_locked,
     keys_of,
@@ -56,12 +56,13 @@ STATEMENT_MS = 10_000
 
 
 class _Request(NamedTuple):
-    """What is stored of a request beside its event."""
+    """What is stored of a request beside its event. called: see `ProvisionWork.event`."""
 
     id: str
     digest: bytes
     subject: str
     actor: str
+    called: str
 
 
 class SQLProvisionWork(SQLWork):
@@ -147,13 +148,14 @@ class SQLProvisionWork(SQLWork):
             found = related.from_rows(self._sql, self._found_behind)
         return {id_: replace(known, **found[id_]) for id_, (_, known) in shown.items()}
 
-    def event(self, ask: Ask, *, kind: Kind, subject: str) -> ClaimedEvent:
+    def event(
+        self, ask: Ask, *, kind: Kind, subject: str, request: str, called: str
+    ) -> ClaimedEvent:
         """See the port."""
         speaker, place = ask.speaker, len(self._requests)
-        request = str(uuid4())
-        digest = sha256(request.encode()).digest()
-        number = self._context.events[place]
-        self._requests[number] = _Request(request, digest, printable(subject), speaker.actor)
+        digest, number = _digest(request), self._context.events[place]
+        names = (printable(subject), speaker.actor, printable(called))
+        self._requests[number] = _Request(request, digest, *names)
         return ClaimedEvent(
             id=number,
             account=speaker.account,
@@ -200,10 +202,33 @@ class SQLProvisionWork(SQLWork):
         columns = [self._columns(*pair) for pair in zip(events, asked, strict=True)]
         self._inbox.record([one.result for one in events], columns, worker=self._process)
 
+    def done(self, requests: Collection[str]) -> dict[str, Resource]:
+        """See the port."""
+        events, resources = rows.events, scim_resources
+        its = and_(
+            resources.c.connection_id == events.c.connection_id,
+            resources.c.key == events.c.subject,
+        )
+        is_held = and_(events.c.state == State.HELD, events.c.reason != Reason.OBSERVING)
+        found = self._sql.execute(
+            select(resources, events.c.external_id, events.c.type)
+            .join(events, its)
+            .where(events.c.connection_id == self._whose)
+            .where(events.c.digest.in_([_digest(one) for one in sorted(requests)]))
+            .where(events.c.state != State.DEAD, ~is_held)
+            .order_by(resources.c.modified_at)
+        ).mappings()
+        return {
+            row["external_id"]: resource_from_row(row)
+            for row in found
+            if row["type"].startswith(f"{row['kind'].lower()}.")
+        }
+
     def former(self, result: Result, changes: Sequence[Change]) -> int | None:
         """See the port."""
         events, event = rows.events, result.event
-        subject = self._requests[event.id].subject
+        request = self._requests[event.id]
+        subject = request.called or request.subject
         mine = (events.c.connection_id == event.connection) & (events.c.subject == subject)
         newest = self._sql.execute(
             select(events.c.id, events.c.state, events.c.reason, events.c.content_digest)
@@ -213,7 +238,8 @@ class SQLProvisionWork(SQLWork):
         ).first()
         if newest is None or (newest.state, newest.reason) != (result.state.value, result.reason):
             return None
-        is_same = compare_digest(newest.content_digest, _content(event, told(changes)))
+        content = _content(event, told(changes), request)
+        is_same = compare_digest(newest.content_digest, content)
         return int(newest.id) if is_same else None
 
     def repeat(self, number: int, result: Result) -> None:
@@ -245,10 +271,10 @@ class SQLProvisionWork(SQLWork):
             "delivery_id": event.delivery,
             "ordinal": event.ordinal,
             "digest": request.digest,
-            "content_digest": _content(event, asked),
+            "content_digest": _content(event, asked, request),
             "external_id": request.id,
             "type": event.type,
-            "subject": request.subject,
+            "subject": request.subject if one.is_kept else request.called or request.subject,
             "kind": event.kind.value,
             "lane": event.lane,
             "occurred_at": event.occurred_at,
@@ -289,9 +315,14 @@ def _body(one: Recorded, asked: Sequence[Mapping[str, Any]]) -> bytes:
     return envelope(request, asked, None if one.is_kept else wanted_as(one.before, one.after))
 
 
-def _content(event: ClaimedEvent, asked: Sequence[Mapping[str, Any]]) -> bytes:
-    """Equal for requests that ask for the same."""
-    return sha256(orjson.dumps([event.type, asked])).digest()
+def _digest(request: str) -> bytes:
+    return sha256(request.encode()).digest()
+
+
+def _content(event: ClaimedEvent, asked: Sequence[Mapping[str, Any]], request: _Request) -> bytes:
+    """Equal for requests that ask for the same, whatever new subject they would make."""
+    whole = orjson.dumps([event.type, asked])
+    return sha256(whole.replace(request.id.encode(), b"") if request.called else whole).digest()
 
 
 class Lines:

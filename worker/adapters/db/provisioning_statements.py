@@ -26,8 +26,8 @@ def columns(table: Table, of: str = "") -> str:
 #: Live tokens with this prefix, each with the SCIM feeds that it may speak for.
 SPEAKERS = """
 SELECT t.id, t.hash, t.scopes, t.expires_at, t.last_used_at, f.id AS feed, f.state AS feed_state,
- f.last_heard_at, c.id AS connection, c.account_id, c.state AS connection_state, c.settings,
- c.scope_rule, clock_timestamp() AS now
+ f.last_heard_at, f.dialect, c.id AS connection, c.account_id, c.state AS connection_state,
+ c.settings, c.scope_rule, clock_timestamp() AS now
 FROM tokens t JOIN connections c ON c.account_id = t.account_id
 JOIN feeds f ON f.connection_id = c.id
 WHERE t.prefix = $1 AND t.revoked_at IS NULL AND f.source = 'scim' AND f.state <> 'retired'
@@ -166,7 +166,8 @@ WHERE m.connection_id = $1 AND m.user_key = ANY($2) AND m.is_member ORDER BY r.i
 GROUP = f"SELECT {columns(rows.groups)} FROM groups WHERE id = $1"
 #: $1: connection; $2: key of the group; $3: the key before the page; $4: how many.
 MEMBERS = """
-SELECT m.connection_id, m.group_key, m.user_key, m.stamp, m.is_member, r.id AS r, r.handle
+SELECT m.connection_id, m.group_key, m.user_key, m.stamp, m.is_member, r.id AS r,
+ r.document::json ->> 'userName' AS name
 FROM memberships m LEFT JOIN scim_resources r ON r.connection_id = m.connection_id
  AND r.kind = 'User' AND r.key = m.user_key AND r.deleted_at IS NULL
 WHERE m.connection_id = $1 AND m.group_key = $2 AND m.is_member AND m.user_key > $3

@@ -63,6 +63,7 @@ connections = Table(
     UniqueConstraint("account_id", "name"),
 )
 
+#: `dialect`: of SCIM, the identity provider that speaks, as its requests tell.
 feeds = Table(
     "feeds",
     metadata,
@@ -72,6 +73,7 @@ feeds = Table(
     Column("state", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("last_heard_at", Moment),
+    Column("dialect", Text),
 )
 
 feed_secrets = Table(

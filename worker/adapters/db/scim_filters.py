@@ -54,13 +54,15 @@ _IN = (PersonState.ACTIVE.value, PersonState.INVITED.value)
 class Look:
     """Where a filter looks: resources of one kind of one connection.
 
-    base: address of the service, with which the resources' own begin.
+    base: address of the service, with which the resources' own begin. with_state: whether our own
+    extension is shown of every user.
     """
 
     json: JSON
     connection: str
     kind: str
     base: str
+    with_state: bool = False
 
 
 @dataclass(frozen=True)
@@ -341,7 +343,7 @@ class _Resource:
         return quick if isinstance(node.inner, Compare) else and_(quick, found)
 
     def _schemas(self, inner: Node) -> Condition:
-        """Shown are the core schema, our own, and those that the document has something of."""
+        """Shown are the core schema, and those that the document has something of."""
         found = [
             and_(is_there, _whole(inner, _Constant(urn), self.look))
             for urn, is_there in self._schemas_there()
@@ -352,10 +354,13 @@ class _Resource:
         kind = "User" if self.look.kind == "User" else "Group"
         fields = table(kind)
         told = [
-            (urn, true() if urn == STATE else self.look.json.is_there(self._document.below(urn)))
+            (urn, self._is_there(urn, is_always=urn == STATE and self.look.with_state))
             for urn, _ in fields.extensions.values()
         ]
         return [(fields.urn, true()), *told]
+
+    def _is_there(self, urn: str, *, is_always: bool) -> Condition:
+        return true() if is_always else self.look.json.is_there(self._document.below(urn))
 
     def _related(self, name: str, inner: Node | None, wanted: str | None = None) -> Condition:
         """Members or groups; whom is known by id is found from the other end."""

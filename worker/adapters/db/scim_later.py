@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import Connection, Update, delete, select, update
+from sqlalchemy import Connection, RowMapping, Update, delete, select, update
 
 from domain.later import LaterRequest
 from domain.resources import Speaker
@@ -49,6 +49,7 @@ class SQLLater:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
+        self._last = ""
 
     def accept(self, speaker: Speaker, told: Mapping[str, Any]) -> str:
         """Keep a request; its txn, once it is committed."""
@@ -91,17 +92,9 @@ class SQLLater:
         """See the port."""
         with translated(), self._database.begin() as sql:
             now = database_now(sql)
-            row = (
-                sql.execute(
-                    select(_TABLE)
-                    .where(_TABLE.c.due_at <= now)
-                    .order_by(_TABLE.c.due_at)
-                    .limit(1)
-                    .with_for_update(skip_locked=True)
-                )
-                .mappings()
-                .first()
-            )
+            # After the connection that had its turn last, the next one has its own.
+            row = _first_due(sql, now, self._last) or _first_due(sql, now)
+            self._last = row["connection_id"] if row is not None else ""
             if row is None:
                 return None
             mine = update(_TABLE).where(_TABLE.c.id == row["id"])
@@ -151,6 +144,19 @@ class SQLLater:
             gone += len(ids)
             if len(ids) < _AT_ONCE:
                 return gone
+
+
+def _first_due(sql: Connection, now: datetime, after: str = "") -> RowMapping | None:
+    """The first that a connection waits for; of the connections behind that one."""
+    table = _TABLE
+    statement = (
+        select(table)
+        .where(table.c.due_at <= now, table.c.connection_id > after)
+        .order_by(table.c.connection_id, table.c.due_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return sql.execute(statement).mappings().first()
 
 
 def _held(request: LaterRequest) -> Update:

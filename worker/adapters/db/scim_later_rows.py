@@ -26,6 +26,14 @@ scim_requests = Table(
     Index("ix_scim_requests_ended", "ended_at"),
 )
 Index("ix_scim_requests_due", scim_requests.c.due_at, postgresql_where=OPEN, sqlite_where=OPEN)
+#: Connections take turns.
+Index(
+    "ix_scim_requests_turns",
+    scim_requests.c.connection_id,
+    scim_requests.c.due_at,
+    postgresql_where=OPEN,
+    sqlite_where=OPEN,
+)
 
 #: Operations of such requests that were applied, each written in the transaction that applied it:
 #: a worker that died before it could answer is followed by one that does not do them again.

@@ -23,6 +23,7 @@ from worker.adapters.db.mapping import (
     group_from_row,
     person_from_row,
 )
+from worker.adapters.db.scim_json import Spot, json_on
 from worker.adapters.db.scim_rows import scim_resources
 
 #: Members that are read at once.
@@ -176,7 +177,7 @@ def _members(
     current = [row for row in page if not was_cleared or is_current(edge_from_row(row), known)]
     deleted = _known(sql, resource, [row["user_key"] for row in current if row["r"] is None])
     some = [
-        Named(row["r"] or row["user_key"], row["handle"] or "")
+        Named(row["r"] or row["user_key"], row["name"] or "")
         for row in current
         if row["user_key"] not in deleted
     ]
@@ -185,7 +186,8 @@ def _members(
 
 def _page(sql: Connection, resource: Resource, after: str, known: Group) -> list[dict[str, Any]]:
     edges, resources = rows.memberships, scim_resources
-    columns = [edges.c.user_key, resources.c.id.label("r"), resources.c.handle]
+    name = json_on(sql).text(Spot(resources.c.document, ("userName",)))
+    columns = [edges.c.user_key, resources.c.id.label("r"), name.label("name")]
     if known.cleared > BEGINNING:
         columns += [edges.c.connection_id, edges.c.group_key, edges.c.stamp, edges.c.is_member]
     page = sql.execute(

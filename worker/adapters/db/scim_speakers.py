@@ -30,11 +30,15 @@ _PAUSED, _OBSERVING, _RETIRED = "paused", "observing", "retired"
 
 
 class Spoken(NamedTuple):
-    """A speaker, and whether it is time to write that the token is used and the feed heard."""
+    """A speaker, and whether it is time to write that the token is used and the feed heard.
+
+    dialect: the identity provider that the feed was last known to be spoken by.
+    """
 
     speaker: Speaker
     is_use_untold: bool
     is_heard_untold: bool
+    dialect: str | None
 
 
 def speaker_of(sql: Connection, bearer: str, feed: str | None) -> Spoken | None:
@@ -78,6 +82,7 @@ def _speakers(sql: Connection) -> Select[Any]:
             feeds.c.id.label("feed"),
             feeds.c.state.label("feed_state"),
             feeds.c.last_heard_at,
+            feeds.c.dialect,
             connections.c.id.label("connection"),
             connections.c.account_id,
             connections.c.state.label("connection_state"),
@@ -112,6 +117,7 @@ def _spoken(row: Mapping[str, Any], now: datetime) -> Spoken:
         speaker,
         is_use_untold=_is_due(row["last_used_at"], now, TOLD_EVERY),
         is_heard_untold=_is_due(row["last_heard_at"], now, HEARD_EVERY),
+        dialect=row["dialect"],
     )
 
 
@@ -143,4 +149,15 @@ def note_heard(database: Database, spoken: Spoken) -> None:
         heard = feeds.c.id == spoken.speaker.feed
         due = or_(feeds.c.last_heard_at.is_(None), feeds.c.last_heard_at <= now - HEARD_EVERY)
         sql.execute(update(feeds).where(heard, due).values(last_heard_at=now))
+        sql.commit()
+
+
+def note_dialect(database: Database, spoken: Spoken, dialect: str) -> None:
+    """Write who speaks: the first time, and when it is time to write that the feed was heard."""
+    if dialect == spoken.dialect or (spoken.dialect is not None and not spoken.is_heard_untold):
+        return
+    feeds = rows.feeds
+    with suppress(InfrastructureError), translated(), database.begin() as sql:
+        mine = update(feeds).where(feeds.c.id == spoken.speaker.feed)
+        sql.execute(mine.values(dialect=dialect))
         sql.commit()

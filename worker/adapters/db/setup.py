@@ -19,6 +19,7 @@ from worker.adapters.db.setup_lists import ListSetup
 from worker.adapters.db.setup_part import LINK_SECONDS
 from worker.adapters.db.setup_settings import SettingSetup
 from worker.adapters.db.setup_tokens import TokenSetup
+from worker.adapters.db.setup_waiting import WaitingSetup
 from worker.adapters.db.taking_over import TakeOverSetup
 from worker.adapters.db.templates import TemplateSetup
 from worker.adapters.db.uow import database_now
@@ -35,6 +36,7 @@ class SQLSetup(
     SettingSetup,
     TemplateSetup,
     TokenSetup,
+    WaitingSetup,
 ):
     """All that operators set up, each change with its audit row."""
 

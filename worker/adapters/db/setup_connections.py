@@ -28,7 +28,10 @@ AT_ONCE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class NewConnection:
-    """What is shown once: the ids and secrets of a fresh connection."""
+    """What is shown once: the ids and secrets of a fresh connection.
+
+    bearer_token: of SCIM, which is spoken with one; signing_secret: of all others.
+    """
 
     id: str
     feed: str
@@ -84,7 +87,9 @@ class ConnectionSetup(TokenSetup):
         if not observe:
             self.activated(account["id"])
         feed = self.add_feed(account["id"], connection, source=source, secret=secret)
-        token = self.add_feed_token(account["id"], feed, name=f"{name} feed")
+        token = ""
+        if source == SCIM:
+            token = self.add_feed_token(account["id"], feed, name=f"{name} feed")
         return NewConnection(connection, feed, secret, token)
 
     def activated(self, account: str) -> None:

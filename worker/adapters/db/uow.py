@@ -20,6 +20,7 @@ from domain.addressing import DEFAULT
 from domain.breaker import rule_of
 from domain.consequences import Consequence, NoticeKind, audit_view, consequences
 from domain.inbox import Kind, Lane
+from domain.intake import printable
 from domain.policy import ExistingGroups, GroupRule, OnReturn, Policy, Rehire, Scope, ScopeRule
 from domain.ports import ClaimedEvent, InfrastructureError, Result, Writes
 from domain.retry import companions
@@ -174,6 +175,10 @@ class SQLWork:
     def keep(self, event: ClaimedEvent, keeps: Mapping[str, Any]) -> None:
         """See the port: SCIM's resource as the refused request wanted it."""
         keep_resource(self._connection, event.account, event.connection, keeps, now=self.now)
+        table, subject = rows.events, printable(str(keeps["key"]))
+        # While it was refused, a creation went by the name that it told.
+        its = update(table).where(table.c.id == event.id, table.c.subject != subject)
+        self._connection.execute(its.values(subject=subject))
 
     def save(self, writes: Writes) -> None:
         """Write the directory and what follows from it: links, mails, audit, decisions."""

@@ -25,6 +25,7 @@ class Attribute:
 
     subs: of a complex one, its sub-attributes by lower-cased name.
     longest: how many characters a text may have. is_address: mail can be sent to its values.
+    canonical: the values that it usually has, in lower case.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Attribute:
     subs: Mapping[str, Attribute] = field(default_factory=dict)
     longest: int = MAX_TEXT
     is_address: bool = False
+    canonical: frozenset[str] = frozenset()
 
     @property
     def is_read_only(self) -> bool:
@@ -107,6 +109,7 @@ def _attribute(described: Mapping[str, Any]) -> Attribute:
         returned=described["returned"],
         subs=_by_name(described.get("subAttributes", ())),
         longest=MAX_INDEXED if name in _SHORT and kind == "string" else MAX_TEXT,
+        canonical=frozenset(one.lower() for one in described.get("canonicalValues") or ()),
     )
 
 

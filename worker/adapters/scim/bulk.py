@@ -1,7 +1,7 @@
 """Bulk requests (RFC 7644 section 3.7): many writes in one, which may refer to each other.
 
-An operation that refers to a creation by its bulkId comes after it, wherever it stands. Operations
-that refer to each other in a circle are refused before any of them is done.
+An operation that refers to a creation by its bulkId comes after it, wherever it stands. Of those
+that refer to each other in a circle none is done.
 """
 
 from __future__ import annotations
@@ -137,7 +137,10 @@ def _within(value: Any) -> list[str]:
 
 
 def in_order(operations: Sequence[Operation]) -> list[Operation]:
-    """As they were sent, but each behind what it refers to; raises SCIMError 409 for a circle."""
+    """As they were sent, but each behind what it refers to.
+
+    What refers to itself in a circle, or to that, has a fault, which is 409 (RFC 7644, 3.7.1).
+    """
     made = {o.bulk_id: o for o in operations if o.method == "POST" and o.bulk_id is not None}
     waits = {o.place: {made[r].place for r in references(o) if r in made} for o in operations}
     ordered: list[Operation] = []
@@ -146,7 +149,8 @@ def in_order(operations: Sequence[Operation]) -> list[Operation]:
     while left:
         ready = [one for one in left if waits[one.place] <= done]
         if not ready:
-            raise SCIMError(409, None, "Operations refer to each other in a circle")
+            circle = SCIMError(409, None, "operations refer to each other in a circle")
+            return [*ordered, *(replace(one, fault=one.fault or circle) for one in left)]
         first = ready[0]
         ordered.append(first)
         done.add(first.place)
@@ -187,7 +191,7 @@ def answers(
     """What the operations came to, by their place.
 
     perform: does one; what it raises as SCIMError is that operation's answer. base: the service's
-    own address. Raises SCIMError 409.
+    own address.
     """
     ids: dict[str, str] = {}
     found: dict[int, dict[str, Any]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 URN = "urn:ietf:params:scim:api:messages:2.0:Error"
@@ -11,17 +12,24 @@ _LONGEST_DETAIL = 500
 class SCIMError(Exception):
     """A refusal: HTTP status, scimType (None where the RFC has none) and a sentence with the place.
 
-    retry_after: whole seconds for the header of that name.
+    retry_after: whole seconds for the header of that name. allow: methods that are taken there.
     """
 
     def __init__(
-        self, status: int, scim_type: str | None, detail: str, *, retry_after: int | None = None
+        self,
+        status: int,
+        scim_type: str | None,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        allow: tuple[str, ...] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.scim_type = scim_type
         self.detail = detail[:_LONGEST_DETAIL]
         self.retry_after = retry_after
+        self.allow = allow
 
     @property
     def body(self) -> dict[str, Any]:
@@ -64,6 +72,12 @@ def no_target(detail: str) -> SCIMError:
 def mutability(detail: str) -> SCIMError:
     """The attribute cannot be written, or not be taken away."""
     return SCIMError(400, "mutability", detail)
+
+
+def not_allowed(place: str, methods: Iterable[str]) -> SCIMError:
+    """Another method than what the place takes (RFC 9110, 15.5.6)."""
+    taken = tuple(methods)
+    return SCIMError(405, None, f"{place[:200]} takes {', '.join(taken)}", allow=taken)
 
 
 def not_found(detail: str) -> SCIMError:

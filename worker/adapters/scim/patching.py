@@ -285,13 +285,16 @@ class _Values:
         return self._settled([*before, *fresh], [one for one in fresh if _is_primary(one)])
 
     def _made(self, before: list[Any], operation: Operation) -> list[Any]:
-        """The filter matches nothing: in lenient reading the value that it describes is made."""
+        """The filter matches nothing: in lenient reading the value that it describes is made.
+
+        Not by a replacement of a type that nobody knows: it goes wrong (RFC 7644, 3.5.2.3).
+        """
         selection = self._found.selection
         if operation.value is None:
             return before
         if selection is None:
             described: Mapping[str, Any] = {}
-        elif self._strict or selection.described is None:
+        elif self._strict or selection.described is None or self._is_astray(operation):
             raise no_target(f"{self._place}: no value matches the filter")
         else:
             described = selection.described
@@ -299,6 +302,13 @@ class _Values:
         if selection is not None and not selection.test(made):
             raise invalid_value(f"{self._place}: the value contradicts the filter")
         return self._settled([*before, made], [made] if _is_primary(made) else [])
+
+    def _is_astray(self, operation: Operation) -> bool:
+        selection, kinds = self._found.selection, self._attribute.subs.get("type")
+        if operation.op != "replace" or kinds is None or selection is None:
+            return False
+        kind = str((selection.described or {}).get("type", "")).lower()
+        return bool(kind and kinds.canonical) and kind not in kinds.canonical
 
     def _changed(self, entry: Document, operation: Operation) -> Document:
         sub, value = self._found.sub, operation.value

@@ -63,10 +63,11 @@ def shown(
         "version": f'W/"{version}"',
     }
     fields = table(kind)
-    whole["schemas"] = [fields.urn, *(urn for urn in whole if urn.lower() in fields.extensions)]
     wanted = projection(kind, tuple(attributes), tuple(excluded))
     if STATE in whole and not with_state and (wanted is None or not wanted.is_listed):
         _leave_out_state(whole, fields)
+    # RFC 7643, 3: of what is there, and of nothing else.
+    whole["schemas"] = [fields.urn, *(urn for urn in whole if urn.lower() in fields.extensions)]
     return whole if wanted is None else _projected(whole, wanted)
 
 

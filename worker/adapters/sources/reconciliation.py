@@ -1,4 +1,4 @@
-"""What rosterd says itself in a connection's name: who was missing in a list, addresses read anew.
+"""What rosterd says itself in a connection's name: who was missing in a list, what an address is.
 
 Its deliveries are written by the commands that decide them (`adapters/db/own_words.py`), never
 posted: the feed has no secret, so that nothing proves itself to it.
@@ -27,10 +27,12 @@ from worker.adapters.sources.webhook import Webhook
 
 NAME = "reconciliation"
 UNLISTED, LISTED, READ_ANEW = "user.unlisted", "user.listed", "user.address_read_anew"
+DESCRIBED = "user.address_allowed"
 KINDS: Mapping[str, Kind] = {
     UNLISTED: Kind.USERS_SUSPEND,
     LISTED: Kind.USERS_REACTIVATE,
     READ_ANEW: Kind.USERS_CHANGE_EMAIL,
+    DESCRIBED: Kind.USERS_CREATE,
 }
 
 Event = Mapping[str, Any]
@@ -44,10 +46,17 @@ def _read_anew(event: Event) -> tuple[changes.Change, ...]:
     return (changes.UpdateProfile(event["id"], {TOLD: event["told"]}), change)
 
 
+def _described(event: Event) -> tuple[changes.Change, ...]:
+    """All else was told before and is kept: only the address was missing. kind: of a guest."""
+    kind = event.get("kind", "member")
+    return (changes.ProvisionUser(event["id"], event["email"], {}, None, kind),)
+
+
 _CHANGES: Mapping[str, Callable[[Event], tuple[changes.Change, ...]]] = {
     UNLISTED: lambda event: (changes.SuspendUser(event["id"], LISTING),),
     LISTED: lambda event: (changes.ReactivateUser(event["id"], LISTING),),
     READ_ANEW: _read_anew,
+    DESCRIBED: _described,
 }
 
 

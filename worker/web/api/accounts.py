@@ -189,12 +189,17 @@ def check_domain_of(
     responses=responses(400, 404, 409, 413, 415),
 )
 def allow_domain(account: Which, domain: str, write: Configures) -> Response:
-    """E4: take people of this domain from now on; what was refused for it can be replayed."""
+    """E4: take people of this domain from now on, those who wait for an address there at once.
+
+    What was refused for it can be replayed.
+    """
     found(write.caller, write.parts, rows.accounts, "account", account)
     entry = _entry(domain)
 
     def act(use: SQLSetup) -> str:
         use.allow_domain(account, entry, reason=write.reason)
+        # Their events are found by the next sweep.
+        use.invite_waiting(account, entry, reason=write.reason)
         return entry
 
     return write.set_up(act, lambda _connection, _entry: (200, _domain(entry)))

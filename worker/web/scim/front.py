@@ -17,8 +17,9 @@ from starlette.types import Receive, Scope, Send
 from domain.ports import InfrastructureError, UnparseableError
 from worker import telemetry
 from worker.adapters.db.engine import translated
-from worker.adapters.db.scim_speakers import Spoken, note_heard, speaker_of
-from worker.adapters.scim.errors import SCIMError, invalid_syntax, not_found
+from worker.adapters.db.scim_speakers import Spoken, note_dialect, note_heard, speaker_of
+from worker.adapters.scim.dialect import spoken_by
+from worker.adapters.scim.errors import SCIMError, invalid_syntax, not_allowed, not_found
 from worker.adapters.scim.openapi import openapi
 from worker.adapters.scim.prepass import without_passwords
 from worker.adapters.sources.scim import NAME
@@ -28,21 +29,24 @@ from worker.web.api.caller import Rates
 from worker.web.body import ClientDisconnect, EncodingError, TooLargeError, read_body
 from worker.web.intake import Intake
 from worker.web.scim.call import MEDIA_TYPE, READ, WRITE, Call, Reply
-from worker.web.scim.routes import ENDPOINTS, handler_of
+from worker.web.scim.routes import ENDPOINTS, allowed, handler_of
 from worker.web.scim.together import Together
 
 PREFIX = "/scim/v2"
 #: Where the service describes itself to whoever asks, without a token.
 DESCRIBED = ("openapi.json",)
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_READS = ("GET", "HEAD")
+_BODILESS = (*_READS, "DELETE")
 _LONGEST_FEED = 40
-_BODILESS = ("GET", "DELETE")
 #: Bytes of a body that are read from anybody.
 _SMALL = 64 * 1024
 _LENGTH = re.compile(r"[0-9]{1,9}", re.ASCII)
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 #: Threads that read, or write and wait for others that write; each may keep one connection.
 THREADS = 8
+#: Answers that have no length (RFC 9110, 8.6).
+_EMPTY = (204, 304)
 _LATER = 5
 _UNAUTHORIZED = {"WWW-Authenticate": 'Bearer realm="rosterd"'}
 _HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
@@ -79,7 +83,7 @@ class Scim:
             self._parts.log.exception("scim_failed")
             reply = _refused(SCIMError(500, None, "this is a fault of rosterd"))
         telemetry.ack_latency(NAME).observe(time.perf_counter() - began)
-        await self._send(reply, send)
+        await self._send(reply, send, is_head=scope["method"] == "HEAD")
 
     # -- one request -------------------------------------------------------------------
 
@@ -89,11 +93,11 @@ class Scim:
         }
         feed, path = _place(scope)
         method = scope["method"]
-        if method not in METHODS:
-            raise SCIMError(405, None, f"no {method[:20]} here")
         if any("\0" in part for part in path):
             raise not_found("there is no such place")
-        if path == DESCRIBED and method == "GET":
+        if method not in METHODS:
+            raise not_allowed("/" + "/".join(path), allowed(path))
+        if path == DESCRIBED and method in _READS:
             return Reply(
                 body=openapi(self._base(feed)), headers={"Content-Type": "application/json"}
             )
@@ -144,7 +148,7 @@ class Scim:
     def _admit(self, spoken: Spoken, method: str, path: tuple[str, ...]) -> None:
         """Scope and rate of the token; raises SCIMError."""
         is_search = path[-1:] == (".search",)
-        wanted = READ if method == "GET" or is_search else WRITE
+        wanted = READ if method in _READS or is_search else WRITE
         if wanted not in spoken.speaker.scopes:
             raise SCIMError(403, None, f"this needs a token with scope {wanted}")
         wait = self._rates.wait(spoken.speaker.token)
@@ -178,11 +182,13 @@ class Scim:
             raise SCIMError(415, None, f"the body's content type is not {MEDIA_TYPE}")
         body = decoded(raw) if raw else None
         clean = without_passwords(body)
+        if (dialect := spoken_by(headers.get("user-agent"), body)) is not None:
+            note_dialect(self._parts.database, spoken, dialect)
         call = Call(
             parts=self._parts,
             together=self._together,
             speaker=spoken.speaker,
-            method=scope["method"],
+            method="GET" if scope["method"] == "HEAD" else scope["method"],
             path=path,
             base=self._base(feed),
             query=QueryParams(scope["query_string"]),
@@ -197,7 +203,7 @@ class Scim:
 
     # -- answering ---------------------------------------------------------------------
 
-    async def _send(self, reply: Reply, send: Send) -> None:
+    async def _send(self, reply: Reply, send: Send, *, is_head: bool) -> None:
         pieces = reply.body if isinstance(reply.body, Iterator) else None
         whole = b"" if pieces is not None or reply.body is None else orjson.dumps(reply.body)
         headers = [
@@ -206,12 +212,13 @@ class Scim:
         ]
         if reply.body is not None and "Content-Type" not in reply.headers:
             headers.append((b"content-type", MEDIA_TYPE.encode()))
-        if pieces is None:
+        if pieces is None and reply.status not in _EMPTY:
             headers.append((b"content-length", str(len(whole)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        if pieces is not None:
+        if pieces is not None and not is_head:
             await self._stream(pieces, send)
-        await send({"type": "http.response.body", "body": whole, "more_body": False})
+        body = b"" if is_head else whole
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _stream(self, pieces: Iterator[bytes], send: Send) -> None:
         loop = asyncio.get_running_loop()
@@ -253,4 +260,6 @@ def _refused(error: SCIMError) -> Reply:
     headers = dict(_UNAUTHORIZED) if error.status == 401 else {}  # noqa: PLR2004
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
+    if error.allow:
+        headers["Allow"] = ", ".join(error.allow)
     return Reply(error.status, error.body, headers)

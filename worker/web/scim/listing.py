@@ -29,7 +29,7 @@ from worker.adapters.scim.queries import (
     resource_before,
 )
 from worker.adapters.scim.schemas import LIST_RESPONSE
-from worker.web.scim.call import Call, Reply
+from worker.web.scim.call import ALWAYS, STATE_SHOWN, Call, Reply
 from worker.web.scim.reading import kinds_of, wants
 from worker.web.scim.streaming import as_object, is_whole, list_in_pieces, with_members
 
@@ -80,12 +80,14 @@ def _parts(call: Call, sql: Connection, query: Query, kinds: Sequence[ResourceKi
     parts = []
     for kind, fields in tables.items():
         beside = [one for one in tables.values() if one is not fields]
-        look = Look(json_on(sql), call.speaker.connection, kind.value, call.base)
+        speaker = call.speaker
+        is_always = speaker.settings.get(STATE_SHOWN) == ALWAYS
+        look = Look(json_on(sql), speaker.connection, kind.value, call.base, is_always)
         where, sort = None, None
         if query.filter is not None:
             from worker.adapters.scim.filter_reading import read_filter  # noqa: PLC0415 - see there
 
-            strict = call.speaker.settings.get(STRICT) == "on"
+            strict = speaker.settings.get(STRICT) == "on"
             where = read_filter(query.filter, fields, beside=beside, strict=strict)
         if query.sort_by is not None:
             sort = read_sort(query.sort_by, fields, beside=beside)

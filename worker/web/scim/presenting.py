@@ -19,16 +19,21 @@ _WAITING = "waiting"
 
 
 def presented(
-    call: Call, resource: Resource, seen: Seen, members: Iterable[Named] | None = None
+    call: Call,
+    resource: Resource,
+    seen: Seen,
+    members: Sequence[Named] | None = None,
+    *,
+    is_whole: bool = True,
 ) -> dict[str, Any]:
     """The resource for this request's `attributes` and `excludedAttributes`.
 
-    members: of a group, None where nobody asked for them.
+    members: of a group, None where nobody asked for them. is_whole: whether these are all.
     """
     return shown(
         resource.document,
         location=location_of(call, resource),
-        version=version_of(resource, seen),
+        version=version_of(resource, seen, members if is_whole else None),
         overlay=overlay_of(call, resource, seen, members),
         attributes=listed(call, "attributes"),
         excluded=listed(call, "excludedAttributes"),
@@ -47,21 +52,24 @@ def location_of(call: Call, resource: Resource) -> str:
     return f"{call.base}/{resource.kind.value}s/{resource.id}"
 
 
-def version_of(resource: Resource, seen: Seen) -> str:
+def version_of(resource: Resource, seen: Seen, members: Sequence[Named] | None = None) -> str:
     """What the ETag holds: the number of SCIM's own write, and what else is shown.
 
-    If-Match compares the number only: that somebody accepted an invitation is no lost update.
+    members: all of a group; None where they were not read, and then nothing is said of them. Other
+    feeds change them, too, and who leaves SCIM leaves them. If-Match compares the number only: that
+    somebody accepted an invitation is no lost update.
     """
     person = seen.person
-    if person is None:
+    shown_too: tuple[object, ...] = ()
+    if person is not None:
+        shown_too = (person.state, person.email, person.pending, person.override, seen.groups)
+    elif seen.groups:
+        shown_too = (seen.groups,)
+    elif members is not None:
+        shown_too = (seen.name, *members)
+    if not shown_too:
         return str(resource.version)
-    shown_too = (person.state, person.email, person.pending, person.override, seen.groups)
     return f"{resource.version}.{zlib.crc32(repr(shown_too).encode()):08x}"
-
-
-def etag_of(resource: Resource, seen: Seen) -> str:
-    """The weak ETag of a resource."""
-    return f'W/"{version_of(resource, seen)}"'
 
 
 def overlay_of(
@@ -128,11 +136,12 @@ def _of_person(person: Person) -> dict[str, Any]:
 
 
 def _member(call: Call, member: Named) -> dict[str, str]:
-    return {
+    shown = {
         "value": member.id,
         "$ref": f"{call.base}/Users/{member.id}",
         "type": "User",
     }
+    return {**shown, "display": member.name} if member.name else shown
 
 
 def _group(call: Call, group: Named) -> dict[str, str]:
@@ -149,4 +158,4 @@ def _moment(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-__all__: Sequence[str] = ("etag_of", "listed", "location_of", "presented", "version_of")
+__all__: Sequence[str] = ("listed", "location_of", "presented", "version_of")

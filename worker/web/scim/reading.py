@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from domain.resources import Resource, ResourceKind
 from worker.adapters.db.engine import translated
-from worker.adapters.db.scim_reading import Seen, seen
+from worker.adapters.db.scim_reading import seen
 from worker.adapters.db.scim_store import resource_by_id
 from worker.adapters.scim.errors import not_found
 from worker.adapters.scim.showing import projection
 from worker.web.scim.call import Call, Reply
-from worker.web.scim.presenting import etag_of
 from worker.web.scim.presenting import listed as named
-from worker.web.scim.streaming import as_object, in_pieces, is_whole, with_members
+from worker.web.scim.presenting import location_of
+from worker.web.scim.streaming import Shown, as_object, in_pieces, is_whole, with_members
 
 #: The setting that lets the id of a deleted user be read: 404 or 200.
 DELETED_GET = "deleted_get"
@@ -39,24 +40,28 @@ def one(call: Call) -> Reply:
         if found is None or not _is_readable(call, found):
             raise not_found(f"there is no such {kind.value}")
         # The version is of the whole resource, whatever part of it is asked for (RFC 7644, 3.14).
-        known = seen(sql, [found], with_groups=True)[found.id]
-        etag = etag_of(found, known)
-        if is_known(etag, call.headers.get("if-none-match")):
-            return Reply(304, headers={"ETag": etag})
-        are_wanted = wants(call, kind, "members")
-        (shown,) = with_members(sql, [found], {found.id: known}, are_wanted=are_wanted)
+        known = seen(sql, [found], with_groups=True)
+        told, are_wanted = call.headers.get("if-none-match"), wants(call, kind, "members")
+        are_read = are_wanted or told is not None
+        (shown,) = with_members(sql, [found], known, are_wanted=are_read)
+    if told is not None and is_known(shown, told):
+        return Reply(304, headers={"ETag": shown.etag})
+    shown = shown if are_wanted else replace(shown, members=None)
+    headers = {"ETag": shown.etag, "Location": location_of(call, found)}
     if is_whole([shown]):
-        return Reply(body=as_object(call, shown), headers={"ETag": etag})
-    return Reply(body=in_pieces(call, shown), headers={"ETag": etag})
+        return Reply(body=as_object(call, shown), headers=headers)
+    return Reply(body=in_pieces(call, shown), headers=headers)
 
 
-def is_known(etag: str, if_none_match: str | None) -> bool:
-    """Whether who asks has this version already; compared weakly (RFC 9110, 13.1.2)."""
-    if if_none_match is None:
-        return False
-    return if_none_match.strip() == "*" or _opaque(etag) in map(
-        _opaque, _QUOTED.findall(if_none_match)
-    )
+def is_known(shown: Shown, if_none_match: str) -> bool:
+    """Whether who asks has this version already; compared weakly (RFC 9110, 13.1.2).
+
+    Of a group that is too large for its version to tell everything, nobody has it.
+    """
+    if if_none_match.strip() == "*":
+        return True
+    known = map(_opaque, _QUOTED.findall(if_none_match))
+    return shown.is_versioned and _opaque(shown.etag) in known
 
 
 def _opaque(tag: str) -> str:
@@ -74,9 +79,3 @@ def _is_readable(call: Call, resource: Resource) -> bool:
     return resource.deleted_at is None or (
         is_kept and call.speaker.settings.get(DELETED_GET) == _OK
     )
-
-
-def known_of(call: Call, resource: Resource) -> Seen:
-    """What the directory says of a resource now."""
-    with translated(), call.parts.lines.read() as sql:
-        return seen(sql, [resource])[resource.id]

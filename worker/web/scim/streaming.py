@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from domain.resources import Members, Resource, ResourceKind
+from domain.resources import Members, Named, Resource, ResourceKind
 from worker.adapters.db.engine import translated
 from worker.adapters.db.scim_reading import Seen, members_page
 from worker.web.scim.call import Call
-from worker.web.scim.presenting import presented
+from worker.web.scim.presenting import presented, version_of
 
 #: Members that an answer may hold without being streamed.
 AT_ONCE = 2_000
@@ -29,6 +29,22 @@ class Shown:
     resource: Resource
     seen: Seen
     members: Members | None = None
+
+    @property
+    def all_members(self) -> Sequence[Named] | None:
+        """The members, if all of them are there."""
+        members = self.members
+        return members.some if members is not None and members.after is None else None
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether its version tells of all that there is: of a large group it does not."""
+        return self.resource.kind is ResourceKind.USER or self.all_members is not None
+
+    @property
+    def etag(self) -> str:
+        """The weak ETag."""
+        return f'W/"{version_of(self.resource, self.seen, self.all_members)}"'
 
 
 def with_members(
@@ -56,7 +72,8 @@ def is_whole(shown: Sequence[Shown]) -> bool:
 def as_object(call: Call, shown: Shown) -> dict[str, Any]:
     """A resource that is there as a whole."""
     members = shown.members.some if shown.members is not None else None
-    return presented(call, shown.resource, shown.seen, members)
+    is_all = shown.all_members is not None
+    return presented(call, shown.resource, shown.seen, members, is_whole=is_all)
 
 
 def in_pieces(call: Call, shown: Shown) -> Iterator[bytes]:

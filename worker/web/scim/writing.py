@@ -10,7 +10,7 @@ from worker.adapters.db.scim_reading import Seen, seen
 from worker.adapters.scim.asks import Write, ask_of
 from worker.adapters.scim.refusals import insist_done, insist_open
 from worker.web.scim.call import Call, Reply
-from worker.web.scim.presenting import etag_of, listed, location_of
+from worker.web.scim.presenting import listed, location_of
 from worker.web.scim.reading import kind_of, wants
 from worker.web.scim.streaming import Shown, as_object, in_pieces, is_whole, with_members
 
@@ -50,8 +50,7 @@ def _done(call: Call, answer: Answer) -> Reply:
     if resource is None:
         raise LookupError("a write without a resource")
     shown = _shown(call, answer, resource)
-    etag = etag_of(resource, shown.seen)
-    headers = {"ETag": etag, "Location": location_of(call, resource)}
+    headers = {"ETag": shown.etag, "Location": location_of(call, resource)}
     status = 201 if call.method == "POST" else 200
     if is_whole([shown]):
         return Reply(status, as_object(call, shown), headers)

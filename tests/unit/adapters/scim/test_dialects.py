@@ -89,6 +89,22 @@ class TestEntra:
         assert user(ana, told)["emails"] == [{"type": "work", "value": "a@example.com"}]
         assert refused_strictly(ana, {**told, "op": "replace"}) == "noTarget"
 
+    def test_a_type_that_nobody_knows_is_added_and_not_replaced(self, ana: Document) -> None:
+        """RFC 7644, 3.5.2.3: what there is nothing of is not replaced; Entra knows types."""
+        told = {
+            "op": "replace",
+            "path": 'emails[type eq "elsewhere"].value',
+            "value": "a@b.example",
+        }
+        with pytest.raises(SCIMError) as refused:
+            user(ana, told)
+        assert refused.value.scim_type == "noTarget"
+        after = user(ana, {**told, "op": "add"})["emails"]
+        assert after[-1] == {"type": "elsewhere", "value": "a@b.example"}
+        path = 'emails[type eq "Other"].value'
+        after = user(ana, {**told, "path": path})["emails"]
+        assert after[-1] == {"type": "Other", "value": "a@b.example"}
+
     def test_what_a_filter_describes_with_several_terms(self, ana: Document) -> None:
         path = 'phoneNumbers[type eq "mobile" and primary eq "True"].value'
         after = user(ana, {"op": "Replace", "path": path, "value": "+351 1"})

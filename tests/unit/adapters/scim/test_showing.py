@@ -48,7 +48,8 @@ def test_all_of_it(ana: Document) -> None:
 def test_the_state_is_shown_to_whom_asks_for_it(ana: Document) -> None:
     """U10."""
     state: Any = {STATE: {"state": "invited", "isManaged": True}}
-    assert STATE in show(ana, **state)["schemas"]
+    assert STATE not in show(ana, **state)["schemas"], "RFC 7643, 3: of what is there"
+    assert STATE in show(ana, [STATE], **state)["schemas"]
     assert STATE not in show(ana, **state)
     assert STATE not in show(ana, (), ["title"], **state)
     assert show(ana, [STATE], **state)[STATE] == state[STATE]
