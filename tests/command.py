@@ -45,9 +45,9 @@ def run_command(words: tuple[str, ...], environment: Mapping[str, str], *, typed
 
 
 @cache
-def _command() -> Any:
-    """The command with everything under it, which a call neither changes nor closes."""
-    return get_command(_build_cli())
+def _command(word: str) -> Any:
+    """The command with what begins with this word, which a call neither changes nor closes."""
+    return get_command(_build_cli(word))
 
 
 def _exit_code() -> int:

@@ -28,7 +28,7 @@ LANES_VARIABLE = "ROSTERD_WORKER_LANES"
 METRICS_PORT_VARIABLE = "ROSTERD_WORKER_METRICS_PORT"
 
 
-class SettingsError(Exception):
+class SettingsError(UsageError):
     """The environment holds values that make no sense; the message lists all of them."""
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import collections
-import os
-import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from domain.consequences import NoticeKind
 from domain.ports import Result
+from worker.shared_counters import shared_folder
 
 REGISTRY = CollectorRegistry()
 
@@ -140,26 +138,10 @@ for notice in NoticeKind:
     for mail_result in MAIL_RESULTS:
         NOTICES.labels(notice.value, mail_result)
 
-#: prometheus_client keeps counters in files of this folder, so that processes share them.
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-
-
-def share_counters(folder: Path) -> dict[str, str]:
-    """What the environment of processes must hold to count together; yesterday's files go."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
-    return {SHARED_FOLDER: str(folder)}
-
-
-def shared_folder() -> Path | None:
-    """Where this process counts together with others; None where it counts alone."""
-    folder = os.environ.get(SHARED_FOLDER)
-    return Path(folder) if folder else None
-
 
 def exposition() -> bytes:
     """Prometheus' text of the counters: of this process, or of all that share a folder."""
-    return generate_latest(shared_registry() if SHARED_FOLDER in os.environ else REGISTRY)
+    return generate_latest(shared_registry() if shared_folder() else REGISTRY)
 
 
 def shared_registry() -> CollectorRegistry:

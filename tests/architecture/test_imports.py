@@ -138,6 +138,32 @@ def test_the_web_process_starts_without_what_takes_long_to_load() -> None:
     assert done.stdout.strip() == "False"
 
 
+def loaded_by(words: str, names: set[str]) -> set[str]:
+    """Which of these modules a process has loaded that runs so much of `rosterd`."""
+    said = f"import sys\n{words}\nprint(*({names!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_a_list_of_commands_loads_none_of_them() -> None:
+    """Nor what they stand on: each takes longer to load than to answer `--help`."""
+    heavy = {"alembic", "celery", "granian", "prometheus_client", "pydantic", "sqlalchemy"}
+    assert loaded_by("from worker.cli.main import build_cli; build_cli('--help')", heavy) == set()
+    assert loaded_by("from worker.cli.main import build_cli; build_cli()", heavy) != set()
+
+
+def test_a_command_loads_no_other() -> None:
+    others = {"worker.cli.bench", "worker.cli.demo", "worker.cli.doctor", "worker.cli.up"}
+    assert loaded_by("from worker.cli.main import build_cli; build_cli('account')", others) == set()
+
+
+def test_who_starts_processes_has_not_loaded_counters_yet() -> None:
+    """prometheus_client decides as it is loaded whether processes count together."""
+    starts = "import worker.cli.forked, worker.cli.processes, worker.cli.running, worker.cli.up"
+    assert loaded_by(starts, {"prometheus_client"}) == set()
+    assert loaded_by("import worker.bootstrap", {"prometheus_client"}) == {"prometheus_client"}
+
+
 def test_the_layer_contracts_hold() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],

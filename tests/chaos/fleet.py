@@ -15,9 +15,10 @@ from pathlib import Path
 from tests.servers import await_true, free_port
 from worker.adapters.db.migrate import migrate
 from worker.bootstrap import Container
-from worker.cli import up
+from worker.cli import supervisor
+from worker.cli.addresses import is_ready
 from worker.cli.processes import beat_command, web_command, worker_command
-from worker.cli.up import Child, Supervisor
+from worker.cli.supervisor import Child, Supervisor
 from worker.settings import LANES_VARIABLE, load_settings
 
 POINTS = Path(__file__).with_name("points")
@@ -80,13 +81,13 @@ class Fleet:
 
     def start(self) -> None:
         # What supervises processes in production waits a second or less.
-        up.LONGEST_RESTART_SECONDS = 0.5
+        supervisor.LONGEST_RESTART_SECONDS = 0.5
         migrate(self.parts.database)
         self.parts.vault  # noqa: B018 - makes the key before two processes could
         self.supervisor.start()
         self._thread = threading.Thread(target=self.supervisor.watch, daemon=True)
         self._thread.start()
-        await_true(lambda: up.is_ready(self.url), seconds=60, name="web")
+        await_true(lambda: is_ready(self.url), seconds=60, name="web")
 
     def stop(self) -> None:
         self.supervisor.is_stopping = True

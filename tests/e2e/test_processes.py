@@ -70,17 +70,17 @@ class Up:
         self.log.close()
         return code
 
-    def pids(self, *words: str) -> list[int]:
-        """Processes of this set whose command line has all the words."""
-        mark = f"ROSTERD_DATA_DIR={self.folder.resolve()}".encode()
+    def pids(self, name: str) -> list[int]:
+        """Processes of this set that `ps` calls so: a worker and its pool."""
+        mine = str(self.folder).encode()
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                is_ours = mark in (entry / "environ").read_bytes()
+                is_ours = mine in (entry / "cmdline").read_bytes()
+                called = (entry / "comm").read_text().strip()
             except OSError:
                 continue
-            if is_ours and all(word in command for word in words):
+            if is_ours and called == name:
                 found.append(int(entry.name))
         return found
 
@@ -144,7 +144,7 @@ def test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said(up: Up) -> 
         if dice.random() < 0.2 and idp.sent:
             assert send(dice.choice(idp.sent)) == 200
         if number % (EVENTS // KILLS) == EVENTS // KILLS - 1:
-            victims = await_true(lambda: up.pids("celery", "worker"))
+            victims = await_true(lambda: [*up.pids("rosterd-worker"), *up.pids("rosterd-urgent")])
             os.kill(dice.choice(victims), signal.SIGKILL)
             killed += 1
         if number in (EVENTS // 3, 2 * EVENTS // 3):

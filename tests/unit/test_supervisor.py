@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -11,8 +12,8 @@ import time
 
 import pytest
 
-from worker.cli import up
-from worker.cli.up import Child, Supervisor
+from worker.cli import supervisor as looking_after
+from worker.cli.supervisor import Child, Supervisor
 
 _SLEEPS = "import time; print('up', flush=True); time.sleep(60)"
 _STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {_SLEEPS}"
@@ -23,6 +24,7 @@ def child(name: str, code: str) -> Child:
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()
+        process.stdout.close()
         return process
 
     return Child(name, start)
@@ -35,18 +37,16 @@ def test_a_child_that_is_killed_is_started_again() -> None:
     supervisor.start()
     assert web.process is not None
     first = web.process
-    first.kill()
+    os.kill(first.pid, signal.SIGKILL)
     supervisor.watch(tick=lambda: web.process is not first)
     assert web.process.poll() is None
     assert told == [f"web ended ({-signal.SIGKILL}), starting it again"]
     supervisor.stop()
     assert web.process.poll() == -signal.SIGTERM
-    for process in (first, web.process):
-        process.stdout.close()  # type: ignore[union-attr]
 
 
 def test_what_keeps_dying_is_started_ever_more_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up, "LONGEST_RESTART_SECONDS", 1.0)
+    monkeypatch.setattr(looking_after, "LONGEST_RESTART_SECONDS", 1.0)
     starts: list[float] = []
 
     def start() -> subprocess.Popen[bytes]:
@@ -59,12 +59,12 @@ def test_what_keeps_dying_is_started_ever_more_slowly(monkeypatch: pytest.Monkey
     supervisor.start()
     supervisor.watch(tick=lambda: len(starts) == 4)
     gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
-    assert gaps[0] >= up.RESTART_SECONDS
+    assert gaps[0] >= looking_after.RESTART_SECONDS
     assert all(later > earlier for earlier, later in itertools.pairwise(gaps))
 
 
 def test_who_does_not_stop_in_time_is_killed_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(looking_after, "GRACE_SECONDS", 0.3)
     told: list[str] = []
     children = [child("broker", _SLEEPS), child("worker", _STUBBORN)]
     supervisor = Supervisor(children, told.append)
@@ -72,8 +72,6 @@ def test_who_does_not_stop_in_time_is_killed_and_said(monkeypatch: pytest.Monkey
     supervisor.stop()
     assert [one.process.poll() for one in children] == [-15, -9]  # type: ignore[union-attr]
     assert told == ["worker did not stop in time and is killed"]
-    for one in children:
-        one.process.stdout.close()  # type: ignore[union-attr]
 
 
 def test_a_signal_ends_the_watch() -> None:

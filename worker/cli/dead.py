@@ -33,7 +33,7 @@ from worker.cli.dead_replay import replay
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.session import asker, container, narrowed, reading
 
-app = typer.Typer(no_args_is_help=True, help="Dead letters: see, group, replay, discard.")
+app = typer.Typer(no_args_is_help=True)
 app.command("replay")(replay)
 #: A day of letters in one line: how many came to be in each hour.
 BARS = " .:-=+*#%@"

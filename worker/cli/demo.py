@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +13,9 @@ import typer
 
 from worker.cli.output import out
 from worker.cli.play import play
+from worker.cli.running import bring_up
 from worker.cli.stage import Stage
 from worker.cli.story import prepare, tell
-from worker.cli.up import bring_up
 from worker.settings import load_settings
 
 
@@ -39,17 +38,15 @@ def register(app: typer.Typer) -> None:
                 log_level="warning",
                 sweep_seconds=1.0,
             )
-            running = bring_up(settings, host="127.0.0.1", port=port, public_url=None)
-            keeper = threading.Thread(target=running.supervisor.watch, daemon=True)
-            keeper.start()
+            running = bring_up(settings, port=port)
             try:
                 is_good = _run(
                     prepare(running.settings, running.url),
                     once=once,
-                    is_asked=lambda: not keeper.is_alive(),
+                    is_asked=running.is_over,
                 )
             finally:
-                running.supervisor.stop()
+                running.stop()
         raise typer.Exit(0 if is_good else 1)
 
 

@@ -13,7 +13,7 @@ from worker.cli.output import as_json
 from worker.cli.progress import progress
 from worker.cli.session import reading, setup
 
-app = typer.Typer(no_args_is_help=True, help="The directory of an account.")
+app = typer.Typer(no_args_is_help=True)
 app.command("import")(import_)
 
 

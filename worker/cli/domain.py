@@ -19,7 +19,7 @@ from worker.cli.own_words import ring
 from worker.cli.replay_watch import run, tell
 from worker.cli.session import asker, container, setup
 
-app = typer.Typer(no_args_is_help=True, help="Allowed e-mail domains of an account.")
+app = typer.Typer(no_args_is_help=True)
 
 Entry = Annotated[
     str, typer.Argument(help="example.com, or *.example.com: its subdomains, not itself.")

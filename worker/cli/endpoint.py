@@ -22,9 +22,7 @@ from worker.cli.event import moment
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show
 from worker.cli.session import actor, container, reading, setup
 
-app = typer.Typer(
-    no_args_is_help=True, help="Endpoints of applications: signed requests for every change."
-)
+app = typer.Typer(no_args_is_help=True)
 
 COLUMNS = ["id", "url", "types", "state", "waiting", "failing_since", "last_error"]
 Why = Annotated[str, typer.Option("--reason", help="For the audit.")]

@@ -23,7 +23,7 @@ from worker.cli.event_edit import edit_and_replay
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import container, narrowed, reading
 
-app = typer.Typer(no_args_is_help=True, help="Events: what came in, and what became of it.")
+app = typer.Typer(no_args_is_help=True)
 
 app.command("edit-and-replay")(edit_and_replay)
 #: Rows that are read at once.

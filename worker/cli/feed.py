@@ -14,7 +14,7 @@ from worker.cli.credentials import Secret, Trust, credential
 from worker.cli.output import AsJSON, Yes, as_json, ask, out, show
 from worker.cli.session import container, setup
 
-app = typer.Typer(no_args_is_help=True, help="Feeds of a connection: own URL, own credentials.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("add")

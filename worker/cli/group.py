@@ -12,7 +12,7 @@ from worker.cli.links import move_group
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.session import actor, container, person_named, reading, setup
 
-app = typer.Typer(no_args_is_help=True, help="Groups, whoever made them.")
+app = typer.Typer(no_args_is_help=True)
 member = typer.Typer(no_args_is_help=True, help="Members of groups by hand.")
 app.add_typer(member, name="member")
 app.command("move")(move_group)

@@ -11,7 +11,7 @@ from worker.adapters.db.holding import Released, SQLHolds
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.session import actor, container, narrowed
 
-app = typer.Typer(no_args_is_help=True, help="Holds: what a tripped breaker keeps back.")
+app = typer.Typer(no_args_is_help=True)
 
 Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 

@@ -13,7 +13,7 @@ from worker.adapters.vault import new_key
 from worker.cli.output import AsJSON, as_json, out
 from worker.cli.session import container, setup
 
-app = typer.Typer(no_args_is_help=True, help="Keys that seal secrets and bodies at rest.")
+app = typer.Typer(no_args_is_help=True)
 
 #: Of rows that no key opens so many are named.
 NAMED = 10

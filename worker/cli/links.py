@@ -19,7 +19,7 @@ from worker.cli.by_hand import Account, Who
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
 from worker.cli.session import person_named, setup
 
-app = typer.Typer(no_args_is_help=True, help="Links: which external id is which person.")
+app = typer.Typer(no_args_is_help=True)
 
 Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 MAPS = ("email", "file", "same")

@@ -17,7 +17,7 @@ from worker.adapters.sample_mail import sample
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.session import container, setup
 
-app = typer.Typer(no_args_is_help=True, help="Mails to members: their words, and how they look.")
+app = typer.Typer(no_args_is_help=True)
 template = typer.Typer(no_args_is_help=True, help="Words of an account for its mails.")
 app.add_typer(template, name="template")
 

@@ -15,9 +15,7 @@ from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.session import asker, container, setup
 from worker.services.appoint import Appoint
 
-app = typer.Typer(
-    no_args_is_help=True, help="Operators: who may see and do what, and how they sign in."
-)
+app = typer.Typer(no_args_is_help=True)
 
 Reason = Annotated[str, typer.Option(help="Why: it stands in the audit.")]
 Why = Annotated[str, typer.Option("--reason", help="Why: it stands in the audit.")]

@@ -3,18 +3,95 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from domain.errors import UsageError
 from domain.inbox import Lane
-from worker.cli.session import container
-from worker.settings import LANES_VARIABLE, METRICS_PORT_VARIABLE
-from worker.telemetry import share_counters
+from worker.settings import LANES_VARIABLE, METRICS_PORT_VARIABLE, load_settings
+from worker.shared_counters import share_counters
+
+WEB_APP = "worker.web.asgi:app"
+TASKS = "worker.tasks.app"
+
+
+def serve(host: str, port: int, workers: int, app: str = WEB_APP) -> None:
+    """Be the ASGI server until a signal ends it."""
+    from granian.constants import Interfaces  # noqa: PLC0415 - only who serves needs it
+    from granian.http import HTTP1Settings  # noqa: PLC0415
+    from granian.log import LogLevels  # noqa: PLC0415
+    from granian.server import Server  # noqa: PLC0415
+
+    Server(
+        app,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        workers=workers,
+        http1_settings=HTTP1Settings(),
+        websockets=False,
+        log_level=LogLevels.warning,
+        # A status page left open would hold the end up for as long as this.
+        workers_kill_timeout=5,
+        # A web process that dies is replaced while the others go on.
+        respawn_failed_workers=True,
+        respawn_interval=0.2,
+    ).serve(target_loader=_loaded)
+
+
+def _loaded(app: str) -> Any:
+    """In a web process, not served yet: told to end now, it must not take it for its parent's."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    module, name = app.split(":")
+    return getattr(import_module(module), name)
+
+
+def consume(lanes: list[str], concurrency: int) -> None:
+    """Be the Celery worker of these lanes until a signal ends it."""
+    os.environ[LANES_VARIABLE] = ",".join(lanes)
+    worker = tasks().Worker(
+        hostname=f"{'-'.join(lanes)}-{os.getpid()}@%h",
+        queues=lanes,
+        concurrency=concurrency,
+        pool_cls="prefork",
+        loglevel="WARNING",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+    )
+    worker.start()
+    sys.exit(worker.exitcode)
+
+
+def ring_on_time() -> None:
+    """Be Celery's clock; its schedule is code, so it keeps no file."""
+    tasks().Beat(loglevel="WARNING", quiet=True).run()
+
+
+def tasks() -> Any:
+    """The Celery app with every task, found by its name as `celery -A` finds it."""
+    return import_module(TASKS).app
+
+
+def web_command(host: str, port: int, workers: int) -> list[str]:
+    """How to start a web process."""
+    return rosterd("web", "--host", host, "--port", str(port), "--workers", str(workers))
+
+
+def worker_command(lanes: list[str], concurrency: int) -> list[str]:
+    """How to start a worker of these lanes."""
+    return rosterd("worker", "--lanes", ",".join(lanes), "--concurrency", str(concurrency))
+
+
+def beat_command() -> list[str]:
+    """How to start the clock."""
+    return rosterd("beat")
 
 
 def beside(program: str) -> str:
@@ -22,45 +99,9 @@ def beside(program: str) -> str:
     return str(Path(sys.executable).parent / program)
 
 
-def web_command(host: str, port: int, workers: int) -> list[str]:
-    """The ASGI server over `worker.web.asgi`."""
-    return [
-        beside("granian"),
-        *("--interface", "asgi"),
-        *("--host", host),
-        *("--port", str(port)),
-        *("--workers", str(workers)),
-        # A status page left open would hold the end up for as long as this.
-        *("--workers-kill-timeout", "5"),
-        # A web process that dies is replaced while the others go on.
-        "--respawn-failed-workers",
-        *("--respawn-interval", "0.2"),
-        "--no-ws",
-        *("--log-level", "warning"),
-        "worker.web.asgi:app",
-    ]
-
-
-def worker_command(lanes: list[str], concurrency: int) -> list[str]:
-    """A Celery worker of these lanes."""
-    return [
-        beside("celery"),
-        "--quiet",
-        *("-A", "worker.tasks.app"),
-        "worker",
-        *("-Q", ",".join(lanes)),
-        *("-c", str(concurrency)),
-        *("-n", f"{'-'.join(lanes)}-{os.getpid()}@%h"),
-        "--without-gossip",
-        "--without-mingle",
-        *("--loglevel", "WARNING"),
-    ]
-
-
-def beat_command() -> list[str]:
-    """Celery's clock; its schedule is code, so it keeps no file."""
-    celery = [beside("celery"), "--quiet", "-A", "worker.tasks.app"]
-    return [*celery, "beat", "--loglevel", "WARNING", "--pidfile="]
+def rosterd(*words: str) -> list[str]:
+    """A command of this very installation."""
+    return [sys.executable, "-m", "worker", *words]
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +117,7 @@ def register(app: typer.Typer) -> None:
         if workers > 1:
             # Whichever of them a scraper meets tells the counters of all.
             _count_together(f"web-{port}")
-        _become(web_command(host, port, workers))
+        serve(host, port, workers)
 
     @app.command("worker")
     def worker(
@@ -91,21 +132,20 @@ def register(app: typer.Typer) -> None:
         unknown = [name for name in names if name not in list(Lane)]
         if unknown or not names:
             raise UsageError(f"--lanes {lanes!r}: any of {', '.join(Lane)}")
-        os.environ[LANES_VARIABLE] = ",".join(names)
         if metrics_port is not None:
             os.environ[METRICS_PORT_VARIABLE] = str(metrics_port)
             _count_together(str(metrics_port))
-        _become(worker_command(names, concurrency or default_concurrency(names)))
+        consume(names, concurrency or default_concurrency(names))
 
     @app.command("beat")
     def beat() -> None:
         """Ring the sweep on time. Workers sweep without it, too."""
-        _become(beat_command())
+        ring_on_time()
 
 
 def default_concurrency(lanes: list[str]) -> int:
     """SQLite has one writer; urgent work needs one child that is never busy with other work."""
-    if container().settings.database.startswith("sqlite") or lanes == [Lane.URGENT.value]:
+    if load_settings().database.startswith("sqlite") or lanes == [Lane.URGENT.value]:
         return 1
     return 2
 
@@ -117,9 +157,3 @@ def _count_together(name: str) -> None:
     """
     folder = Path(tempfile.gettempdir()) / f"rosterd-{os.getuid()}-metrics-{name}"
     os.environ.update(share_counters(folder))
-
-
-def _become(command: list[str]) -> None:
-    """Replace this process, so that signals reach the real one."""
-    sys.stdout.flush()
-    os.execv(command[0], command)  # noqa: S606 - no shell, our own arguments

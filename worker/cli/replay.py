@@ -30,7 +30,7 @@ from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.replay_watch import counted, planned, started, tell, tell_plan, watch
 from worker.cli.session import asker, container, narrowed, reading
 
-app = typer.Typer(no_args_is_help=True, help="Replays: plan, start, watch, pause, cancel.")
+app = typer.Typer(no_args_is_help=True)
 Which = Annotated[str, typer.Argument(help="Id of the replay.")]
 
 

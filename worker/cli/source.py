@@ -22,7 +22,7 @@ from worker.cli.credentials import Secret, Trust, credential
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import container, reading
 
-app = typer.Typer(no_args_is_help=True, help="Sources: the kinds of interface behind feeds.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("check")

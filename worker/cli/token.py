@@ -13,7 +13,7 @@ from worker.adapters.sources.scim import NAME as SCIM
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import setup
 
-app = typer.Typer(no_args_is_help=True, help="Bearer tokens: stored hashed, shown once.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("add")

@@ -15,7 +15,7 @@ from worker.cli.links import move_user
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import actor, container, post, reading, setup
 
-app = typer.Typer(no_args_is_help=True, help="People, whoever made them.")
+app = typer.Typer(no_args_is_help=True)
 by_hand.register(app)
 user_mail.register(app)
 override.register(app)

@@ -23,12 +23,13 @@ from worker.adapters.collector import collect_rarely
 from worker.adapters.state_file import StateFile
 from worker.bootstrap import build
 from worker.settings import METRICS_PORT_VARIABLE
+from worker.shared_counters import shared_folder
 from worker.tasks import events, groups, maintenance, notices, scim, users
 from worker.tasks.conductor import Conductor
 from worker.tasks.keeper import Keeper
 from worker.tasks.process import container, lanes, stop_post
 from worker.tasks.teller import Teller
-from worker.telemetry import shared_folder, shared_registry
+from worker.telemetry import shared_registry
 
 _KEEPERS: list[Keeper | Conductor | Teller] = []
 _SERVERS: list[WSGIServer] = []

@@ -30,8 +30,8 @@ from worker.cli.bench.scratch import (
     store,
     submissions,
 )
+from worker.cli.running import bring_up
 from worker.cli.sender import Hook, Sent, send
-from worker.cli.up import bring_up
 from worker.settings import load_settings
 
 #: Between two events of the quiet ones: they must find the workers at work, not each other.
@@ -112,8 +112,8 @@ def flooded(
                 off = {"breaker_min": str(people), "breaker_percent": "100"}
                 use.change_settings(use.connection("loud"), off, reason="the comparison")
         settings = load_settings(data_dir=folder, database_url=url, broker_url=broker)
-        running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
-        stack.callback(running.supervisor.stop)
+        running = bring_up(settings)
+        stack.callback(running.stop)
         return _measured(parts, running.url, loud, other, leave=leave, count=count)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ from pathlib import Path
 
 from domain.errors import RefusedError
 from worker.adapters.db.scratch import scratch_database
+from worker.cli.addresses import free_port, is_ready
 from worker.cli.bench.scratch import connect, rosterd_on, signed
-from worker.cli.processes import web_command
-from worker.cli.up import free_port, is_ready
+from worker.cli.running import STDERR
 
 _OK = (b"HTTP/1.1 200", b"HTTP/1.1 202", b"HTTP/1.1 204")
 
@@ -44,8 +45,10 @@ def ingest(server: str | None, folder: Path, requests: int, in_flight: int) -> t
 def serving(app: str, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
     """A web process; its port and its process id."""
     port = free_port("127.0.0.1")
-    command = [*web_command("127.0.0.1", port, 1)[:-1], app]
-    server = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: S603
+    said = f"from worker.cli.processes import serve; serve('127.0.0.1', {port}, 1, {app!r})"
+    server = subprocess.Popen(  # noqa: S603 - our own arguments
+        [sys.executable, "-c", said], env={**os.environ, **environment}, stdout=STDERR
+    )
     try:
         deadline = time.monotonic() + 30
         while not is_ready(f"http://127.0.0.1:{port}"):

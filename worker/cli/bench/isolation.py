@@ -24,8 +24,8 @@ from worker.cli.bench.scratch import (
     store,
     submissions,
 )
+from worker.cli.running import bring_up
 from worker.cli.sender import Hook, Sent, send
-from worker.cli.up import bring_up
 from worker.settings import load_settings
 
 #: Between two events of the quiet connection: they must find the workers at work, not each other.
@@ -63,8 +63,8 @@ def quiet_latencies(
         elif nuisance == "noisy connection":
             store(parts, submissions(parts, noisy, range(size)))
         settings = load_settings(data_dir=folder, database_url=url, broker_url=broker)
-        running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
-        stack.callback(running.supervisor.stop)
+        running = bring_up(settings)
+        stack.callback(running.stop)
         return _measured(parts, running.url, quiet, count)
 
 

@@ -20,8 +20,8 @@ from worker.cli.bench.scratch import (
     store,
     submissions,
 )
+from worker.cli.running import bring_up
 from worker.cli.sender import Hook, Sent, send
-from worker.cli.up import bring_up
 from worker.settings import load_settings
 
 #: A second between ten of them: they must find the workers at work, not each other.
@@ -43,11 +43,11 @@ def suspensions(
         store(parts, submissions(parts, hook, range(backlog)))
         given = None if server is None else url
         settings = load_settings(data_dir=folder, database_url=given or url, broker_url=broker)
-        running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
+        running = bring_up(settings)
         try:
             return _measured(parts, running.url, hook, backlog, count)
         finally:
-            running.supervisor.stop()
+            running.stop()
 
 
 def _measured(parts: Container, url: str, hook: Hook, backlog: int, count: int) -> list[float]:

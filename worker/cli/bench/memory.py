@@ -13,7 +13,7 @@ from worker.adapters.db import rows
 from worker.adapters.db.scratch import scratch_database
 from worker.bootstrap import Container
 from worker.cli.bench.scratch import connect, rosterd_on, scratch_broker, store, submissions
-from worker.cli.up import bring_up
+from worker.cli.running import bring_up
 from worker.settings import load_settings
 
 STEP = 10_000
@@ -38,16 +38,16 @@ def resident(
         settings = load_settings(
             data_dir=folder, database_url=url, broker_url=broker, sweep_seconds=0.5
         )
-        running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
-        pools = [child.process for child in running.supervisor.children if child.name == "worker"]
+        running = bring_up(settings)
+        workers = [pid for pid in _children(running.process.pid) if _name(pid) == "rosterd-worker"]
         try:
             for first in range(0, events, STEP):
                 named = submissions(parts, hook, range(STEP), given_name=f"Ana {first}")
                 store(parts, named)
                 _await_empty(parts)
-                yield max(_mib(child) for pool in pools if pool for child in _children(pool.pid))
+                yield max(_mib(child) for worker in workers for child in _children(worker))
         finally:
-            running.supervisor.stop()
+            running.stop()
 
 
 def _await_empty(parts: Container) -> None:
@@ -65,6 +65,10 @@ def _await_empty(parts: Container) -> None:
 def _children(pid: int) -> list[int]:
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     return [int(child) for child in listed.split()]
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
 
 
 def _mib(pid: int) -> float:

@@ -14,6 +14,7 @@ from worker.adapters.broker.app import make_celery
 from worker.adapters.broker.state import queue_length
 from worker.cli.bench.scratch import scratch_broker
 from worker.cli.processes import beside
+from worker.cli.running import STDERR
 
 NOOP = "bench.noop"
 
@@ -32,7 +33,7 @@ def noops(broker_url: str | None, folder: Path, count: int) -> float:
             *("--loglevel", "ERROR"),
         ]
         worker = subprocess.Popen(  # noqa: S603 - our own arguments
-            command, env={**os.environ, "ROSTERD_BENCH_BROKER": url}
+            command, env={**os.environ, "ROSTERD_BENCH_BROKER": url}, stdout=STDERR
         )
         try:
             return _consumed(app, queue)

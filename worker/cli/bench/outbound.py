@@ -31,8 +31,8 @@ from worker.cli.bench.scratch import (
     store,
     submissions,
 )
+from worker.cli.running import bring_up
 from worker.cli.sender import Hook, Sent, send
-from worker.cli.up import bring_up
 from worker.settings import load_settings
 
 #: A second between ten of them: they must find the workers at work, not each other.
@@ -58,8 +58,8 @@ def told_after(
         _listen(parts, heard.url)
         store(parts, submissions(parts, hook, range(OTHERS, OTHERS + backlog)))
         settings = load_settings(data_dir=folder, database_url=url, broker_url=broker)
-        running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
-        stack.callback(running.supervisor.stop)
+        running = bring_up(settings)
+        stack.callback(running.stop)
         return _measured(parts, running.url, hook, heard, count)
 
 

@@ -28,8 +28,8 @@ from worker.cli.bench.scratch import (
     store,
     submissions,
 )
+from worker.cli.running import bring_up
 from worker.cli.sender import Hook, Sent, send
-from worker.cli.up import bring_up
 from worker.settings import load_settings
 
 #: Between two live events: they must find the workers at work, not each other.
@@ -66,8 +66,8 @@ def beside_replays(
         for way in WAYS:
             _bury(parts, way, events)
         settings = load_settings(data_dir=folder, database_url=url, broker_url=broker)
-        running = bring_up(settings, host="127.0.0.1", port=None, public_url=None)
-        stack.callback(running.supervisor.stop)
+        running = bring_up(settings)
+        stack.callback(running.stop)
         speaker = _Speaker(parts, quiet, f"{running.url}/hooks/{quiet.url}")
         alone = speaker.speak(lambda told: told < live)
         paced, kept = _beside(parts, speaker, "slow", rate)

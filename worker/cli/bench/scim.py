@@ -17,11 +17,11 @@ from worker.adapters.db.scim_filling import fill_scim
 from worker.adapters.db.scratch import scratch_database
 from worker.adapters.db.setup import setting_up
 from worker.bootstrap import Container
+from worker.cli.addresses import free_port
 from worker.cli.bench.ingest import serving
 from worker.cli.bench.report import percentile
 from worker.cli.bench.scim_client import GROUP, Line, Service, Times, mix, patch
 from worker.cli.bench.scratch import rosterd_on
-from worker.cli.up import free_port
 
 LOOKUPS = 500
 #: Of one person, into a group and out of it.
