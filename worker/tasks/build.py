@@ -19,6 +19,7 @@ from celery.signals import (
 from prometheus_client import start_http_server
 
 from domain.inbox import Lane
+from worker.adapters.allocator import use_one_arena
 from worker.adapters.collector import collect_rarely
 from worker.adapters.state_file import StateFile
 from worker.bootstrap import build
@@ -64,6 +65,7 @@ def _start_keeper(**_: Any) -> None:
 
 
 def _keep_house(*, consumer: int) -> None:
+    use_one_arena()
     collect_rarely()
     _KEEPERS.append(Keeper(container(), consumer=consumer))
     if Lane.BULK.value in lanes():

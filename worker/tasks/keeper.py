@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
+from worker.adapters.collector import tidy
 from worker.bootstrap import Container
 from worker.tasks.process import courier, lanes, post
 from worker.tasks.watchdog import Watchdog
@@ -56,6 +57,7 @@ class Keeper:
         if not self._parts.is_broker_answering():
             self._drain_alone()
         self._watchdog.look()
+        tidy()
 
     def _drain_alone(self) -> None:
         """Without a broker the tables are polled: urgent first, in every worker (D10)."""
