@@ -38,7 +38,8 @@ class DueNotice:
     """A notice under this worker's lease. fence: the number that a finish must still find.
 
     token: of the member's link, "" without one. expires_at: when that link dies. name: of the
-    person who is told. wording: the account's own words. headline, details: of an alert.
+    person who is told. wording: the account's own words. headline, details: of an alert;
+    concerns: the name of its account.
     """
 
     id: str
@@ -55,6 +56,12 @@ class DueNotice:
     wording: Wording | None = None
     headline: str = ""
     details: tuple[str, ...] = ()
+    concerns: str = ""
+
+    @property
+    def is_hook(self) -> bool:
+        """Whether a program is told, by a request to that address."""
+        return self.address.startswith(("https://", "http://"))
 
 
 class Outbox(Protocol):
@@ -94,4 +101,12 @@ class Mailer(Protocol):
 
     def rest(self) -> None:
         """No mail follows for now: let go of what was kept for it."""
+        ...
+
+
+class Hook(Protocol):
+    """Tells a program of an alert."""
+
+    def send(self, notice: DueNotice) -> None:
+        """One request; raises MailError."""
         ...

@@ -47,7 +47,7 @@ from worker.adapters.db.readings import Readings
 from worker.adapters.db.reannouncing import SQLReannounce
 from worker.adapters.db.retention import retain_announcements, retain_bodies
 from worker.adapters.db.scim_later import SQLLater
-from worker.adapters.db.sweeping import SQLSweep, kinds_due
+from worker.adapters.db.sweeping import kinds_due
 from worker.adapters.db.uow import SQLWork, sql_work
 from worker.adapters.key_file import generated_keys
 from worker.adapters.key_ring import KeyRing
@@ -222,6 +222,7 @@ class Container:
             random=random.random,
             told=self.told_of_notice,
             monotonic=time.monotonic,
+            hook=self.operators.alert_hook,
         )
 
     def told_of_notice(self, kind: str, result: str) -> None:
@@ -305,7 +306,8 @@ class Container:
     def sweep(self) -> Sweep:
         """Repair and ring."""
         return Sweep(
-            sweeper=SQLSweep(self.database, self.worker_id, self.report),
+            sweeper=self.operators.sweeper(self.worker_id, self.report),
+            watch=self.operators.watch.run,
             ringer=self.ringer,
             ring_notices=self.ring_notices,
             end_overrides=self.overrides.end_due,
@@ -392,12 +394,7 @@ class Container:
     @cached_property
     def operators(self) -> OperatorParts:
         """Operators: who they are, how they sign in."""
-        return OperatorParts(self.database, self.settings, self.told_of_sign_in)
-
-    def told_of_sign_in(self, way: str, result: str) -> None:
-        """Count and log how signing in went; who it was stands in the audit."""
-        telemetry.SIGN_INS.labels(way, result).inc()
-        self.log.info("sign_in_handled", way=way, result=result)
+        return OperatorParts(self.database, self.settings, self.gauges, lambda: self.outbound_http)
 
     def queue_lengths(self) -> dict[str, int]:
         """Rings in each queue of the broker; -1 where it cannot be told."""
@@ -473,6 +470,8 @@ class Container:
         """Let go of connections."""
         if "outbound_http" in self.__dict__:
             self.outbound_http.close()
+        if "operators" in self.__dict__:
+            self.operators.close()
         if "lines" in self.__dict__:
             self.lines.close()
         if "database" in self.__dict__:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from base64 import b64decode
 from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -26,6 +28,10 @@ PUBLIC_URL_FILE = "public_url"
 LANES_VARIABLE = "ROSTERD_WORKER_LANES"
 #: How it tells its parent process where to serve the counters of all of them.
 METRICS_PORT_VARIABLE = "ROSTERD_WORKER_METRICS_PORT"
+
+
+#: A shared secret with which we sign.
+LEAST_SECRET_BYTES = 24
 
 
 class SettingsError(UsageError):
@@ -68,6 +74,15 @@ class Settings(BaseSettings):
     outbound_allow: str = ""
     session_idle_minutes: float = Field(120, ge=1)
     session_hours: float = Field(12, gt=0, le=24 * 30)
+    alert_dead_per_hour: int = Field(20, ge=1)
+    alert_suspension_seconds: float = Field(60, gt=0)
+    alert_webhook_url: str | None = None
+    alert_webhook_secret: SecretStr | None = None
+    openid_issuer: str | None = None
+    openid_client_id: str = ""
+    openid_client_secret: SecretStr = SecretStr("")
+    openid_claim: str = Field("email", min_length=1)
+    openid_name: str = "your identity provider"
 
     @field_validator("database_url")
     @classmethod
@@ -119,6 +134,34 @@ class Settings(BaseSettings):
     def _usable_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
         networks_of(proxies)
         return proxies
+
+    @field_validator("alert_webhook_secret")
+    @classmethod
+    def _usable_hook_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            # Not quoted: it is a secret.
+            raw = secret.get_secret_value().removeprefix("whsec_")
+            if len(b64decode(raw, validate=True)) < LEAST_SECRET_BYTES:
+                raise ValueError(f"whsec_ and the base64 of {LEAST_SECRET_BYTES} bytes or more")
+        return secret
+
+    @field_validator("openid_issuer")
+    @classmethod
+    def _usable_issuer(cls, issuer: str | None) -> str | None:
+        if issuer is not None and urlsplit(issuer).scheme not in ("https", "http"):
+            raise ValueError("no issuer: https://login.example.com, as it names itself")
+        return issuer
+
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Self:
+        hook = (self.alert_webhook_url, self.alert_webhook_secret)
+        if len([part for part in hook if part is None]) == 1:
+            raise ValueError(
+                "ROSTERD_ALERT_WEBHOOK_URL and ROSTERD_ALERT_WEBHOOK_SECRET go together"
+            )
+        if (self.openid_issuer is None) != (not self.openid_client_id):
+            raise ValueError("ROSTERD_OPENID_ISSUER and ROSTERD_OPENID_CLIENT_ID go together")
+        return self
 
     @field_validator("mail_from", "mail_reply_to")
     @classmethod
@@ -199,6 +242,11 @@ def _with_driver(url: str) -> str:
     return url
 
 
+def _named(place: tuple[int | str, ...]) -> str:
+    """The variable of a problem; some concern several, and name them."""
+    return f"ROSTERD_{str(place[0]).upper()}" if place else "settings"
+
+
 def load_settings(**overrides: object) -> Settings:
     """Settings of this process; raises SettingsError with one line per problem."""
     given = {name: value for name, value in overrides.items() if value is not None}
@@ -206,7 +254,7 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         lines = [
-            f"ROSTERD_{str(problem['loc'][0]).upper()}: {problem['msg']}"
+            f"{_named(problem['loc'])}: {problem['msg']}"
             for problem in error.errors(include_input=False)
         ]
         raise SettingsError("\n".join(lines)) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from domain.letters import About, Letter, write_letter
-from domain.notices import DueNotice, Mailer, MailError, Outbox
+from domain.notices import DueNotice, Hook, Mailer, MailError, Outbox
 from domain.retry import GiveUp, RetryPolicy, decide_retry
 from domain.wording import MAILS
 
@@ -35,6 +35,7 @@ class Notify:
     random: Callable[[], float]
     told: Callable[[str, str], None]
     monotonic: Callable[[], float]
+    hook: Hook | None = None
     retry: RetryPolicy = field(default_factory=lambda: MAIL_RETRY)
 
     def run(self, *, is_over: Callable[[], bool] = lambda: False) -> dict[str, int]:
@@ -77,10 +78,18 @@ class Notify:
 
     def _one(self, notice: DueNotice) -> tuple[str, bool]:
         try:
-            self.mailer.send(self._letter(notice), id_=notice.id)
+            self._send(notice)
         except MailError as error:
             return self._failed(notice, error), not error.is_server
         return "sent" if self.outbox.sent(notice) else "lease_lost", True
+
+    def _send(self, notice: DueNotice) -> None:
+        if not notice.is_hook:
+            self.mailer.send(self._letter(notice), id_=notice.id)
+        elif self.hook is None:
+            raise MailError("ROSTERD_ALERT_WEBHOOK_URL is not set any more", is_final=True)
+        else:
+            self.hook.send(notice)
 
     def _letter(self, notice: DueNotice) -> Letter:
         start = self.public_url.rstrip("/")

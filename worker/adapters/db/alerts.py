@@ -112,8 +112,11 @@ def known_alerts(connection: Connection, account: str | None = None) -> list[dic
     ]
 
 
-def mail_alerts(connection: Connection, now: datetime) -> int:
-    """Put what is due into the outbox, one notice an operator and account; notices written."""
+def mail_alerts(connection: Connection, now: datetime, *, hook: str = "") -> int:
+    """Put what is due into the outbox, one notice an operator and account; notices written.
+
+    hook: an address at which a program hears of all that anybody is told.
+    """
     due = (
         connection.execute(
             select(alerts)
@@ -128,7 +131,8 @@ def mail_alerts(connection: Connection, now: datetime) -> int:
         return 0
     written = 0
     for account, group in groupby(due, key=lambda row: row["account_id"]):
-        written += _mail(connection, account, list(group), _told(connection, account), now)
+        told = [*_told(connection, account), *([hook] if hook else ())]
+        written += _mail(connection, account, list(group), told, now)
     return written
 
 
@@ -152,7 +156,10 @@ def _mail(
     headline = due[0]["headline"]
     if len(due) > 1:
         headline = f"{headline} (and {len(due) - 1} more)"
-    content = orjson.dumps({"headline": headline, "details": _lines(due)})
+    named = connection.execute(select(rows.accounts.c.name).where(rows.accounts.c.id == account))
+    content = orjson.dumps(
+        {"headline": headline, "details": _lines(due), "account": named.scalar() or ""}
+    )
     notices = [_notice(address, content, now) for address in to]
     bulk.insert(connection, rows.notices, notices)
     told = bulk.among(alerts.c.id, sorted(alert["id"] for alert in due), connection)

@@ -65,6 +65,7 @@ class SQLOutbox:
             wording=wordings.get((row["account_id"], kind)),
             headline=content.get("headline", ""),
             details=tuple(content.get("details", ())),
+            concerns=content.get("account", ""),
         )
 
     def sent(self, notice: DueNotice) -> bool:

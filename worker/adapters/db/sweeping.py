@@ -53,8 +53,10 @@ HELD_TOO_LONG = timedelta(seconds=30)
 class SQLSweep:
     """`Sweeper` on both databases. One process sweeps at a time; the others go on at once."""
 
-    def __init__(self, database: Database, worker: str, report: Report) -> None:
+    def __init__(self, database: Database, worker: str, report: Report, *, hook: str = "") -> None:
+        """hook: the address at which a program hears of alerts; empty for none."""
         self._database = database
+        self._hook = hook
         self._worker = worker
         self._report = report
 
@@ -88,7 +90,7 @@ class SQLSweep:
             approve_overdue(connection, now)
             tell_of_holds(connection, now)
             expire_links(connection, now)
-            mail_alerts(connection, now)
+            mail_alerts(connection, now, hook=self._hook)
             mark = {"name": "swept", "at": now}
             bulk.upsert(connection, rows.marks, [mark])
             due = _due(connection, now)

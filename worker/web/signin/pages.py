@@ -19,9 +19,11 @@ from domain.ports import InfrastructureError
 from domain.sign_in import TooManyTriesError, WrongSignInError, local_path
 from worker import telemetry
 from worker.bootstrap import Container
+from worker.bootstrap_operators import CALLBACK
 from worker.services.sign_in import SignIn
 from worker.web.buckets import Buckets
 from worker.web.forms import Endpoint, Form, Handler, with_form
+from worker.web.signin.openid import OpenIDPages
 from worker.web.signin.rendering import page, style
 from worker.web.signin.session import (
     check_csrf,
@@ -42,11 +44,13 @@ def routes(parts: Container) -> list[Route]:
     for way in telemetry.SIGN_IN_WAYS:
         for result in telemetry.SIGN_IN_RESULTS:
             telemetry.SIGN_INS.labels(way, result)
-    pages = _Pages(parts)
+    pages, openid = _Pages(parts), OpenIDPages(parts)
     both = ["GET", "POST"]
     return [
         Route("/sign-in.css", style),
         Route("/sign-in", _answered(pages.sign_in), methods=both),
+        Route("/sign-in/openid", _answered(openid.begin)),
+        Route(CALLBACK, _answered(openid.back)),
         Route("/sign-in/{token}", _answered(pages.link), methods=both),
         Route("/sign-out", _answered(pages.sign_out), methods=both),
         Route("/sessions", _answered(pages.sessions)),
@@ -88,7 +92,10 @@ class _Pages:
 
     def _ways(self, back: str, status: int = 200, *, wait: int = 0, **told: str) -> Response:
         has_passwords = self._parts.operators.sessions.has_passwords()
-        return page("ways.html", status, wait=wait, back=back, has_passwords=has_passwords, **told)
+        settings = self._parts.settings
+        openid = settings.openid_name if settings.openid_issuer is not None else ""
+        fields = {"back": back, "has_passwords": has_passwords, "openid": openid}
+        return page("ways.html", status, wait=wait, **fields, **told)
 
     def _by_password(self, request: Request, form: Form, back: str) -> Response:
         check_origin(request)
