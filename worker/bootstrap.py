@@ -39,6 +39,7 @@ from worker.adapters.db.groups_by_hand import SQLGroupStore
 from worker.adapters.db.import_trial import ImportTrial
 from worker.adapters.db.importing import ImportOrder, SQLImportStore, TrialImportStore
 from worker.adapters.db.members import SQLMembers
+from worker.adapters.db.minutes import MinuteCounts
 from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.db.once import forget_answers
 from worker.adapters.db.overriding import SQLOverrides
@@ -365,8 +366,7 @@ class Container:
     def ring_announcements(self, *, is_urgent: bool = True) -> None:
         """Let what was announced be sent at once: here, or by a worker that is rung.
 
-        is_urgent: somebody loses access. A process that is busy with other lanes leaves that to
-        one that is not.
+        is_urgent: somebody loses access; a process busy with other lanes leaves that to another.
         """
         for wake in self.couriers:
             wake()
@@ -465,17 +465,19 @@ class Container:
         if work.has_announced:
             self.ring_announcements(is_urgent=work.has_urgent_news)
         telemetry.count_results(results, now=work.now)
+        self.minutes.count(results, now=work.now)
+
+    @cached_property
+    def minutes(self) -> MinuteCounts:
+        """What this process does, by the minute."""
+        return MinuteCounts(self.database)
 
     def close(self) -> None:
         """Let go of connections."""
-        if "outbound_http" in self.__dict__:
-            self.outbound_http.close()
-        if "operators" in self.__dict__:
-            self.operators.close()
-        if "lines" in self.__dict__:
-            self.lines.close()
-        if "database" in self.__dict__:
-            self.database.dispose()
+        ends = dict.fromkeys(("outbound_http", "operators", "lines"), "close")
+        for name, end in {**ends, "database": "dispose"}.items():
+            if name in self.__dict__:
+                getattr(self.__dict__[name], end)()
 
 
 def build(**overrides: object) -> Container:

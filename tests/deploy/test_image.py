@@ -91,7 +91,7 @@ def test_the_wheel_alone_serves_every_page_with_its_style(wheel: Path, tmp_path:
             )
             assert "/member.css" in link.text
             assert http.get("/").status_code == 401
-            for path in ("/member.css", "/static/status.css"):
+            for path in ("/member.css", "/static/console.css"):
                 style = http.get(path)
                 assert (style.status_code, bool(style.text)) == (200, True), path
     finally:

@@ -130,7 +130,7 @@ def test_c4_events_and_counts_of_the_page_are_the_accounts_own(rosterd: Rosterd)
     assert "ours" in page, "however many of others came after it"
     assert "o119" not in page
     assert "other" not in page
-    assert "<span>Dead letters</span> <b>1</b>" in page
+    assert '<span>Dead letters</span> <a href="/dead-letters">1</a>' in page
     told = rosterd.json("status", "--account", "acme")
     assert [one["subject"] for one in told["recent"]] == ["ours"]
     assert {one["account"] for one in told["connections"]} == {"acme"}

@@ -157,7 +157,7 @@ def test_the_status_page_is_behind_a_link_that_works_once(rosterd: Rosterd) -> N
 
 
 def test_static_files(rosterd: Rosterd) -> None:
-    assert rosterd.http.get("/static/status.css").headers["content-type"].startswith("text/css")
-    assert rosterd.http.get("/static/status.js").status_code == 200
+    assert rosterd.http.get("/static/console.css").headers["content-type"].startswith("text/css")
+    assert rosterd.http.get("/static/live.js").status_code == 200
     assert rosterd.http.get("/static/secrets").status_code == 404
     assert rosterd.http.get("/member.css").status_code == 200

@@ -24,7 +24,9 @@ from worker.adapters.db.breaker_rows import holds
 from worker.adapters.db.dead_queries import dead_groups
 from worker.adapters.db.engine import Database
 from worker.adapters.db.event_queries import dead_letters
+from worker.adapters.db.event_search import EventFilter, search_events
 from worker.adapters.db.filling import fill_ended, fill_people
+from worker.adapters.db.minutes import noted_minutes
 
 #: Rows of what has ended, in each of the tables that grow. The long form: a million.
 ROWS = int(os.environ.get("ROSTERD_TEST_ROWS", "50000"))
@@ -118,6 +120,19 @@ def asked(rosterd: Rosterd) -> None:
         for selection in (Selection(), Selection(account=rosterd.account_id, reason="error")):
             dead_letters(connection, selection, state="open", limit=100)
         dead_groups(connection)
+        mine = frozenset({rosterd.account_id})
+        for asked_for in (
+            *({}, {"email": "u1@example.com"}, {"subject": "u1"}, {"external_id": "msg_1"}),
+            *(
+                {"state": "dead"},
+                {"state": "open"},
+                {"type": "user.upserted"},
+                {"source": "standard"},
+            ),
+            {"since": rosterd.at(0), "until": rosterd.now()},
+        ):
+            search_events(connection, EventFilter(mine, **asked_for), limit=50)
+        noted_minutes(connection, mine, since=rosterd.at(0))
     rosterd.parts.replay.store.choose(Selection(account=rosterd.account_id))
 
 

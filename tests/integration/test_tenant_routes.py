@@ -133,7 +133,7 @@ def credentials(tenant: Tenant) -> dict[str, dict[str, str]]:
 #: Those that prove something to somebody, and so may open too much.
 PROVING = ("bearer broad_bearer", "session session")
 #: With a session one streams for ever (test_stream looks at it), the other ends it.
-NOT_IN_SESSION = {"/status/stream", "/sign-out"}
+NOT_IN_SESSION = {"/status/stream", "/events/stream", "/sign-out"}
 
 
 def test_the_walk_finds_the_routes(rosterd: Rosterd) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import suppress
 from datetime import timedelta
 
 from domain.inbox import Kind, Lane
@@ -29,6 +30,8 @@ class Keeper:
     def __init__(self, parts: Container, *, consumer: int) -> None:
         self._parts = parts
         self._lanes = lanes()
+        # Made here: two threads that make it at once would each count into their own.
+        self._minutes = parts.minutes
         self._stop = threading.Event()
         self._watchdog = Watchdog(parts, self._lanes, consumer=consumer)
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -38,8 +41,10 @@ class Keeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """End with the process."""
+        """End with the process; what it did in its last seconds is told."""
         self._stop.set()
+        with suppress(InfrastructureError):
+            self._minutes.flush()
 
     def _run(self) -> None:
         interval = self._parts.settings.sweep_seconds
@@ -54,6 +59,7 @@ class Keeper:
     def _beat(self) -> None:
         self._parts.sweep.beat(lanes=self._lanes)
         self._parts.sweep.run()
+        self._minutes.flush()
         if not self._parts.is_broker_answering():
             self._drain_alone()
         self._watchdog.look()

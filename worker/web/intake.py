@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from domain.inbox import Kind, lane_of
@@ -48,6 +49,8 @@ class Intake:
         self._committer = GroupCommitter(
             parts.database, parts.vault, committed=self._ring, report=parts.report
         )
+        # Made here: two threads that make it at once would each count into their own.
+        self._minutes = parts.minutes
         self._flusher = threading.Thread(target=self._flush_often, name="counts", daemon=True)
 
     def start(self) -> None:
@@ -153,3 +156,5 @@ class Intake:
         except InfrastructureError:
             with self._lock:
                 self._counts.update(counts)
+        with suppress(InfrastructureError):
+            self._minutes.flush()

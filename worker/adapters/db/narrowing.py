@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from domain.permissions import Asker
 from worker.adapters.db import rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.family import family_of
@@ -26,9 +27,23 @@ def state_of(database: Database, gauges: Gauges, account: str | None) -> Snapsho
         return narrowed(connection, whole, account)
 
 
+def state_for(database: Database, gauges: Gauges, asker: Asker) -> Snapshot:
+    """The state of things as whoever asks may see it."""
+    whole = gauges.snapshot()
+    if asker.accounts is None:
+        return whole
+    with translated(), database.read() as connection:
+        return _of_these(connection, whole, asker.accounts, asker.home)
+
+
 def narrowed(connection: Connection, whole: Snapshot, account: str) -> Snapshot:
     """Nothing of anybody else's; that workers run and sweeps are done is everybody's."""
-    family = family_of(connection, account)
+    return _of_these(connection, whole, family_of(connection, account), account)
+
+
+def _of_these(
+    connection: Connection, whole: Snapshot, family: frozenset[str], account: str | None
+) -> Snapshot:
     accounts = rows.accounts
     known = connection.execute(
         select(accounts.c.id, accounts.c.name).where(accounts.c.id.in_(sorted(family)))
@@ -39,7 +54,7 @@ def narrowed(connection: Connection, whole: Snapshot, account: str) -> Snapshot:
     ids = {one.connection_id for one in connections}
     return replace(
         whole,
-        of=names[account],
+        of=names.get(account or "", ""),
         states=_of(whole.states, ids),
         connections=connections,
         backlog=tuple(one for one in whole.backlog if one.account in theirs),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, inspect, text
 
 from worker.adapters.db import (
     breaker_rows,  # noqa: F401 - its tables join the metadata
+    minute_rows,  # noqa: F401 - likewise
     observing_rows,  # noqa: F401 - likewise
     operator_rows,  # noqa: F401 - likewise
     replay_rows,  # noqa: F401 - likewise

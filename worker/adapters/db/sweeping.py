@@ -36,6 +36,7 @@ from worker.adapters.db.expiring import expire_links
 from worker.adapters.db.holding import approve_overdue, tell_of_holds
 from worker.adapters.db.inbox import DRAINING
 from worker.adapters.db.mending import mend_states
+from worker.adapters.db.minutes import note_minute
 from worker.adapters.db.uow import database_now
 
 Report = Callable[[str, Mapping[str, object]], None]
@@ -91,6 +92,7 @@ class SQLSweep:
             tell_of_holds(connection, now)
             expire_links(connection, now)
             mail_alerts(connection, now, hook=self._hook)
+            note_minute(connection, now)
             mark = {"name": "swept", "at": now}
             bulk.upsert(connection, rows.marks, [mark])
             due = _due(connection, now)

@@ -1,7 +1,45 @@
-"""The operators' page: read-only, behind a one-time link, alive by server-sent events."""
+"""The operators' console: pages that need no script, alive by server-sent events where it runs."""
 
 from __future__ import annotations
 
-from worker.web.console.views import routes
+from starlette.routing import Route
+
+from worker.bootstrap import Container
+from worker.web.console import (
+    audit,
+    connections,
+    dead_letters,
+    directory,
+    editing,
+    events,
+    going_live,
+    holds,
+    now,
+    replays,
+)
+from worker.web.console.frame import Frame
 
 __all__ = ["routes"]
+
+
+def routes(parts: Container) -> list[Route]:
+    """Every page with its stream and forms, style and script, the way in and out."""
+    frame = Frame(parts)
+    pages = (
+        now,
+        events,
+        directory,
+        dead_letters,
+        replays,
+        editing,
+        holds,
+        connections,
+        going_live,
+        audit,
+    )
+    return [
+        *(route for page in pages for route in page.routes(frame)),
+        Route("/theme", frame.theme, methods=["POST"]),
+        Route("/static/{name}", frame.static, methods=["GET"]),
+        Route("/{path:path}", frame.nothing, methods=["GET"]),
+    ]

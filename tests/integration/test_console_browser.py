@@ -1,0 +1,199 @@
+"""The console in a real browser: by axe, in both themes, narrow, by keyboard, without script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.console import Operator
+from tests.harness import Rosterd
+from tests.integration.test_console import group_ref_of, lived_in, person_of
+from tests.integration.test_console_dead import group_path, planned, unq
+from tests.integration.test_stream import Serving
+from worker.adapters.db.breaker_rows import holds
+
+WIDTHS: tuple[Any, ...] = ({"width": 360, "height": 740}, {"width": 1280, "height": 900})
+#: WCAG 2.2 AA and what axe holds for good practice beside it.
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest.fixture
+def rosterd(sqlite_url: str, tmp_path: Path) -> Iterator[Rosterd]:
+    rosterd = Rosterd(sqlite_url, tmp_path)
+    with rosterd.serving():
+        yield rosterd
+    rosterd.close()
+
+
+@pytest.fixture
+def host(rosterd: Rosterd) -> Iterator[str]:
+    """The same as a server of its own, streams included."""
+    serving = Serving(rosterd)
+    yield f"http://127.0.0.1:{serving.port}"
+    serving.stop()
+
+
+@contextmanager
+def window(host: str, browser: Browser, of: Operator, **more: Any) -> Iterator[Page]:
+    """A browser's window in which somebody is signed in."""
+    context = browser.new_context(base_url=host, **more)
+    name, _, value = of.cookie.partition("=")
+    context.add_cookies([{"name": name, "value": value, "url": host}])
+    yield context.new_page()
+    context.close()
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]]
+
+
+def every_page(rosterd: Rosterd, root: Operator) -> list[str]:
+    """The address of each kind of page, with something on it."""
+    feed = lived_in(rosterd)
+    (hold,) = rosterd.table(holds)
+    event = rosterd.dead()[0]["event_id"]
+    return [
+        *("/", "/?span=day", "/events", "/events?subject=nobody", f"/events/{event}"),
+        *("/people", f"/people/{person_of(rosterd, 'u1')}", "/groups"),
+        group_ref_of(root.page("/groups"), "Crew & Co"),
+        *("/holds", f"/holds/{hold['id']}", "/connections", "/connections/new"),
+        *(f"/connections/{feed.connection}", f"/connections/{feed.connection}/retire"),
+        f"/events/{event}/edit",
+        *("/dead-letters", group_path(rosterd), "/dead-letters/list?reason=domain_not_allowed"),
+        *("/replays", f"/replays/{planned(rosterd, root, unq(group_path(rosterd)))}"),
+        *("/audit?which=all", "/nowhere", "/events?state=odd"),
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_keeps_wcag_aa_narrow_and_wide(
+    rosterd: Rosterd, host: str, browser: Browser, scheme: Any
+) -> None:
+    root = Operator(rosterd)
+    paths = every_page(rosterd, root)
+    for size in WIDTHS:
+        with window(
+            host, browser, root, viewport=size, color_scheme=scheme, bypass_csp=True
+        ) as page:
+            for path in paths:
+                page.goto(path)
+                page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+                assert violations(page) == [], (path, size)
+                wide = page.evaluate(
+                    "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+                )
+                assert not wide, (path, size)
+
+
+def test_the_policy_lets_our_own_script_and_style_work_and_nothing_else(
+    rosterd: Rosterd, host: str, browser: Browser
+) -> None:
+    root = Operator(rosterd)
+    paths = every_page(rosterd, root)
+    with window(host, browser, root) as page:
+        refused: list[str] = []
+        page.on(
+            "console", lambda said: refused.append(said.text) if "Content" in said.text else None
+        )
+        for path in paths:
+            page.goto(path)
+        assert refused == []
+        background = "getComputedStyle(document.body).backgroundColor"
+        assert page.evaluate(background) != "rgba(0, 0, 0, 0)", "the style sheet is there"
+
+
+def test_a_theme_is_chosen_and_kept(rosterd: Rosterd, host: str, browser: Browser) -> None:
+    with window(host, browser, Operator(rosterd), color_scheme="light") as page:
+        page.goto("/events")
+        background = "getComputedStyle(document.body).backgroundColor"
+        light = page.evaluate(background)
+        page.get_by_role("button", name="Dark").click()
+        page.wait_for_url("**/events")
+        expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
+        assert page.evaluate(background) != light
+
+
+def test_without_a_script_and_by_keyboard_alone_a_hold_is_approved(
+    rosterd: Rosterd, host: str, browser: Browser
+) -> None:
+    lived_in(rosterd)
+    ana = Operator(rosterd, "operator")
+    with window(host, browser, ana, java_script_enabled=False) as page:
+        page.goto("/")
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        expect(focused).to_have_text("Skip to content")
+        assert focused.bounding_box()["y"] >= 0, "the skip link shows when it has the focus"  # type: ignore[index]
+        page.keyboard.press("Enter")
+        for name in ("Look at the hold", "acme, standard", "It is meant: approve it"):
+            _tab_to(page, name)
+            page.keyboard.press("Enter")
+        _tab_to(page, "")  # the field for the reason
+        page.keyboard.type("they all left")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("text=Approved: 1 events go on.")
+        page.reload()
+        assert page.locator("text=Approved: 1 events go on.").count() == 0, "it is said once"
+        assert "approved by operator:operator@example.com" in page.content()
+
+
+def _tab_to(page: Page, name: str) -> None:
+    """Press Tab until the focus is on what bears the name; a field where it is empty."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        if name == "" and focused.count() and focused.get_attribute("name") == "reason":
+            return
+        if name and focused.count() and re.fullmatch(re.escape(name), focused.inner_text().strip()):
+            box = focused.bounding_box()
+            assert box is not None
+            return
+    pytest.fail(f"no Tab leads to {name!r}")
+
+
+def test_the_live_part_is_replaced_and_keeps_what_is_open_and_focused(
+    rosterd: Rosterd, host: str, browser: Browser
+) -> None:
+    lived_in(rosterd)
+    with window(host, browser, Operator(rosterd)) as page:
+        page.add_init_script(
+            "window.EventSource = class { constructor(url) { window.stream = this;"
+            " this.url = url; } };"
+        )
+        page.goto("/")
+        page.get_by_text("The charts as a table").click()
+        page.get_by_role("link", name="Last day").focus()
+        assert page.evaluate("window.stream.url").startswith("/status/stream")
+        page.evaluate(
+            "window.stream.onmessage({data: document.querySelector('[data-live]').innerHTML"
+            ".replace('Needs you', 'Needs somebody')})"
+        )
+        expect(page.get_by_text("Needs somebody")).to_be_visible()
+        expect(page.locator("#live")).to_have_text("live")
+        expect(page.get_by_role("link", name="Last day")).to_be_focused()
+        assert page.evaluate("document.getElementById('as-table').open")
+        page.evaluate("window.stream.onerror()")
+        expect(page.locator("#live")).to_have_text("connection lost, these figures are old")
+
+
+def test_what_comes_in_shows_by_itself(rosterd: Rosterd, host: str, browser: Browser) -> None:
+    feed = rosterd.account()
+    root = Operator(rosterd)
+    with window(host, browser, root) as page:
+        page.goto(f"/connections/{feed.connection}")
+        expect(page.locator("#live")).to_have_text("live")
+        expect(page.get_by_text("Waiting for the first event")).to_be_visible()
+        rosterd.hire(feed, "u1")
+        expect(page.get_by_text("The provider speaks")).to_be_visible()
+        page.goto("/events?subject=u2")
+        expect(page.get_by_text("No event fits")).to_be_visible()
+        rosterd.hire(feed, "u2")
+        expect(page.get_by_role("cell", name="u2", exact=True)).to_be_visible()
