@@ -211,7 +211,11 @@ def stamp_key(digest: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEvent:
-    """An event under work: the row is locked until the transaction ends."""
+    """An event under work: the row is locked until the transaction ends.
+
+    is_replayed: an operator let it go, by a replay or out of a hold; the breaker counts it no
+    more. is_in_replay: by a replay.
+    """
 
     id: int
     account: str
@@ -230,6 +234,7 @@ class ClaimedEvent:
     waiting_since: datetime | None
     is_first_try: bool
     is_replayed: bool = False
+    is_in_replay: bool = False
 
     @property
     def stamp(self) -> Stamp:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from domain.consequences import NoticeKind
+from domain.inbox import Outcome
 from domain.ports import Result
 from worker.shared_counters import shared_folder
 
@@ -134,6 +135,8 @@ ack_latency = cache(ACK_LATENCY.labels)
 # An alert on increase() does not see a series appear with 1: each is there from the start, with 0.
 for kind in BUG_KINDS:
     BUGS.labels(kind)
+for outcome in Outcome:
+    REPLAYED.labels(outcome.value)
 for notice in NoticeKind:
     for mail_result in MAIL_RESULTS:
         NOTICES.labels(notice.value, mail_result)
@@ -162,11 +165,11 @@ def count_results(results: Sequence[Result], *, now: datetime) -> None:
         )
         for result in results
     )
-    for (kind, outcome, reason), count in done.items():
-        TASK_EVENTS.labels(kind, outcome).inc(count)
-        ATTEMPTS.labels(outcome, reason).inc(count)
+    for (kind, ended, reason), count in done.items():
+        TASK_EVENTS.labels(kind, ended).inc(count)
+        ATTEMPTS.labels(ended, reason).inc(count)
     for result in results:
-        if result.event.is_replayed:
+        if result.event.is_in_replay:
             REPLAYED.labels((result.outcome or result.state).value).inc()
         if result.outcome is not None and result.event.is_first_try:
             age = (now - result.event.received_at).total_seconds()

@@ -177,6 +177,21 @@ def test_a_missing_database_is_exit_code_4(tmp_path: Path, monkeypatch: pytest.M
     assert cli(monkeypatch, rosterd, "account", "list") == 4
 
 
+def test_what_a_hold_lets_go_is_no_replay_and_not_counted_as_one(rosterd: Rosterd) -> None:
+    feed = rosterd.account(breaker_min="1", breaker_percent="0")
+    for key in ("u1", "u2", "u3"):
+        rosterd.hire(feed, key)
+    for key in ("u1", "u2", "u3"):
+        rosterd.tell(feed, "user.suspended", {"id": key})
+    (hold,) = rosterd.json("hold", "list")
+    name, applied = "rosterd_replay_events_total", {"result": "applied"}
+    before = telemetry.REGISTRY.get_sample_value(name, applied)
+    rosterd.cli("hold", "approve", hold["id"], "--reason", "they left", "--yes")
+    rosterd.drain()
+    assert [user["state"] for user in rosterd.users()] == ["invited_suspended"] * 3
+    assert telemetry.REGISTRY.get_sample_value(name, applied) == before
+
+
 def test_g8_replayed_events_are_counted_by_result(rosterd: Rosterd) -> None:
     def counted(result: str) -> float:
         name = "rosterd_replay_events_total"

@@ -45,6 +45,8 @@ _CLAIMED = (
 )
 
 
+#: What ids of replays begin with; an approved hold's stands in the same column.
+OF_REPLAYS = "rpl_"
 #: How PostgreSQL tells the transactions of drains from all others.
 DRAINING = "rosterd drain"
 #: A batch takes a fraction of a second; one that takes longer waits for a lock, or is frozen.
@@ -82,6 +84,7 @@ def claimed_from_row(row: RowMapping) -> ClaimedEvent:
         crashes=row["crashes"],
         waiting_since=row["waiting_since"],
         is_replayed=row["replay_id"] is not None,
+        is_in_replay=(row["replay_id"] or "").startswith(OF_REPLAYS),
         is_first_try=row["state"] == State.PENDING.value and row["replay_id"] is None,
     )
 
