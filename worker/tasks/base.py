@@ -61,6 +61,8 @@ def drain(kind: Kind) -> Callable[[str, Ring], dict[str, int]]:
         parts = container()
         if lane != Lane.URGENT.value:
             help_urgent()
+        if lane == Lane.BULK.value:
+            help_live()
         tally, is_more = parts.drain.run(lane=lane, kind=kind, budget=SLICE)
         if is_more:
             _give_way(Lane(lane), kind)
@@ -80,6 +82,16 @@ def _give_way(lane: Lane, to_all_but: Kind) -> None:
     for kind in parts.kinds_due(lane):
         if kind is not to_all_but:
             parts.drain.run(lane=lane.value, kind=kind, budget=SLICE)
+
+
+def help_live() -> None:
+    """What is live goes before replays and backfills, whatever the order of their rings.
+
+    A batch of each kind: one slow slice of bulk work is all that it ever waits for.
+    """
+    parts = container()
+    for kind in parts.kinds_due(Lane.STANDARD):
+        parts.drain.run(lane=Lane.STANDARD.value, kind=kind, budget=ONE_BATCH)
 
 
 def help_urgent() -> None:
