@@ -18,6 +18,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from domain.inbox import Kind
+from domain.replays import Selection
 from tests.conftest import missing
 from tests.harness import Rosterd
 from tests.servers import RedisServer, await_true, free_port
@@ -124,3 +125,21 @@ def test_a_kind_with_a_backlog_gives_way_to_the_others_of_its_lane(
     base.drain(Kind.USERS_CREATE)("standard", base.Ring())
     assert len(rosterd.users()) == 1
     assert [line["name"] for line in rosterd.export() if line["kind"] == "group"] == ["Crew"]
+
+
+def test_a_replay_lets_what_is_live_go_first_in_every_task_of_its_own(
+    rosterd: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = rosterd.account()
+    for number in range(3):
+        rosterd.hire(feed, f"u{number}", f"u{number}@partner.example")
+    rosterd.allow("partner.example")
+    rosterd.parts.replay.start(Selection(account=rosterd.account_id), actor="ana", reason="r")
+    live = {"id": "live", "email": "live@example.com"}
+    rosterd.tell(feed, "user.upserted", live, drain=False)
+    small = replace(rosterd.parts.drain, batch_size=1)
+    monkeypatch.setitem(rosterd.parts.__dict__, "drain", small)
+    monkeypatch.setattr(base, "SLICE", timedelta(0))
+    monkeypatch.setattr(base, "container", lambda: rosterd.parts)
+    base.drain(Kind.SORT)("bulk", base.Ring())
+    assert sorted(user["external_id"] for user in rosterd.users()) == ["live", "u0"]
