@@ -14,6 +14,8 @@ from domain.pacing import USUAL_STOP, Pace, seconds_left
 
 #: Event ids in one selection, at most; more are a filter.
 MOST_IDS = 10_000
+#: Between two events at the slowest rate that there is.
+SLOWEST_SECONDS = 3_600
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(?:/(s|m|h))?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -160,7 +162,10 @@ def parse_rate(text: str | None) -> timedelta:
     found = _RATE.fullmatch(text.strip())
     if found is None or float(found[1]) <= 0:
         raise UsageError(f"--rate {text!r} is not understood: 20/s, 600/m or 1000/h")
-    return timedelta(seconds=_SECONDS[found[2] or "s"] / float(found[1]))
+    seconds = _SECONDS[found[2] or "s"] / float(found[1])
+    if seconds > SLOWEST_SECONDS:
+        raise UsageError(f"--rate {text!r} is too slow: one event an hour is the least")
+    return timedelta(seconds=seconds)
 
 
 def parse_pace(rate: str | None, *, has_ramp: bool = False, stop_at: str | None = None) -> Pace:

@@ -177,6 +177,9 @@ def test_a_dry_run_of_an_edit_tells_what_would_become_of_it_and_changes_nothing(
         [{"op": "remove", "path": "/type"}],
         [{"op": "explode", "path": "/data"}],
         [{"path": "/data"}],
+        [{"op": "add", "path": "/data/given_name", "value": "\ud800"}],
+        [{"op": "add", "path": "no pointer", "value": 1}],
+        [{"op": "move", "path": "/data/id"}],
         [{"op": "replace", "path": "", "value": []}],
     ],
 )

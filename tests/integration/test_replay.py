@@ -101,7 +101,7 @@ def test_rates(text: str, seconds: float) -> None:
     assert parse_rate(text).total_seconds() == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["fast", "0/s", "-1", "1/y"])
+@pytest.mark.parametrize("text", ["fast", "0/s", "-1", "1/y", "0.5/h", "0." + "0" * 300 + "1/s"])
 def test_bad_rates(text: str) -> None:
     with pytest.raises(UsageError):
         parse_rate(text)

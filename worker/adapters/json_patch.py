@@ -10,10 +10,20 @@ from jsonpointer import JsonPointerException
 
 from domain.errors import UsageError
 
+#: What the library says of patches that do not fit, or are none.
+_WRONG = (
+    jsonpatch.JsonPatchException,
+    JsonPointerException,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
 
 def apply_patch(document: object, patch: Sequence[Mapping[str, Any]]) -> object:
     """A copy of the document with the patch made to it; raises UsageError where it does not fit."""
     try:
         return jsonpatch.JsonPatch([dict(one) for one in patch]).apply(document)
-    except (jsonpatch.JsonPatchException, JsonPointerException, TypeError, ValueError) as error:
+    except _WRONG as error:
         raise UsageError(f"the patch does not fit: {error}") from error

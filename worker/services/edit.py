@@ -94,7 +94,12 @@ class EditAndReplay:
         patched = self.apply(document, patch)
         if patched == document:
             raise UsageError("the patch changes nothing")
-        return cut_passwords(json.dumps(patched, ensure_ascii=False).encode())[0]
+        try:
+            text = json.dumps(patched, ensure_ascii=False)
+        except RecursionError:
+            raise UsageError("the patch nests too deeply") from None
+        # A lone half of a character is no text; the source says so when it reads it.
+        return cut_passwords(text.encode("utf-8", "surrogatepass"))[0]
 
 
 def _read(source: Source, original: Original, body: bytes) -> NewEvent:
