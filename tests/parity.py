@@ -50,6 +50,25 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "endpoint resume": ("POST /endpoints/{endpoint}/resume",),
     "endpoint rotate": ("POST /endpoints/{endpoint}/rotate",),
     "endpoint remove": ("DELETE /endpoints/{endpoint}",),
+    "dead list": ("GET /dead-letters",),
+    "dead groups": ("GET /dead-letters/groups", "GET /dead-letters/groups/examples"),
+    "dead note": ("POST /dead-letters/groups/notes", "GET /dead-letters/groups/notes"),
+    "dead show": ("GET /dead-letters/{letter}", "GET /events/{event}"),
+    "dead discard": ("POST /dead-letters/discard",),
+    "dead restore": ("POST /dead-letters/restore",),
+    "dead replay": ("POST /replays", "POST /replays/{replay}/start"),
+    "event edit-and-replay": ("POST /events/{event}/edit-and-replay",),
+    "replay list": ("GET /replays",),
+    "replay show": (
+        "GET /replays/{replay}",
+        "GET /replays/{replay}/items",
+        "GET /replays/{replay}/report",
+    ),
+    "replay plan": ("POST /replays",),
+    "replay start": ("POST /replays/{replay}/start",),
+    "replay pause": ("POST /replays/{replay}/pause",),
+    "replay resume": ("POST /replays/{replay}/resume",),
+    "replay cancel": ("POST /replays/{replay}/cancel",),
     "endpoint replay": ("POST /endpoints/{endpoint}/replay",),
     "event list": ("GET /events",),
     "event tail": ("GET /events/tail",),
@@ -126,15 +145,6 @@ OWN: Mapping[str, str] = {
     "worker": PROCESS,
     "connection check": "asks from outside whether requests come in; one to the API has",
     "connection backfill": "a file as large as it likes; what it says can be posted to the hook",
-    **{
-        f"dead {verb}": "comes with the replays' own routes"
-        for verb in ("list", "groups", "show", "note", "replay", "discard", "restore")
-    },
-    **{
-        f"replay {verb}": "comes with the replays' own routes"
-        for verb in ("plan", "start", "show", "list", "pause", "resume", "cancel")
-    },
-    "event edit-and-replay": "comes with the replays' own routes",
     "operator add": "who gets in is decided on the machine, or by whoever is signed in",
     "operator list": "as `operator add`",
     "operator role": "as `operator add`",

@@ -37,6 +37,8 @@ NAMED = {
     "feed": "feed",
     "group": "group_by_hand",
     "hold": "hold",
+    "letter": "letter",
+    "replay": "replay",
     "token": "token",
     "user": "person",
     "kind": "",

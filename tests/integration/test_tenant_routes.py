@@ -22,6 +22,8 @@ from worker.web.signin.session import COOKIE
 NOBODY = "nobody-" + "0" * 36
 #: What a body of the API is sent with, so that it is the id that is refused.
 BODIES: dict[str, Any] = {
+    "EditAsked": {"patch": [{"op": "remove", "path": "/data/email"}]},
+    "Pacing": {},
     "Amended": {"role": "member"},
     "Bounce": {"why": "550 no such user"},
     "NewEmail": {"email": "walk@example.com"},

@@ -295,8 +295,8 @@ def pull_back(sql: Connection, replay: str) -> int:
 
 
 def _stop(sql: Connection, row: RowMapping, why: str) -> None:
-    back = pull_back(sql, row["id"])
-    left = row["left_count"] + back
+    left = row["left_count"] + pull_back(sql, row["id"])
+    settle(sql, row["id"])
     told = {"why": why, "left": left}
     values = {"why": why, "left_count": left}
     move(sql, row, ReplayState.STOPPED, action="dead.stop", actor=ITSELF, told=told, **values)

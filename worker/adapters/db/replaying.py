@@ -115,8 +115,9 @@ class SQLReplays:
             if state_of(row) is ReplayState.PAUSED:
                 return
             insist(row, {ReplayState.RUNNING, ReplayState.STOPPED}, "paused")
-            settle(sql, replay)
             left = row["left_count"] + pull_back(sql, replay)
+            # What a worker had in hand is tried by now: taking back waited for it.
+            settle(sql, replay)
             action, told = "dead.pause", {"left": left}
             values = {"left_count": left, "why": reason or None}
             state = ReplayState.PAUSED
@@ -155,9 +156,9 @@ class SQLReplays:
             # One of the release before has no state, and may have left events due.
             if row["state"] is not None:
                 insist(row, set(ReplayState) - OVER, "cancelled")
-            settle(sql, replay)
             give_up = _give_up if row["state"] is not None else _pull_back_all
             gone = give_up(sql, replay)
+            settle(sql, replay)
             values = {"left_count": 0, "why": reason or None, "ended_at": database_now(sql)}
             action, told = "dead.cancel", {"count": gone}
             state = ReplayState.CANCELLED

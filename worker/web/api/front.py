@@ -23,8 +23,10 @@ from worker.web.api import (
     addresses,
     audit,
     connections,
+    dead_letters,
     directory,
     endpoints,
+    event_edits,
     events,
     feeds,
     grants,
@@ -33,6 +35,7 @@ from worker.web.api import (
     holds,
     meaning,
     observing,
+    replays,
     sources,
     status,
     templates,
@@ -61,6 +64,7 @@ ROUTERS = (
     *(accounts.router, tokens.router, connections.router, feeds.router),
     *(observing.router, endpoints.router, templates.router, users_by_operators.router),
     *(sources.router, directory.router, addresses.router),
+    *(dead_letters.router, replays.router, event_edits.router),
 )
 TRY_LATER = {"Retry-After": "5"}
 HEADERS = {

@@ -52,6 +52,19 @@ KINDS: Mapping[str, Kind] = {
     "method_not_allowed": Kind(
         405, "Not with this method", "The header Allow names the methods of this path."
     ),
+    "replay_state": Kind(
+        409,
+        "The replay is not where it would have to be",
+        "The detail says where it is and who brought it there: look at it again.",
+    ),
+    "not_dead": Kind(
+        409, "The event is not dead", "Only what is dead is edited: look at the event again."
+    ),
+    "not_editable": Kind(
+        409,
+        "The event has no body that a JSON patch could be made to",
+        "Have the provider send it again, or change the directory by hand.",
+    ),
     "refused": Kind(409, "A rule of the directory says no", "The detail names the way out."),
     "managed_by_idp": Kind(
         409,
