@@ -39,7 +39,8 @@ def test_g1_a_hook_changes_the_version_of_a_group(
     for kind in ("group.member_added", "group.member_removed"):
         rosterd.tell(hook, kind, {"group_id": "g1", "user_id": "u1"})
         versions.append(tag(idp, path))
-    rosterd.tell(hook, "group.upserted", {"id": "g1", "name": "Team"})
+    # Newer than what SCIM said (D2).
+    rosterd.tell(hook, "group.upserted", {"id": "g1", "name": "Team"}, at=3_660)
     versions.append(tag(idp, path))
     assert [is_known(idp, path, one) for one in versions] == [False, False, False, True]
     assert versions[0] == versions[2], "the same is shown again"
