@@ -55,10 +55,11 @@ def _pass(point: str) -> None:
     armed = Path(FOLDER) / point
     if armed.exists():
         try:
-            fired = armed.rename(armed.with_name(f"{point}.fired"))
+            # Read first: once it is seen to have fired, its file goes.
+            is_stop = armed.read_text() == "stop"
+            armed.rename(armed.with_name(f"{point}.fired"))
         except FileNotFoundError:
             return
-        is_stop = fired.read_text() == "stop"
         os.kill(os.getpid(), signal.SIGSTOP if is_stop else signal.SIGKILL)
 
 
