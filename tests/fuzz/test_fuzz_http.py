@@ -138,9 +138,11 @@ def test_no_cookie_or_bearer_lets_anybody_in(rosterd: Rosterd) -> None:
         )
         def whatever(path: bytes, cookie: bytes, bearer: bytes) -> None:
             told = [(b"cookie", cookie), (b"authorization", b"Bearer " + bearer)]
-            assert ask(Asked("GET", path, headers=told))[0] == 401
-            status, answered, _ = ask(Asked("POST", b"/sign-out", headers=told))
-            assert (status, answered[b"location"]) == (303, b"/")
+            status, answered, _ = ask(Asked("GET", path, headers=told))
+            assert status in {303, 401}
+            assert answered.get(b"location", b"/sign-in").startswith(b"/sign-in")
+            # With a session that might be one, a form of nobody's is told apart first.
+            assert ask(Asked("POST", b"/sign-out", headers=told))[0] in {303, 403}
 
         whatever()
 
@@ -181,7 +183,7 @@ def test_no_form_accepts_anything_for_anybody(rosterd: Rosterd) -> None:
             told = [(b"content-type", kind)]
             place = path + quote_from_bytes(token, safe="").encode()
             asked = Asked("POST", place, b"", told, chunks, is_cut_short=is_cut_short)
-            assert ask(asked)[0] in {303, 404, 405, 410}, asked
+            assert ask(asked)[0] in {303, 400, 404, 405, 410}, asked
 
         whatever()
     assert contents(rosterd) == before

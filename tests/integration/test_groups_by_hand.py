@@ -434,7 +434,7 @@ def test_g3_g4_what_stands_is_counted_by_account_on_page_metrics_and_status(
     rosterd.http.post(f"/sign-in/{rosterd.sign_in_link('eve@example.com')}")
     page = rosterd.http.get("/").text
     assert "group Lost dropped out of management" in page
-    assert "4 may open the private space" in page
+    assert "beta: 4 may open private spaces" in page
     retire = ("connection", "retire", feeds["beta"].connection, "--reason", "r", "--yes")
     assert rosterd.cli(*retire).returncode == 0
     assert rosterd.json("status")["dropped"] == [], "C7: what a retired one left is no warning"
