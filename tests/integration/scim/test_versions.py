@@ -96,19 +96,3 @@ def test_a_group_too_large_to_be_looked_through_is_never_known_already(
     body = {"Operations": [part]}
     assert idp.ask("PATCH", path, body, If_Match=version).status_code in (200, 204)
     assert idp.ask("PATCH", path, body, If_Match=version).status_code == 412
-
-
-def test_members_are_shown_by_the_name_that_they_log_in_with(
-    two: tuple[Provider, Feed], rosterd: Rosterd
-) -> None:
-    """RFC 7643, 2.4: `display`, which clients give along, is the service's to say."""
-    idp, _ = two
-    ana = idp.hire("Ana@Example.com", displayName="Ana Silva")
-    crew = idp.group("Crew", ana["id"], "nobody")
-    shown = {one["value"]: one.get("display") for one in crew["members"]}
-    assert shown == {ana["id"]: "Ana@Example.com", "nobody": None}
-    found = idp.told("GET", '/Groups?filter=members[display eq "ana@example.com"]')
-    assert [one["id"] for one in found["Resources"]] == [crew["id"]]
-    part = {"op": "replace", "path": "members.display", "value": "x"}
-    told = idp.patch(crew["id"], part, kind="Groups", status=400)
-    assert told["scimType"] == "mutability"

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from worker.adapters.db import rows
 from worker.adapters.db.mapping import EMPTY_FACTS
-from worker.adapters.db.scim_json import JSON, Condition, Spot
+from worker.adapters.db.scim_json import JSON, Condition
 from worker.adapters.db.scim_rows import scim_resources
 
 #: Where `worker.adapters.db.mapping` keeps what it says of a group: [name, exists, floor, cleared].
@@ -72,8 +72,7 @@ def members_of(json: JSON, group: Any, base: str) -> Related:
     )
     value = func.coalesce(user.c.id, edges.c.user_key)
     ref = literal(f"{base}/Users/") + value
-    display = json.text(Spot(user.c.document, ("userName",)))
-    named = {"value": value, "$ref": ref, "type": literal("User"), "display": display}
+    named = {"value": value, "$ref": ref, "type": literal("User")}
     return Related(source.outerjoin(user, mine), where, named)
 
 

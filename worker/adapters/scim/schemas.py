@@ -90,12 +90,11 @@ def _correct_user(document: Document) -> None:
 def _correct_group(document: Document) -> None:
     """Members are people, kept as ids: what a client calls them is not."""
     document["description"] = "Group"
-    members = _named(document["attributes"], "members")["subAttributes"]
-    _named(members, "display").update(
-        mutability="readOnly", description="The userName of the member."
-    )
-    _named(members, "$ref")["referenceTypes"] = ["User"]
-    _named(members, "type")["canonicalValues"] = ["User"]
+    members = _named(document["attributes"], "members")
+    kept = [one for one in members["subAttributes"] if one["name"] != "display"]
+    members["subAttributes"] = kept
+    _named(kept, "$ref")["referenceTypes"] = ["User"]
+    _named(kept, "type")["canonicalValues"] = ["User"]
 
 
 def _correct_enterprise(document: Document) -> None:

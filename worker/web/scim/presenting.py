@@ -136,12 +136,11 @@ def _of_person(person: Person) -> dict[str, Any]:
 
 
 def _member(call: Call, member: Named) -> dict[str, str]:
-    shown = {
+    return {
         "value": member.id,
         "$ref": f"{call.base}/Users/{member.id}",
         "type": "User",
     }
-    return {**shown, "display": member.name} if member.name else shown
 
 
 def _group(call: Call, group: Named) -> dict[str, str]:
