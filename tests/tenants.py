@@ -14,6 +14,7 @@ from domain.replays import Selection
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
 from worker.adapters.db.breaker_rows import holds
+from worker.adapters.db.minute_rows import minutes
 from worker.adapters.db.operator_rows import sessions, sign_in_tries
 from worker.adapters.db.scim_rows import scim_resources
 from worker.adapters.sources.registry import SOURCES
@@ -21,7 +22,7 @@ from worker.adapters.sources.registry import SOURCES
 #: What only the first account has; it must be in nothing that the second is shown.
 MARK = "alphaonly"
 #: Counts of requests, refused ones included: the one table that a refusal may change.
-COUNTS = {rows.receipts.name, sign_in_tries.name}
+COUNTS = {rows.receipts.name, sign_in_tries.name, minutes.name}
 #: That a token is in use, and a feed heard, is written of the token and the feed themselves; a
 #: session in use lasts longer.
 USE = ("last_used_at", "last_heard_at", "seen_at")

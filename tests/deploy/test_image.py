@@ -90,7 +90,7 @@ def test_the_wheel_alone_serves_every_page_with_its_style(wheel: Path, tmp_path:
                 "text/html; charset=utf-8",
             )
             assert "/member.css" in link.text
-            assert http.get("/").status_code == 401
+            assert http.get("/").headers["location"].startswith("/sign-in")
             for path in ("/member.css", "/static/console.css"):
                 style = http.get(path)
                 assert (style.status_code, bool(style.text)) == (200, True), path

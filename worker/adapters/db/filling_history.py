@@ -78,4 +78,4 @@ def fill_history(
 def _at(count: int, *, is_postgres: bool) -> str:
     if is_postgres:
         return f"now() - ({count} - i) * interval '1 second'"
-    return f"datetime('now', '-' || ({count} - i) || ' seconds') || '.000000'"
+    return f"(CAST(strftime('%s', 'now') AS INTEGER) - ({count} - i)) * 1000000"
