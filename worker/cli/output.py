@@ -23,6 +23,9 @@ class Terminal(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, soft_wrap=True, highlight=False, markup=False)
+        if not self.is_terminal:
+            # Nobody's screen: what is searched for in a listing must not be folded.
+            self.width = 1_000
 
     def print(self, *objects: Any, **more: Any) -> None:
         """See rich; markup=True for our own words."""
