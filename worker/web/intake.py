@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 from domain.inbox import Kind, lane_of
@@ -156,5 +155,10 @@ class Intake:
         except InfrastructureError:
             with self._lock:
                 self._counts.update(counts)
-        with suppress(InfrastructureError):
+        try:
             self._minutes.flush()
+        except InfrastructureError:
+            return
+        except Exception:
+            # A chart is no reason to stop counting what came in.
+            self._parts.log.exception("minutes_not_counted")
