@@ -6,6 +6,22 @@ const say = (text, state) => { if (live) { live.textContent = text; live.classNa
 // A state that has changed asks for other buttons: the page is loaded anew, unless somebody writes.
 const state = () => (part.querySelector("[data-state]") || { dataset: {} }).dataset.state;
 const isWritten = () => [...document.querySelectorAll("main input, main textarea")].some((one) => one.value !== one.defaultValue);
+// What was said of the last button is said once by the server, and so kept over that reload.
+const KEPT = "rosterd_said";
+const reload = () => {
+  const said = document.querySelector("main > p.said[role=status]");
+  if (said) sessionStorage.setItem(KEPT, said.textContent);
+  window.location.reload();
+};
+const kept = sessionStorage.getItem(KEPT);
+if (kept) {
+  sessionStorage.removeItem(KEPT);
+  const again = document.createElement("p");
+  again.className = "said";
+  again.setAttribute("role", "status");
+  again.textContent = kept;
+  document.querySelector("main").prepend(again);
+}
 const open = () => [...part.querySelectorAll("details[id][open]")].map((one) => one.id);
 if (part) {
   const began = state();
@@ -22,7 +38,7 @@ if (part) {
     opened.forEach((id) => { const one = document.getElementById(id); if (one) one.open = true; });
     if (href) { const again = [...part.querySelectorAll("a")].find((one) => one.getAttribute("href") === href); if (again) again.focus(); }
     say("live", "on");
-    if (state() !== began && !isWritten()) window.location.reload();
+    if (state() !== began && !isWritten()) reload();
   };
   stream.onerror = () => say("connection lost, these figures are old", "off");
 }
