@@ -18,7 +18,19 @@ def migrate(database: Database) -> tuple[str | None, str | None]:
     """Apply every missing step; the version before and after. A newer schema is left as it is.
 
     Raises InfrastructureError where a lock is not to be had within five seconds: nobody waits
-    longer behind a migration, which is tried again.
+    longer behind a migration, which is tried again and goes on where it was.
+    """
+    before, after = _step(database)
+    while after != schema.newest() and not is_newer(after):
+        after = _step(database)[1]
+    return before, after
+
+
+def _step(database: Database) -> tuple[str | None, str | None]:
+    """Apply the next step, or all of them where there is nothing yet; the version before and after.
+
+    A transaction each: what one step locks is free before the next begins, so that requests wait
+    for one at most.
     """
     with translated(), database.begin() as connection:
         if database.is_postgres:
@@ -27,9 +39,9 @@ def migrate(database: Database) -> tuple[str | None, str | None]:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         before = current(connection)
-        if is_newer(before):
+        if is_newer(before) or before == schema.newest():
             return before, before
-        command.upgrade(config(connection), "head")
+        command.upgrade(config(connection), "head" if before is None else "+1")
         after = current(connection)
         connection.commit()
         return before, after
