@@ -272,7 +272,7 @@ class TestMembers:
         ("operation", "scim_type"),
         [
             (op("remove", 'members[shoe eq "A"]'), "invalidFilter"),
-            (op("remove", 'members[display eq "A"]'), "noTarget"),
+            (op("remove", 'members[display eq "A"]'), "invalidFilter"),
             (op("remove", 'members[type eq "User"]'), "noTarget"),
             (op("remove", 'members[value ne "a"]'), "noTarget"),
             (op("replace", 'members[value eq "a"]', {"value": "b"}), "mutability"),
