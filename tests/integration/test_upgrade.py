@@ -216,3 +216,20 @@ def test_a_migration_that_gets_no_lock_gives_up_and_comes_again(
             assert rosterd.user("u1"), "nothing is left behind"
             assert migrate(rosterd.parts.database)[1] == "9999"
         rosterd.close()
+
+
+def test_a_step_that_fails_takes_none_back_that_was_done(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = None if database_url.startswith("sqlite") else database_url
+    with scratch_database(server, tmp_path) as url:
+        rosterd = Rosterd(url, tmp_path)
+        newest = schema.newest()
+        at_version(rosterd.parts.database, WORKS_ON)
+        with next_release(tmp_path, monkeypatch):
+            step = schema.MIGRATIONS / "versions" / "v9999_next.py"
+            step.write_text(step.read_text().replace("def upgrade():", "def upgrade():\n    1 / 0"))
+            with pytest.raises(ZeroDivisionError):
+                migrate(rosterd.parts.database)
+        assert migrate(rosterd.parts.database) == (newest, newest)
+        rosterd.close()
