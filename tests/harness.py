@@ -269,7 +269,8 @@ class Rosterd:
 
     def table(self, table: Any, *where: Any) -> list[dict[str, Any]]:
         with self.parts.database.read() as connection:
-            found = connection.execute(select(table).where(*where)).mappings()
+            asked = select(table).where(*where).order_by(*table.primary_key.columns)
+            found = connection.execute(asked).mappings()
             return [dict(row) for row in found]
 
     def events(self, *where: Any) -> list[dict[str, Any]]:

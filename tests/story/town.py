@@ -55,6 +55,10 @@ class Post:
         """Letters to an address, oldest first."""
         return [letter for to, letter in self.taken if to == address]
 
+    def within(self, domain: str) -> list[str]:
+        """Whom letters went to at a domain, oldest first."""
+        return [to for to, _ in self.taken if to.endswith(f"@{domain}")]
+
     def link(self, address: str) -> str | None:
         """The link of the newest letter to an address."""
         for letter in reversed(self.to(address)):

@@ -183,9 +183,13 @@ class DirectConnection(KeptConnection):
     def opened(self) -> Connection:
         """See `KeptConnection`."""
         sql = super().opened()
-        sql.exec_driver_sql(SETTINGS)
-        sql.commit()
-        sql.info[_DIRECT] = Direct(sql)
+        try:
+            sql.exec_driver_sql(SETTINGS)
+            sql.commit()
+            sql.info[_DIRECT] = Direct(sql)
+        except BaseException:
+            sql.close()
+            raise
         return sql
 
     @contextmanager

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from domain.ports import InfrastructureError
 from domain.retry import again
@@ -163,8 +163,12 @@ class Database:
         connection = self._writer.connect()
         # Out of the pool, which would hand the limit on to whoever comes next.
         connection.detach()
-        connection.exec_driver_sql(f"SET statement_timeout = {int(statement_ms)}")
-        connection.commit()
+        try:
+            connection.exec_driver_sql(f"SET statement_timeout = {int(statement_ms)}")
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def change(self, work: Callable[[Connection], T], *, is_repeatable: bool = False) -> T:
@@ -205,9 +209,11 @@ class Database:
         return _turn(Path(self.url.database).with_name("writer.lock"))
 
     def dispose(self) -> None:
-        """Close every pooled connection."""
-        self._writer.dispose()
-        self._reader.dispose()
+        """Close every pooled connection; those in use as they come back."""
+        for engine in (self._writer, self._reader):
+            # Who has one of them gives it back to a pool that nobody looks into any more.
+            event.listen(engine.pool, "checkin", _close)
+            engine.dispose()
 
 
 class Changing(Protocol):
@@ -278,6 +284,10 @@ class KeptConnection:
         kept, self._open = self._open, None
         if kept is not None:
             kept.close()
+
+
+def _close(_raw: Any, record: ConnectionPoolEntry) -> None:
+    record.close()
 
 
 @contextmanager
