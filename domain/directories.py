@@ -1,0 +1,126 @@
+"""What an identity provider's own directory says when it is asked: the clients' port, and answers.
+
+Hydration asks it for one person or group, reconciliation for everybody, catch-up for its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPerson:
+    """A person as the IdP has them now. key: external id, as webhooks tell it.
+
+    email: "" where the IdP has none. attributes: by the names that events use (`given_name`, ..).
+    kind: `member` or `guest`. changed_at: the IdP's own time of the last change, None if it tells
+    none.
+    """
+
+    key: str
+    email: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    is_active: bool = True
+    kind: str = "member"
+    changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadGroup:
+    """A group as the IdP has it now. changed_at: as of a person."""
+
+    key: str
+    name: str
+    changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[T]):
+    """One thing that was asked for. found: None where the IdP says that there is none (a 404).
+
+    at: when it was true: the answer's `Date` minus a second, or our clock before we asked if the
+    answer has none (D1).
+    """
+
+    found: T | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of a list. after: pass it for the next page; None on the last.
+
+    total: how many the IdP says there are in all; None if it says nothing. at: as of `Read`.
+    """
+
+    items: tuple[T, ...]
+    at: datetime
+    after: str | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Some of a log. bodies: requests as the source's webhook would have sent them, oldest first.
+
+    cursor: where the next read begins; it may be the one that was passed. is_all: nothing more was
+    there yet when it was read.
+    """
+
+    bodies: tuple[bytes, ...]
+    cursor: str
+    is_all: bool
+
+
+class DirectoryError(Exception):
+    """The IdP gave no answer to count on. The message is for operators: no body, no secret.
+
+    retry_after: what the IdP asks for, if it does. needs_operator: another try fares the same until
+    somebody changes something (credentials refused, permission missing).
+    """
+
+    def __init__(
+        self, why: str, *, retry_after: timedelta | None = None, needs_operator: bool = False
+    ) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+        self.needs_operator = needs_operator
+
+
+class Directory(Protocol):
+    """One connection's directory at its IdP. Each call is one request, and raises DirectoryError.
+
+    A half page, garbage or a wrong content type is an error, never an empty answer.
+    """
+
+    def person(self, key: str) -> Read[ReadPerson]:
+        """One person."""
+        ...
+
+    def group(self, key: str) -> Read[ReadGroup]:
+        """One group."""
+        ...
+
+    def people(self, after: str | None = None) -> Page[ReadPerson]:
+        """Everybody, page by page."""
+        ...
+
+    def groups(self, after: str | None = None) -> Page[ReadGroup]:
+        """All groups, page by page."""
+        ...
+
+    def members(self, group: str, after: str | None = None) -> Page[str]:
+        """External ids of a group's direct members, page by page."""
+        ...
+
+    def log(self, cursor: str) -> Logged:
+        """What happened since; "" begins now: nothing, and a cursor.
+
+        Raises DirectoryError with needs_operator where this IdP keeps no log that can be read.
+        """
+        ...
