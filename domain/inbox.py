@@ -30,6 +30,8 @@ class Kind(StrEnum):
 
 #: The largest batch of the urgent lane: whoever comes next waits for the end of one (G5, G7).
 URGENT_BATCH = 100
+#: The largest batch of the bulk lane: what is live is looked for between two of them.
+BULK_BATCH = 100
 #: Where several connections have something urgent, so many events of each are a batch: one of
 #: them may have thousands, and the others are not to wait for more of those.
 QUIET_SHARE = 25

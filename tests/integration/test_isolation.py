@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from domain.replays import Selection
 from tests.conftest import missing
 from tests.harness import Rosterd
 from tests.servers import RedisServer, await_true, free_port
+from worker.adapters.db import rows
 from worker.cli.processes import worker_command
 from worker.settings import LANES_VARIABLE
 from worker.tasks import base
@@ -143,3 +145,33 @@ def test_a_replay_lets_what_is_live_go_first_in_every_task_of_its_own(
     monkeypatch.setattr(base, "container", lambda: rosterd.parts)
     base.drain(Kind.SORT)("bulk", base.Ring())
     assert sorted(user["external_id"] for user in rosterd.users()) == ["live", "u0"]
+
+
+def test_what_comes_live_during_a_replay_waits_for_one_batch_of_it(
+    rosterd: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G7, G8: not for as many as a task takes."""
+    feed = rosterd.account()
+    for number in range(3):
+        rosterd.hire(feed, f"u{number}", f"u{number}@partner.example")
+    rosterd.allow("partner.example")
+    rosterd.parts.replay.start(Selection(account=rosterd.account_id), actor="ana", reason="r")
+    small = replace(rosterd.parts.drain, batch_size=1)
+    monkeypatch.setitem(rosterd.parts.__dict__, "drain", small)
+    monkeypatch.setattr(base, "SLICE", timedelta(minutes=1))
+    monkeypatch.setattr(base, "container", lambda: rosterd.parts)
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(len(rosterd.users()))
+        if len(looks) == 2:
+            live = {"id": "live", "email": "live@example.com"}
+            rosterd.tell(feed, "user.upserted", live, drain=False)
+        help_live()
+
+    help_live = base.help_live
+    monkeypatch.setattr(base, "help_live", look)
+    base.drain(Kind.SORT)("bulk", base.Ring())
+    invited = [json.loads(row["after"]) for row in rosterd.table(rows.audit) if row["event_id"]]
+    assert [after["email"].partition("@")[0] for after in invited] == ["u0", "live", "u1", "u2"]
+    assert looks[:2] == [0, 1]

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from domain.addressing import readdressed
 from domain.changes import kind_of, named_by, renamed
-from domain.inbox import URGENT_BATCH, Kind, Lane, Outcome, Reason, State
+from domain.inbox import BULK_BATCH, URGENT_BATCH, Kind, Lane, Outcome, Reason, State
 from domain.policy import Policy
 from domain.ports import (
     ClaimedEvent,
@@ -32,6 +32,7 @@ from worker.services.find import Heard, Unnamed, by_address, signalled
 from worker.services.world import Work, load
 
 Report = Callable[[str, Mapping[str, object]], None]
+_LARGEST = {Lane.URGENT.value: URGENT_BATCH, Lane.BULK.value: BULK_BATCH}
 
 
 @dataclass(slots=True)
@@ -54,6 +55,11 @@ class Tally:
         for result in results:
             name = result.outcome or result.state
             setattr(self, name.value, getattr(self, name.value) + 1)
+
+    def add(self, other: Tally) -> None:
+        """Add what another drain did."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def as_dict(self) -> dict[str, int]:
         """For the task's return value."""
@@ -112,8 +118,7 @@ class Drain:
     def _batch(self, tally: Tally, lane: str, kind: Kind, *, troubled: bool, is_guest: bool) -> int:
         """One batch, or what bisecting it came to; how many events it claimed."""
         limit = TROUBLED_BATCH if troubled else self.batch_size
-        if lane == Lane.URGENT.value:
-            limit = min(limit, URGENT_BATCH)
+        limit = min(limit, _LARGEST.get(lane, limit))
         claimed: list[ClaimedEvent] = []
 
         def claim(work: DrainWork) -> list[ClaimedEvent]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
+from worker.services.drain import Tally
 from worker.tasks.process import container
 
 #: A kind of which more is due than this yields to the others of its lane, and rings again (D11).
@@ -59,11 +60,12 @@ def drain(kind: Kind) -> Callable[[str, Ring], dict[str, int]]:
 
     def run(lane: str, _ring: Ring) -> dict[str, int]:
         parts = container()
-        if lane != Lane.URGENT.value:
-            help_urgent()
         if lane == Lane.BULK.value:
-            help_live()
-        tally, is_more = parts.drain.run(lane=lane, kind=kind, budget=SLICE)
+            tally, is_more = _drain_bulk(kind)
+        else:
+            if lane != Lane.URGENT.value:
+                help_urgent()
+            tally, is_more = parts.drain.run(lane=lane, kind=kind, budget=SLICE)
         if is_more:
             _give_way(Lane(lane), kind)
             parts.ringer.ring(kind, lane, connection="", event_ids=())
@@ -74,6 +76,19 @@ def drain(kind: Kind) -> Callable[[str, Ring], dict[str, int]]:
         return tally.as_dict()
 
     return run
+
+
+def _drain_bulk(kind: Kind) -> tuple[Tally, bool]:
+    """A batch at a time: what is live waits for one of a replay's, however much there is of it."""
+    drain = container().drain
+    whole, until = Tally(), drain.monotonic() + SLICE.total_seconds()
+    while True:
+        help_urgent()
+        help_live()
+        tally, is_more = drain.run(lane=Lane.BULK.value, kind=kind, budget=ONE_BATCH)
+        whole.add(tally)
+        if not is_more or drain.monotonic() >= until:
+            return whole, is_more
 
 
 def _give_way(lane: Lane, to_all_but: Kind) -> None:

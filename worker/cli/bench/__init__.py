@@ -276,7 +276,7 @@ def pages(
     database_url: DatabaseURL = None,
     json_: JSON = False,
 ) -> None:
-    """p95 of a page of each list of the API, over so many events."""
+    """p95 of each list of the API and each page of the console, over so many events."""
     series: dict[str, Series] = {}
     for _ in range(rounds):
         with _folder() as folder:

@@ -21,11 +21,12 @@ _MEDIA = "application/scim+json"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where SCIM is spoken. base: path in front of /Users."""
+    """Where SCIM or the API is spoken. base: path in front of /Users. cookie: for a token."""
 
     port: int
     base: str
     token: str
+    cookie: str = ""
 
 
 @dataclass(slots=True)
@@ -56,10 +57,20 @@ class Line:
 
     async def ask(self, what: str, method: str, path: str, body: Any = None) -> Any:
         """The answer's JSON, None for an empty one; raises RefusedError unless it is 2xx."""
+        answer = await self._exchange(what, method, path, body)
+        return json.loads(answer) if answer else None
+
+    async def look(self, what: str, path: str) -> bytes:
+        """A page as it came; raises RefusedError unless it is 2xx."""
+        return await self._exchange(what, "GET", path, None)
+
+    async def _exchange(self, what: str, method: str, path: str, body: Any) -> bytes:
         sent = b"" if body is None else json.dumps(body).encode()
+        cookie, token = self._service.cookie, self._service.token
+        proof = f"cookie: {cookie}" if cookie else f"authorization: Bearer {token}"
         head = (
             f"{method} {self._service.base}{path} HTTP/1.1\r\nhost: localhost\r\n"
-            f"authorization: Bearer {self._service.token}\r\ncontent-type: {_MEDIA}\r\n"
+            f"{proof}\r\ncontent-type: {_MEDIA}\r\n"
             f"content-length: {len(sent)}\r\n\r\n"
         )
         began = time.perf_counter()
@@ -69,7 +80,7 @@ class Line:
         self._times.of[what].append((time.perf_counter() - began) * 1000)
         if not told.startswith("HTTP/1.1 2"):
             raise RefusedError(f"{what}: {told.splitlines()[0]} {answer[:300]!r}")
-        return json.loads(answer) if answer else None
+        return answer
 
     async def _body(self, head: str) -> bytes:
         lines = [line.lower() for line in head.split("\r\n")]
