@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from domain.access import AccessTurn
 from domain.announcements import Announcement
 from domain.breaker import BreakerStore, BreakerWrites
 from domain.changes import Change
@@ -272,6 +273,14 @@ class Effect:
     after: Person
 
 
+@dataclass(frozen=True, slots=True)
+class AccessNote:
+    """A turn of who has access to what, with the event that made it."""
+
+    turn: AccessTurn
+    event: ClaimedEvent
+
+
 @dataclass(slots=True)
 class Writes:
     """All that a batch changes, by id; the store writes it sorted and in bulk.
@@ -288,6 +297,7 @@ class Writes:
     decisions: list[tuple[ClaimedEvent, str, Made]] = field(default_factory=list)
     breaker: BreakerWrites = field(default_factory=BreakerWrites)
     announcements: list[Announcement] = field(default_factory=list)
+    access: list[AccessNote] = field(default_factory=list)
     own: dict[str, OwnGroup] = field(default_factory=dict)
 
 

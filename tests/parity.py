@@ -38,6 +38,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "connection list-is": ("POST /connections/{connection}/list",),
     "directory import": ("POST /accounts/{account}/directory",),
     "directory export": ("GET /accounts/{account}/directory",),
+    "directory review": ("GET /accounts/{account}/access-review",),
     "domain allow": ("PUT /accounts/{account}/domains/{domain}",),
     "domain forbid": ("DELETE /accounts/{account}/domains/{domain}",),
     "domain list": ("GET /accounts/{account}/domains",),

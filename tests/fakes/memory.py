@@ -19,7 +19,7 @@ from domain.keys import edge_id
 from domain.model import Edge, Group, Person, PersonState, User
 from domain.own_groups import OwnGroup, name_key
 from domain.policy import Policy
-from domain.ports import ClaimedEvent, Parsed, Result, Writes, stamp_key
+from domain.ports import AccessNote, ClaimedEvent, Parsed, Result, Writes, stamp_key
 from domain.protection import Keeper, protected_ids
 from domain.values import Stamp
 
@@ -48,6 +48,7 @@ class Stored:
     marks: dict[tuple[str, str], datetime] = field(default_factory=dict)
     holds: dict[str, str] = field(default_factory=dict)
     held: dict[int, str] = field(default_factory=dict)
+    access: list[AccessNote] = field(default_factory=list)
 
 
 class Memory:
@@ -316,6 +317,7 @@ class MemoryWork:
             else:
                 self._state.addresses[key] = person
         self.breaker.save(writes.breaker)
+        self._state.access.extend(writes.access)
 
     def wake(self, keys: Collection[str]) -> None:
         stirred = set(keys)

@@ -32,7 +32,7 @@ from worker.adapters.db.minutes import noted_minutes
 ROWS = int(os.environ.get("ROSTERD_TEST_ROWS", "50000"))
 GROWING = (
     "events|deliveries|attempts|users|people|addresses|memberships|waits|dead_letters|notices|"
-    "announcements|dispatches|sequences|links|audit|decisions"
+    "announcements|dispatches|sequences|links|audit|decisions|access_history"
 )
 _SCAN = re.compile(rf"Seq Scan on ({GROWING})\b")
 
@@ -50,6 +50,8 @@ FILL = {
     "attempts": "(event_id, at, outcome, detail, worker) SELECT -i, now(), 'applied', '', 'w'",
     "audit": "(account_id, at, actor, action, subject, event_id, reason) SELECT 'a', now(),"
     " 'event', 'user.update', 'p' || i, CASE mod(i, 100) WHEN 0 THEN NULL ELSE -i END, ''",
+    "access_history": "(account_id, group_id, person_id, at, was, now, event_id, actor, reason)"
+    " SELECT 'a', 'g' || mod(i, 100), 'p' || i, now(), '', 'member', -i, 'w', ''",
     "decisions": "(account_id, connection_id, kind, inputs, event_id, made_at, made_by) SELECT 'a',"
     " 'c', 'link', '', -i, now(), 'event'",
     "waits": "(event_id, key) SELECT -i, 'k' || i",

@@ -227,8 +227,10 @@ class _Applying:
             world.touch(when_settled(key), self._index)
         if user.person is not None and before.person is None:
             world.touch(when_user_seen(key), self._index)
+        if user.person != before.person:
+            world.blame("user", key, self._index, work.event)
         for former in decision.users:
-            self._unlink(*former)
+            self._unlink(work, *former)
         for moved in decision.moved:
             self._put_moved(moved)
         for person in decision.people:
@@ -236,9 +238,10 @@ class _Applying:
         for made in decision.made:
             world.writes.decisions.append((work.event, key, made))
 
-    def _unlink(self, connection: str, key: str) -> None:
+    def _unlink(self, work: Work, connection: str, key: str) -> None:
         world = self._world
         former = user_id(connection, key)
+        world.blame("user", former, self._index, work.event)
         world.put(
             world.users,
             world.writes.users,
@@ -297,15 +300,17 @@ class _Applying:
         if after is not None and after != before:
             key = group_id(after.connection, after.key)
             world.put(world.groups, world.writes.groups, key, after)
+            world.blame("group", key, self._index, work.event)
             if (after.is_seen and not before.is_seen) or after.barred != before.barred:
                 world.touch(when_group_seen(key), self._index)
         for edge in decision.edges:
-            self._put_edge(edge)
+            self._put_edge(work, edge)
 
-    def _put_edge(self, edge: Edge) -> None:
+    def _put_edge(self, work: Work, edge: Edge) -> None:
         world = self._world
         key = edge_id(edge.connection, edge.group, edge.user)
         world.put(world.edges, world.writes.edges, key, edge)
+        world.blame("edge", key, self._index, work.event)
 
     def _rescope_group(
         self, work: Work, group: Group, change: DeleteGroup | ReplaceMembers, stamp: Stamp
@@ -364,7 +369,7 @@ class _Applying:
         )
         decision = decide_edge(state, change, stamp=stamp)
         for edge in decision.edges:
-            self._put_edge(edge)
+            self._put_edge(work, edge)
         if waits_for is None or decision.outcome is not None:
             return decision
         free = when_free(address_id(work.event.account, waits_for))

@@ -25,10 +25,11 @@ from domain.ports import (
     UnparseableError,
 )
 from domain.retry import TROUBLED_BATCH, Done, GiveUp, RetryPolicy, again, decide_retry
-from worker.services.announced import announced, remember
+from worker.services.announced import note_changes
 from worker.services.apply import apply_batch
 from worker.services.breaking import Gate
 from worker.services.find import Heard, Unnamed, by_address, signalled
+from worker.services.memberships import remember
 from worker.services.world import Work, load
 
 Report = Callable[[str, Mapping[str, object]], None]
@@ -179,7 +180,8 @@ class Drain:
         results = [*read.done, *applied]
         work.directory.wake(world.touched.keys())
         signals = signalled(work.directory, read.signals)
-        world.writes.announcements = [*announced(world, former), *signals]
+        note_changes(world, former)
+        world.writes.announcements += signals
         work.save(world.writes)
         work.finish(results)
         return results

@@ -28,9 +28,10 @@ from domain.resources import (
     ResourceKind,
 )
 from domain.retry import again
-from worker.services.announced import announced, remember
+from worker.services.announced import note_changes
 from worker.services.apply import apply_batch
 from worker.services.breaking import Gate
+from worker.services.memberships import remember
 from worker.services.world import load
 from worker.services.writing import Apart, StopError, Told, Writing
 
@@ -222,7 +223,7 @@ class _Batch:
         gate = Gate(work.breaker, asked, use.new_hold, world.writes.breaker)
         results = apply_batch(world, asked, now=work.now, new_id=use.new_person, gate=gate)
         work.directory.wake(world.touched.keys())
-        world.writes.announcements = announced(world, former)
+        note_changes(world, former)
         for one, result in zip(writings, results, strict=True):
             if result.state is State.WAITING and not result.waits:
                 one.tell(Answer(refused=Refusal.BUSY) if self._waits else Apart.ALONE)

@@ -64,7 +64,8 @@ class World:
     """Values by id, as they become while the events of a batch are decided one by one.
 
     `touched` remembers at which event a wait key was last stirred; `stored` the memberships of
-    whole groups as they were before the batch, by group.
+    whole groups as they were before the batch, by group; `causes` by which event of the batch,
+    the how-manieth, a membership, a group or a subject last changed.
     """
 
     store: DirectoryStore
@@ -79,7 +80,8 @@ class World:
     writes: Writes = field(default_factory=Writes)
     touched: dict[str, int] = field(default_factory=dict)
     stored: dict[str, dict[str, Edge]] = field(default_factory=dict)
-    _journal: list[tuple[dict[str, Any], str, Any]] = field(default_factory=list)
+    causes: dict[Any, tuple[int, ClaimedEvent]] = field(default_factory=dict)
+    _journal: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
 
     def put(self, values: dict[str, Any], written: dict[str, Any], key: str, value: Any) -> None:
         """Set a value and mark it to be written; undone if the event is refused."""
@@ -87,6 +89,12 @@ class World:
         self._journal.append((written, key, written.get(key, _ABSENT)))
         values[key] = value
         written[key] = value
+
+    def blame(self, what: str, key: str, index: int, event: ClaimedEvent) -> None:
+        """Note by which event something changed; undone if the event is refused."""
+        named = (what, key)
+        self._journal.append((self.causes, named, self.causes.get(named, _ABSENT)))
+        self.causes[named] = (index, event)
 
     def changed(self, values: dict[str, Any]) -> list[tuple[Any, Any]]:
         """What was put since the trial began: as it was before (None if absent), as it is."""

@@ -56,8 +56,8 @@ def bury(
     subject: str | None,
     stamp: Stamp,
     now: datetime,
-) -> None:
-    """A tombstone for a subject of the person, or for one whom no provider knew."""
+) -> str:
+    """A tombstone for a subject of the person, or for one whom no provider knew; its digest."""
     key = _key(connection, vault, person.account, now)
     row = {
         "id": _digest(key, subject or person.id),
@@ -68,6 +68,7 @@ def bury(
         "made_at": now,
     }
     bulk.upsert(connection, tombstones, [row])
+    return str(row["id"])
 
 
 def _key(connection: Connection, vault: Vault, account: str, now: datetime) -> bytes:

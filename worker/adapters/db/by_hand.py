@@ -17,7 +17,7 @@ from domain.keys import user_id
 from domain.model import Person
 from domain.overriding import by_hand
 from domain.protection import Keeper
-from worker.adapters.db import bulk, rows
+from worker.adapters.db import access_history, bulk, rows
 from worker.adapters.db.account_lock import lock_account
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.directory import NOTHING_ON_CONFLICT, SQLDirectory, keepers_of
@@ -111,11 +111,14 @@ class SQLHandWork:
             )
         SQLDirectory(self._connection, self._now).wake(freed(before, after))
         announce(self._connection, of_person(before, after), now=self._now)
+        deed = access_history.Deed(self._now, self._actor, reason)
+        access_history.note_people(self._connection, [(before, after)], deed)
         self.log(before, after, action=action, reason=reason)
 
     def erase(self, person: Person, *, reason: str) -> None:
         """See the port."""
-        erase(self._connection, self._vault, person, self._now)
+        deed = access_history.Deed(self._now, self._actor, reason)
+        erase(self._connection, self._vault, person, deed)
         bare = replace(person, email="", requested="", pending=None, profile={}, user=None)
         self.log(None, bare, action="user.delete", reason=reason)
 

@@ -22,7 +22,7 @@ from domain.keys import user_id, when_free, when_settled, when_user_seen
 from domain.model import Person, User
 from domain.ports import stamp_key
 from domain.values import BEGINNING, Stamp, normalise_address, to_micros
-from worker.adapters.db import bulk, rows
+from worker.adapters.db import access_history, bulk, rows
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.breaker_rows import breaker_marks
 from worker.adapters.db.burying import bury
@@ -48,17 +48,19 @@ OF_A_PERSON: tuple[tuple[Table, str], ...] = (
 OPEN = ("pending", "retrying")
 
 
-def erase(connection: Connection, vault: Vault, person: Person, now: datetime) -> None:
+def erase(connection: Connection, vault: Vault, person: Person, deed: access_history.Deed) -> None:
     """Delete a locked person for good. Raises RefusedError while an event about them is open."""
+    now = deed.at
     subjects = _subjects(connection, person)
     mine = [user for user in subjects if not _lives_on(user, person)]
-    for user in mine:
-        _bury(connection, vault, person, user, now)
+    _end_memberships(connection, person, mine, deed)
+    stones = [_bury(connection, vault, person, user, now) for user in mine]
     for user in subjects:
         if _lives_on(user, person):
             _forget_in(connection, user, person)
     if not mine:
-        bury(connection, vault, person, None, BEGINNING, now)
+        stones = [bury(connection, vault, person, None, BEGINNING, now)]
+    access_history.forget(connection, person, stones[0], deed)
     redact(connection, vault, person, mine)
     _delete_rows(connection, person)
     keys = [user_id(user.connection, user.key) for user in mine]
@@ -114,11 +116,22 @@ def _lives_on(user: User, person: Person) -> bool:
     return user.person is not None and user.person != person.id
 
 
-def _bury(connection: Connection, vault: Vault, person: Person, user: User, now: datetime) -> None:
+def _end_memberships(
+    connection: Connection, person: Person, users: Sequence[User], deed: access_history.Deed
+) -> None:
+    """Whatever access the person had ends now, by whoever deletes them."""
+    keys = {user_id(user.connection, user.key) for user in users}
+    was = access_history.in_effect(SQLDirectory(connection, deed.at), keys)
+    mine = {one for one in was if one[1] == person.id}
+    mine |= access_history.by_hand_of(connection, person.id)
+    access_history.note_difference(connection, person.account, mine, (), deed)
+
+
+def _bury(connection: Connection, vault: Vault, person: Person, user: User, now: datetime) -> str:
     of, key = user.connection, user_id(user.connection, user.key)
     heard = _heard(connection, user)
     stamp = buried(user.facts, heard).floor
-    bury(connection, vault, person, key, stamp, now)
+    stone = bury(connection, vault, person, key, stamp, now)
     edges = rows.memberships
     connection.execute(
         delete(edges).where(edges.c.connection_id == of, edges.c.user_key == user.key)
@@ -130,6 +143,7 @@ def _bury(connection: Connection, vault: Vault, person: Person, user: User, now:
     counted = (marks.c.connection_id == of) & (marks.c.key == f"u:{user.key}")
     connection.execute(update(marks).where(counted).values(key=f"u:{person.id}"))
     _redact_events(connection, vault, of, user.key, now)
+    return stone
 
 
 def _heard(connection: Connection, user: User) -> Stamp:

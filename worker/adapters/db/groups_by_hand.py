@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import Connection, delete, select, update
 
+from domain import access
 from domain.announcements import of_group, of_membership, view_of_own
 from domain.errors import NothingFoundError
 from domain.keys import group_id
 from domain.model import Group, Person
 from domain.own_groups import OwnGroup, Permission, built_in, name_key
-from worker.adapters.db import bulk, rows
+from worker.adapters.db import access_history, bulk, rows
 from worker.adapters.db.account_lock import lock_account
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.engine import Changing
@@ -170,6 +171,7 @@ class SQLGroupWork:
 
     def delete(self, group: OwnGroup, *, reason: str) -> int:
         """See the port."""
+        access_history.note_of_group(self._connection, group, self._deed(reason))
         gone = self._connection.execute(
             delete(own_members).where(own_members.c.group_id == group.id)
         ).rowcount
@@ -200,9 +202,15 @@ class SQLGroupWork:
             tell_of_openers(self._connection, group.account, self._now)
         action = "group.member_add" if is_member else "group.member_remove"
         self._log(group, action, reason, person=person.id)
+        history = access_history.history_id(group)
+        turn = access.of_membership(group.account, history, person.id, is_member=is_member)
+        access_history.note(self._connection, [turn], self._deed(reason))
         told = of_membership(person, view_of_own(group), is_member=is_member)
         announce(self._connection, [told], now=self._now)
         return True
+
+    def _deed(self, reason: str) -> access_history.Deed:
+        return access_history.Deed(self._now, self._actor, reason)
 
     def _log(
         self,

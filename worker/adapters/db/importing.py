@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, delete, select
 
+from domain import access
 from domain.announcements import Announcement, GroupView, of_group, of_membership, of_person
 from domain.consequences import Consequence, audit_view, link_of
 from domain.domains import listed_by
@@ -18,7 +19,7 @@ from domain.keys import address_id
 from domain.model import Person
 from domain.own_groups import OwnGroup, name_key
 from domain.values import domain_of
-from worker.adapters.db import bulk, rows
+from worker.adapters.db import access_history, bulk, rows
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.engine import Database, translated
@@ -194,10 +195,21 @@ class SQLImportWork:
         ]
         bulk.insert(sql, own_members, new)
         self._log(people, groups, members)
+        self._note_access(people, members)
         announce(sql, self._announcements(people, groups, members), now=self.now)
         if self._order.invites:
             follow = [Consequence(person, link_of(person)) for person in people]
             save_consequences(sql, follow, vault=vault, now=self.now, link_seconds=link_seconds)
+
+    def _note_access(
+        self, people: Sequence[Person], members: Sequence[tuple[OwnGroup, Person]]
+    ) -> None:
+        turns = [access.of_person(None, person) for person in people]
+        for group, person in members:
+            key = access_history.history_id(group)
+            turns.append(access.of_membership(group.account, key, person.id, is_member=True))
+        deed = access_history.Deed(self.now, self._order.actor, self._order.reason)
+        access_history.note(self._connection, turns, deed)
 
     def _announcements(
         self,

@@ -17,7 +17,7 @@ from domain.errors import NothingFoundError, RefusedError
 from domain.keys import user_id, when_settled
 from domain.model import Person, User
 from domain.settle import UserState
-from worker.adapters.db import bulk, rows
+from worker.adapters.db import access_history, bulk, rows
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.by_hand import locked_person
 from worker.adapters.db.deliverability import clear_mark
@@ -167,6 +167,8 @@ class SQLMembers:
         else:
             changed = self._decide(connection, directory, before, link)
         self._write(connection, directory, changed, link, now)
+        deed = access_history.Deed(now, actor, reason)
+        access_history.note_people(connection, changed, deed)
         done = f"accept_{'invitation' if link.kind is LinkKind.INVITATION else 'address'}"
         for was, after in changed:
             _log(connection, was, after, link, now, action=done, actor=actor, reason=reason)

@@ -10,7 +10,8 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from worker.adapters.db import (
-    breaker_rows,  # noqa: F401 - its tables join the metadata
+    access_rows,  # noqa: F401 - its tables join the metadata
+    breaker_rows,  # noqa: F401 - likewise
     minute_rows,  # noqa: F401 - likewise
     observing_rows,  # noqa: F401 - likewise
     operator_rows,  # noqa: F401 - likewise

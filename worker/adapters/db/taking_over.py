@@ -25,7 +25,7 @@ from domain.model import Edge, Group, Person, User, UserFacts
 from domain.moving import Verdict, Wanted, group_taken_over, member_taken_over, taken_over, why_not
 from domain.policy import Policy
 from domain.protection import protected_ids
-from worker.adapters.db import bulk, rows
+from worker.adapters.db import access_history, bulk, rows
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.directory import SQLDirectory, keepers_of, subject_of
 from worker.adapters.db.mapping import edge_to_row, group_to_row, person_to_row, user_to_row
@@ -215,10 +215,16 @@ class _People:
             and before.connection not in self._taking.keeps
         ]
         written = sorted([*users, *former])
+        subjects = {key for key, _ in written}
+        was = access_history.in_effect(self._directory, subjects)
         user_rows = [user_to_row(user, self._account) for _, user in written]
         bulk.upsert(self._sql, rows.users, user_rows)
         after = sorted((after for _, _, after in taken), key=lambda person: person.id)
         bulk.upsert(self._sql, rows.people, [person_to_row(person) for person in after])
+        now = access_history.in_effect(self._directory, subjects)
+        access_history.note_difference(
+            self._sql, self._account, was, now, _deed(self._use, self._taking)
+        )
         for before, user, person in taken:
             self._log(before, user, person)
             self.told += of_person(before, person)
@@ -322,11 +328,16 @@ class _Groups:
 
     def _write(self, one: Wanted, here: Group, former: Group, gone: Group) -> None:
         members = list(self._members(here, former))
+        was = access_history.members_in_effect(self._directory, former)
+        was |= access_history.members_in_effect(self._directory, self._locked[self._key(one)])
         saved = [group_to_row(group, self._account) for group in (here, gone)]
         bulk.upsert(self._sql, rows.groups, sorted(saved, key=lambda row: str(row["id"])))
         edges = [edge_to_row(edge) for edge in members]
         # A word of the new connection on the membership stands.
         bulk.insert(self._sql, rows.memberships, edges, conflict="ON CONFLICT (id) DO NOTHING")
+        now = access_history.members_in_effect(self._directory, here)
+        deed = _deed(self._use, self._taking)
+        access_history.note_difference(self._sql, self._account, was, now, deed)
         self._directory.wake({when_group_seen(self._key(one))})
         self._tell(here, former, members)
         self._use.audit(
@@ -368,6 +379,10 @@ class _Groups:
         for person in sorted(set(people.values())):
             if person in now:
                 yield member_taken_over(here, now[person])
+
+
+def _deed(use: TakeOverSetup, taking: Taking) -> access_history.Deed:
+    return access_history.Deed(use.now, use.actor, taking.reason)
 
 
 def _policy(use: TakeOverSetup, taking: Taking) -> Policy:

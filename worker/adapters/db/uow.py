@@ -26,6 +26,7 @@ from domain.ports import ClaimedEvent, InfrastructureError, Result, Writes
 from domain.retry import companions
 from worker.adapters.db import announcing, bulk, rows
 from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db.access_history import is_kept, note_all
 from worker.adapters.db.arrays import text_array
 from worker.adapters.db.breaking import SQLBreakers
 from worker.adapters.db.direct import Asked, Direct, Row, direct_of
@@ -187,6 +188,7 @@ class SQLWork:
         if direct is None:
             close_links(self._connection, former)
         resources = mirrored(self._connection, writes, self._mirrors, now=self.now)
+        notes = writes.access if writes.access and is_kept(self._connection) else []
         self._send_ahead()
         if direct is not None:
             close_links_ahead(direct, former)
@@ -201,6 +203,8 @@ class SQLWork:
         )
         self._write_audit(writes)
         self._write_decisions(writes)
+        actors = {one.event.id: self.actor_of(one.event) for one in notes}
+        note_all(self._connection, notes, actors, self.now)
         self.breaker.save(writes.breaker)
         announcing.write(self._connection, writes.announcements, now=self.now)
         self.has_announced = bool(writes.announcements)

@@ -19,6 +19,7 @@ from domain.ports import InfrastructureError
 from worker.adapters.vault import new_id
 from worker.bootstrap import Container
 from worker.web.api import (
+    access,
     accounts,
     addresses,
     audit,
@@ -63,7 +64,7 @@ ROUTERS = (
     *(events.router, audit.router, holds.router, status.router),
     *(accounts.router, tokens.router, connections.router, feeds.router),
     *(observing.router, endpoints.router, templates.router, users_by_operators.router),
-    *(sources.router, directory.router, addresses.router),
+    *(sources.router, directory.router, access.router, addresses.router),
     *(dead_letters.router, replays.router, event_edits.router),
 )
 TRY_LATER = {"Retry-After": "5"}

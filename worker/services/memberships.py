@@ -1,0 +1,141 @@
+"""Memberships that a batch made or ended: by a word, or because an end came or changed (G7)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from domain.groups import is_current
+from domain.keys import edge_id, group_id, user_id
+from domain.model import Edge, Group, User
+from worker.services.world import Work, World
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What the directory held before a batch.
+
+    accounts: by connection. listening: those of them whose application listens.
+    """
+
+    accounts: Mapping[str, str]
+    listening: frozenset[str]
+    users: Mapping[str, User]
+    groups: Mapping[str, Group]
+    edges: Mapping[str, Edge]
+
+
+def remember(world: World, batch: Collection[Work]) -> Former:
+    """Keep what is about to change."""
+    accounts = {work.policy.connection: work.event.account for work in batch}
+    listening = frozenset(work.event.account for work in batch if work.policy.announces)
+    return Former(accounts, listening, dict(world.users), dict(world.groups), dict(world.edges))
+
+
+class Turned(NamedTuple):
+    """A membership in effect: whose it was, and whose it is; None for nobody's."""
+
+    edge: Edge
+    was: str | None
+    now: str | None
+
+
+class Memberships:
+    """Memberships as they were before a batch and are after it; read before anything is written."""
+
+    def __init__(self, world: World, former: Former) -> None:
+        self._world = world
+        self._former = former
+        self._groups: dict[str, Group] = {}
+        self._links: dict[str, str | None] = {}
+
+    def turned(self) -> list[Turned]:
+        """Those that took effect, ended or went over to somebody else."""
+        touched = self._touched()
+        self._load(touched)
+        ends = (self._ends(key, edge) for key, edge in sorted(touched.items()))
+        return [turned for turned in ends if turned.was != turned.now]
+
+    def group(self, edge: Edge) -> Group | None:
+        """The group of a membership, as it is after the batch."""
+        return self._group_now(group_id(edge.connection, edge.group))
+
+    def _touched(self) -> dict[str, Edge]:
+        """Edges by id, as they are now: written, or with a member or group that changed."""
+        world, found = self._world, dict(self._world.writes.edges)
+        moved = {
+            key
+            for key, user in world.writes.users.items()
+            if user.person != self._person_before(key) and user.connection in self._former.accounts
+        }
+        self._wait_for_others(moved)
+        unwritten = world.store.edges_of_users(moved) if moved else []
+        for key, group in world.writes.groups.items():
+            if self._is_stirred(key, group):
+                unwritten += world.edges_of(group).values()
+        for edge in unwritten:
+            found.setdefault(edge_id(edge.connection, edge.group, edge.user), edge)
+        return found
+
+    def _wait_for_others(self, moved: Collection[str]) -> None:
+        """Two batches may each bring one end of a membership, and neither see the other's.
+
+        Whoever wrote a group, and so looks at people it has no lock of, goes alone; whoever gave
+        subjects their persons may do so beside each other.
+        """
+        world, accounts = self._world, self._former.accounts
+        beside = {accounts[world.users[key].connection] for key in moved}
+        alone = {accounts[group.connection] for group in world.writes.groups.values()}
+        if beside or alone:
+            world.store.take_turns(alone=alone, beside=beside - alone)
+
+    def _is_stirred(self, key: str, group: Group) -> bool:
+        before = self._former.groups.get(key)
+        if before is None or not before.is_seen:
+            return group.is_seen
+        return not group.is_seen or before.cleared != group.cleared
+
+    def _load(self, touched: Mapping[str, Edge]) -> None:
+        """Groups and subjects that no event of the batch spoke of; nobody changes them here."""
+        world = self._world
+        groups = {group_id(edge.connection, edge.group) for edge in touched.values()}
+        unknown = groups - world.groups.keys()
+        self._groups = world.store.groups(unknown) if unknown else {}
+        users = {user_id(edge.connection, edge.user) for edge in touched.values()}
+        strange = users - world.users.keys()
+        self._links = dict(world.store.linked(strange)) if strange else {}
+
+    def _ends(self, key: str, edge: Edge) -> Turned:
+        """Whose membership it was, and whose it is; None while it has no effect (G7)."""
+        group, user = group_id(edge.connection, edge.group), user_id(edge.connection, edge.user)
+        was = self._effective(
+            self._edge_before(key, edge), self._group_before(group), self._person_before(user)
+        )
+        now = self._effective(edge, self._group_now(group), self._person_now(user))
+        return Turned(edge, was, now)
+
+    def _effective(self, edge: Edge | None, group: Group | None, person: str | None) -> str | None:
+        if group is None or not group.is_seen or not is_current(edge, group):
+            return None
+        return person
+
+    def _edge_before(self, key: str, edge: Edge) -> Edge | None:
+        if key not in self._world.writes.edges:
+            return edge
+        stored = self._world.stored.get(group_id(edge.connection, edge.group), {})
+        return self._former.edges.get(key) or stored.get(key)
+
+    def _group_before(self, key: str) -> Group | None:
+        return self._former.groups.get(key) or self._groups.get(key)
+
+    def _group_now(self, key: str) -> Group | None:
+        return self._world.groups.get(key) or self._groups.get(key)
+
+    def _person_before(self, key: str) -> str | None:
+        user = self._former.users.get(key)
+        return user.person if user is not None else self._links.get(key)
+
+    def _person_now(self, key: str) -> str | None:
+        user = self._world.users.get(key)
+        return user.person if user is not None else self._links.get(key)
