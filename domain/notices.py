@@ -39,7 +39,7 @@ class DueNotice:
 
     token: of the member's link, "" without one. expires_at: when that link dies. name: of the
     person who is told. wording: the account's own words. headline, details: of an alert;
-    concerns: the name of its account.
+    concerns: the name of its account. is_marked: mail to the person did not arrive lately (E7).
     """
 
     id: str
@@ -57,6 +57,7 @@ class DueNotice:
     headline: str = ""
     details: tuple[str, ...] = ()
     concerns: str = ""
+    is_marked: bool = False
 
     @property
     def is_hook(self) -> bool:

@@ -383,6 +383,13 @@ notices = Table(
 UNSENT = text("state IN ('pending', 'failed')")
 Index("ix_notices_unsent", notices.c.state, postgresql_where=UNSENT, sqlite_where=UNSENT)
 Index("ix_notices_due", notices.c.due_at, postgresql_where=OPEN, sqlite_where=OPEN)
+Index(
+    "ix_notices_turns",
+    notices.c.account_id,
+    notices.c.due_at,
+    postgresql_where=OPEN,
+    sqlite_where=OPEN,
+)
 
 decisions = Table(
     "decisions",
