@@ -20,6 +20,12 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
         "GET /users/{user}/timeline",
         "GET /groups/{group}/timeline",
     ),
+    "connection access": (
+        "GET /connections/{connection}/access",
+        "PUT /connections/{connection}/access",
+        "DELETE /connections/{connection}/access",
+        "POST /connections/{connection}/access/check",
+    ),
     "connection add": ("POST /connections",),
     "connection list": ("GET /connections",),
     "connection show": ("GET /connections/{connection}",),

@@ -124,6 +124,8 @@ def furnished(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = No
     }
     listed = rosterd.settings.data_dir / f"{mark}.txt"
     listed.write_text("u1")
+    credential = rosterd.settings.data_dir / f"{mark}.key"
+    credential.write_text(f"00{mark}")
     imported = rosterd.settings.data_dir / f"{mark}.csv"
     imported.write_text(f"email\n{address('moved-in', mark)}\n")
     patched = rosterd.settings.data_dir / f"{mark}.json"
@@ -166,6 +168,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = No
             "operator": address("operator", mark),
             "listed": str(listed),
             "imported": str(imported),
+            "credential": str(credential),
             "patch": str(patched),
         },
         secrets={

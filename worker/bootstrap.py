@@ -19,6 +19,7 @@ from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 from prometheus_client.core import Metric
 
+from domain.directories import Directory
 from domain.dispatches import Dispatch
 from domain.inbox import Kind, Lane, Outcome
 from domain.notices import Mailer
@@ -60,6 +61,7 @@ from worker.adapters.scim.names import ScimNames
 from worker.adapters.sources.registry import source_named
 from worker.adapters.vault import Vault, new_id
 from worker.adapters.webhook import WebhookPoster
+from worker.bootstrap_directories import DirectoryParts
 from worker.bootstrap_operators import OperatorParts
 from worker.bootstrap_replay import ReplayParts, observing
 from worker.logs import configure_logs
@@ -321,6 +323,16 @@ class Container:
     def outbound_http(self) -> OutboundHTTP:
         """The way to addresses that come from settings (D18)."""
         return OutboundHTTP(parse_allowed(self.settings.outbound_allow))
+
+    @cached_property
+    def directories(self) -> DirectoryParts:
+        """Identity providers' own directories."""
+        seconds = self.settings.directory_seconds
+        return DirectoryParts(self.database, self.vault, lambda: self.outbound_http, seconds)
+
+    def directory_of(self, connection: str) -> Directory | None:
+        """The directory of a connection at its IdP; None where rosterd has no access to it."""
+        return self.directories.of(connection)
 
     @cached_property
     def key_ring(self) -> KeyRing:

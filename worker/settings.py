@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     scim_rate: float = Field(500, gt=0)
     scim_max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024)
     outbound_allow: str = ""
+    directory_seconds: float = Field(10, ge=0.1, le=60)
     session_idle_minutes: float = Field(120, ge=1)
     session_hours: float = Field(12, gt=0, le=24 * 30)
     alert_dead_per_hour: int = Field(20, ge=1)

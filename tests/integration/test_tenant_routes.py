@@ -44,6 +44,7 @@ BODIES: dict[str, Any] = {
     "NewOverride": {"wanted": "suspended", "until": "2999-01-01T00:00:00Z"},
     "Move": {"to": "con_walk", "external_id": "u1"},
     "Import": {"records": [{"email": "walk@example.com"}]},
+    "DirectoryAccessTold": {"url": "https://walk.okta.com", "secret": "00walk", "kind": "okta"},
     "Changed": {"settings": {"rehire": "new_user"}},
 }
 ONE = ("GET", "PUT", "PATCH", "DELETE")

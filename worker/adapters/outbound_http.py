@@ -46,7 +46,10 @@ class OutboundError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. headers: names in lower case; body: as it was sent, never decompressed."""
+    """What came back. body: as it was sent, never decompressed.
+
+    headers: names in lower case; what came several times is joined by commas.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -272,16 +275,21 @@ class OutboundHTTP:
             found += chunk
             if len(found) > max_bytes:
                 raise OutboundError(f"the answer is longer than {max_bytes} bytes")
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in response.headers
-        }
-        return Answer(response.status, headers, bytes(found))
+        return Answer(response.status, _joined(response.headers), bytes(found))
 
     def close(self) -> None:
         """Let go of kept connections."""
         if "_pool" in vars(self):
             self._pool.close()
+
+
+def _joined(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """What comes several times is one list (RFC 9110, 5.3): Okta sends each link by itself."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in given:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> httpcore2.Request:

@@ -15,6 +15,7 @@ from worker.cli import credentials, listing, setting
 from worker.cli.backfill import backfill
 from worker.cli.connection_observing import go_live, plan
 from worker.cli.connection_states import pause, resume, retire
+from worker.cli.directory_access import access
 from worker.cli.links import replace
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.reach import check, watch
@@ -25,6 +26,7 @@ from worker.cli.setting import checked
 NOT_BACKFILLED = "not backfilled"
 
 app = typer.Typer(no_args_is_help=True)
+app.command("access")(access)
 app.command("check")(check)
 app.command("watch")(watch)
 app.command("plan")(plan)

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, literal, select, update
 
 from domain.errors import RefusedError
 from domain.inbox import Outcome, Reason, State
 from domain.keys import address_id, when_free
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory import SQLDirectory
+from worker.adapters.db.directory_rows import accesses, reads
 from worker.adapters.db.farewells import announce_farewell
 from worker.adapters.db.holding import lock_breaker, retire_holds
 from worker.adapters.db.setup_connections import AT_ONCE, ConnectionSetup
@@ -111,6 +112,8 @@ class RetireSetup(ConnectionSetup):
         )
         for table, mine, values in changes:
             self.sql.execute(update(table).where(mine).values(**values))
+        for table, owner in ((accesses, accesses.c.id), (reads, reads.c.connection_id)):
+            self.sql.execute(delete(table).where(owner == connection))
 
     def _let_people_go(self, connection: dict[str, Any], reason: str) -> None:
         """Who was managed is as they were, and nobody's; a pending address lapses."""

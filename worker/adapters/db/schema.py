@@ -12,6 +12,7 @@ from sqlalchemy import Connection, inspect, text
 from worker.adapters.db import (
     access_rows,  # noqa: F401 - its tables join the metadata
     breaker_rows,  # noqa: F401 - likewise
+    directory_rows,  # noqa: F401 - likewise
     minute_rows,  # noqa: F401 - likewise
     observing_rows,  # noqa: F401 - likewise
     operator_rows,  # noqa: F401 - likewise

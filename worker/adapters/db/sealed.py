@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Table, select
 
 from worker.adapters.db import bulk, outbound_rows, rows
 from worker.adapters.db.api_rows import api_answers
+from worker.adapters.db.directory_rows import accesses, reads
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.erasure_rows import erasure_keys
 from worker.adapters.db.replay_rows import event_edits
@@ -18,6 +19,8 @@ from worker.adapters.vault import SealError, Vault
 
 SEALED: Mapping[Table, tuple[str, ...]] = {
     rows.feed_secrets: ("ciphertext",),
+    accesses: ("ciphertext",),
+    reads: ("answer",),
     outbound_rows.endpoint_secrets: ("ciphertext",),
     rows.notices: ("secret",),
     rows.dead_letters: ("payload",),

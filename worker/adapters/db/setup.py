@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from domain.intake import FeedView
 from domain.ports import SigningSecret
 from worker.adapters.db import rows
+from worker.adapters.db.directory_accesses import DirectoryAccessSetup
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.observing_setup import ObservingSetup
 from worker.adapters.db.setup_accounts import AccountSetup
@@ -27,6 +28,7 @@ from worker.adapters.vault import Vault
 
 
 class SQLSetup(
+    DirectoryAccessSetup,
     AccountSetup,
     TakeOverSetup,
     EndpointSetup,

@@ -26,6 +26,7 @@ from worker.web.api import (
     connections,
     dead_letters,
     directory,
+    directory_access,
     endpoints,
     event_edits,
     events,
@@ -62,9 +63,9 @@ PREFIX = "/api"
 ROUTERS = (
     *(users.router, users_by_hand.router, groups.router, groups_by_hand.router, grants.router),
     *(events.router, audit.router, holds.router, status.router),
-    *(accounts.router, tokens.router, connections.router, feeds.router),
-    *(observing.router, endpoints.router, templates.router, users_by_operators.router),
-    *(sources.router, directory.router, access.router, addresses.router),
+    *(accounts.router, tokens.router, connections.router, directory_access.router),
+    *(feeds.router, observing.router, endpoints.router, templates.router),
+    *(users_by_operators.router, sources.router, directory.router, access.router, addresses.router),
     *(dead_letters.router, replays.router, event_edits.router),
 )
 TRY_LATER = {"Retry-After": "5"}

@@ -1,0 +1,1 @@
+"""Clients of identity providers' own directories: `domain.directories.Directory`, one file each."""

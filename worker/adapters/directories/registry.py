@@ -1,0 +1,69 @@
+"""The client of an access: whose API it is, and how rosterd proves itself there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+from domain.directories import Directory
+from domain.directory_access import DirectoryAccess, check_directory_access
+from domain.errors import UsageError
+from worker.adapters.directories.api import DirectoryAPI
+from worker.adapters.directories.keys import is_key, key_client, read_key
+from worker.adapters.directories.okta import OktaDirectory
+from worker.adapters.directories.proofs import FetchedToken, Proof, StandingToken
+from worker.adapters.outbound_http import OutboundHTTP
+
+OKTA_SCOPE = "okta.users.read okta.groups.read okta.logs.read"
+OKTA_TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105 - a path
+SECONDS = 10.0
+
+
+def directory_for(
+    access: DirectoryAccess, http: OutboundHTTP, *, seconds: float = SECONDS
+) -> Directory:
+    """A client of this access; nothing is asked yet. Raises UsageError.
+
+    seconds: what one request may take.
+    """
+    return CLIENTS[check_directory_access(access).kind](access, http, seconds)
+
+
+def _okta(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Directory:
+    proof = _okta_proof(access, http, seconds)
+    return OktaDirectory(DirectoryAPI(http, access.url, proof, seconds=seconds))
+
+
+def _okta_proof(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Proof:
+    """An API token, or a service app that signs with its key: Okta knows no other way in."""
+    client_id, secret = access.details.get("client_id", ""), access.secret.strip()
+    if is_key(secret) != bool(client_id):
+        raise UsageError("okta takes an API token alone, or client_id=.. and its private key")
+    if not client_id:
+        return StandingToken("SSWS", _one_word(secret))
+    read_key(secret)
+    url = access.url.rstrip("/") + OKTA_TOKEN_PATH
+    made = partial(
+        key_client,
+        client_id=client_id,
+        secret=secret,
+        token_url=url,
+        scope=OKTA_SCOPE,
+        key_id=access.details.get("key_id", ""),
+    )
+    return FetchedToken(http, url, made, seconds=seconds, monotonic=time.monotonic)
+
+
+def _one_word(token: str) -> str:
+    """A token as a header carries it; raises UsageError."""
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageError("the secret is no token: one word in printable ASCII")
+    return token
+
+
+#: By kind of access; `domain.directory_access` says what each is told.
+CLIENTS: Mapping[str, Callable[[DirectoryAccess, OutboundHTTP, float], Directory]] = (
+    MappingProxyType({"okta": _okta})
+)
