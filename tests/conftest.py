@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,9 +16,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from tests.compiled import sharing
+from tests.databases import EVERY, left_out
 from tests.emptying import Emptying
 from tests.harness import Rosterd
 from tests.listening import Listening, listening_on
+from tests.order import arranged
 from tests.receiver import receiver
 from tests.servers import RabbitServer, RedisServer
 from worker.adapters.db.engine import Database
@@ -31,7 +34,13 @@ BROKER_URL = os.environ.get("ROSTERD_TEST_BROKER_URL", "redis://127.0.0.1:6379/1
 # How long an example takes says something of the machine.
 settings.register_profile("rosterd", settings.default, deadline=None)
 settings.load_profile("rosterd")
+# Set, each of the processes that tests start would compile all of rosterd anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 REQUIRED = {name for name in os.environ.get("ROSTERD_TEST_REQUIRE", "").split(",") if name}
+
+
+#: Whether tests run on PostgreSQL that could run on SQLite as well.
+HAS_POSTGRES = pytest.StashKey[bool]()
 
 
 def missing(service: str, why: str) -> None:
@@ -41,19 +50,62 @@ def missing(service: str, why: str) -> None:
     pytest.skip(f"{service} is not reachable: {why}")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Pass by what is marked `long`, unless it is required or something was asked for by name.
+def pytest_configure(config: pytest.Config) -> None:
+    """Find out once whether there is a PostgreSQL: every process has to collect the same tests."""
+    told = getattr(config, "workerinput", {})
+    config.stash[HAS_POSTGRES] = bool(told.get("has_postgres") if told else _has_postgres())
 
-    Modules come in an order of no meaning, the same in every process: those that mostly wait lie
-    by one another in the tree, and beside one another they leave the processors idle.
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of pytest-xdist what was found."""
+    node.workerinput["has_postgres"] = node.config.stash[HAS_POSTGRES]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Set the order; of the whole suite, pass by what is done elsewhere or takes long.
+
+    `long` tests run where that is required, and whatever was asked for by name runs as it is.
     """
-    items.sort(key=lambda item: sha256(item.nodeid.partition("::")[0].encode()).digest())
-    if "long" in REQUIRED or [Path(asked).name for asked in config.args] != ["tests"]:
-        return
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    if [Path(asked).name for asked in config.args] == ["tests"]:
+        if not os.environ.get(EVERY):
+            _leave_out(config, items)
+        if "long" not in REQUIRED:
+            _pass_by(items)
+    items[:] = arranged(items, workers=workers)
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    found = left_out(items, has_postgres=config.stash[HAS_POSTGRES])
+    config.hook.pytest_deselected(items=found)
+    gone = set(found)
+    items[:] = [item for item in items if item not in gone]
+
+
+def _pass_by(items: list[pytest.Item]) -> None:
     passed_by = pytest.mark.skip(reason="takes long: ROSTERD_TEST_REQUIRE=long, or name its file")
     for item in items:
         if item.get_closest_marker("long") is not None:
             item.add_marker(passed_by)
+
+
+def _has_postgres() -> bool:
+    """Whether there is one, or has to be: then the tests that need it say so."""
+    if "postgres" in REQUIRED:
+        return True
+    try:
+        _admin("SELECT 1")
+    except OperationalError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    """What one test's engines compiled serves those of the next."""
+    with sharing():
+        yield
 
 
 def _admin(statement: str) -> None:
@@ -76,6 +128,8 @@ def postgres_of_this_run() -> Iterator[str]:
     except OperationalError as error:
         missing("postgres", str(error.orig).splitlines()[0])
     url = make_url(ADMIN_URL).set(database=name).render_as_string(hide_password=False)
+    # Nobody pulls the plug of this server; what does that starts one of its own.
+    _admin(f"ALTER DATABASE {name} SET synchronous_commit = off")
     _migrate(url)
     yield url
     _admin(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

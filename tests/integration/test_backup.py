@@ -17,6 +17,8 @@ from worker.adapters.db.scratch import scratch_database
 from worker.adapters.key_file import KEY_FILE
 from worker.adapters.vault import new_key
 
+pytestmark = pytest.mark.every_database
+
 
 @pytest.fixture
 def empty_url(rosterd: Rosterd, tmp_path: Path) -> Iterator[str]:

@@ -25,6 +25,8 @@ from worker.cli.sender import Sent
 from worker.cli.signing import standard_headers
 from worker.services.receive import receive
 
+pytestmark = pytest.mark.every_database
+
 UPSERT = b'{"type":"user.upserted","timestamp":"2026-01-01T00:00:00Z","data":%s}'
 HOSTILE = {
     "not_json": b"this is no JSON",

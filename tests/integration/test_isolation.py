@@ -28,6 +28,8 @@ from worker.cli.processes import worker_command
 from worker.settings import LANES_VARIABLE
 from worker.tasks import base
 
+pytestmark = pytest.mark.every_database
+
 
 class Slow:
     """A mail server that takes each letter only when it is let."""

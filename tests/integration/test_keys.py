@@ -14,6 +14,8 @@ from worker.adapters.db.foreign import _keep
 from worker.adapters.key_file import KEY_FILE
 from worker.adapters.vault import SealError, Vault, new_key
 
+pytestmark = pytest.mark.every_database
+
 #: How everything begins that the vault sealed.
 SEALED = b"rs1:"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -9,6 +10,8 @@ from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import migrate
 from worker.adapters.db.rows import metadata
 from worker.adapters.db.schema import current, is_current, newest
+
+pytestmark = pytest.mark.every_database
 
 
 def test_the_migrated_schema_equals_the_models(database_url: str) -> None:

@@ -27,6 +27,8 @@ from worker.adapters.scim.attributes import Kind, table
 from worker.adapters.scim.filter_reading import read_filter
 from worker.adapters.scim.schemas import ENTERPRISE, USER
 
+pytestmark = pytest.mark.every_database
+
 BASE = "https://rosterd.example.com/scim/v2"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -35,6 +35,8 @@ from worker.adapters.db.scim_rows import scim_resources
 from worker.cli.sender import Hook, Sender, Sent, send
 from worker.web.signin.session import COOKIE
 
+pytestmark = pytest.mark.every_database
+
 #: Stored in clear, each with why. The hunt must find them, or it would find nothing at all.
 IN_CLEAR = {
     "profile": "people's profiles are what the directory is for",

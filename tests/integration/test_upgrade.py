@@ -26,6 +26,8 @@ NEXT = '''
 from alembic import op
 import sqlalchemy as sa
 
+pytestmark = pytest.mark.every_database
+
 revision = "9999"
 down_revision = "{newest}"
 

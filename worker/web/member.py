@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
@@ -50,6 +51,19 @@ def routes(parts: Container) -> list[Route]:
     return found
 
 
+@cache
+def _pages() -> Environment:
+    pages = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters["line"] = one_line
+    pages.filters["address"] = shown_address
+    return pages
+
+
 class _Pages:
     def __init__(self, parts: Container) -> None:
         self._parts = parts
@@ -57,14 +71,6 @@ class _Pages:
         # People mistype, programs guess: a minute's worth at once, then one by one.
         wrong = parts.settings.wrong_links_per_minute
         self._wrong = Buckets(size=wrong, per_second=wrong / 60, clock=time.monotonic)
-        self._pages = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=select_autoescape(),
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._pages.filters["line"] = one_line
-        self._pages.filters["address"] = shown_address
 
     def style(self, _request: Request) -> Response:
         """The style sheet of the pages."""
@@ -121,7 +127,7 @@ class _Pages:
     def _page(
         self, state: str, status: int, kind: LinkKind, *, retry_after: int = 0, **fields: object
     ) -> Response:
-        template = self._pages.get_template("member.html")
+        template = _pages().get_template("member.html")
         page = template.render(state=state, kind=kind.value, **fields)
         return HTMLResponse(
             page, status, {"Retry-After": str(retry_after)} if retry_after else None

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-from scim2_client.engines.httpx2 import SyncSCIMClient
-from scim2_tester import CheckResult, Status, check_server
 
 from tests.harness import Rosterd
 from tests.scim import speaking
+
+if TYPE_CHECKING:
+    # Its models take seconds to build, and every process of the suite imports every test.
+    from scim2_tester import CheckResult
 
 #: None of which the checker has people in: it makes logins that are no addresses, and random ones.
 DOMAIN = "example.com"
 
 
 def checked(rosterd: Rosterd, **settings: Any) -> list[CheckResult]:
+    from scim2_client.engines.httpx2 import SyncSCIMClient
+    from scim2_tester import check_server
+
     feed = rosterd.account(DOMAIN, source="scim", **settings)
     token = speaking(rosterd, feed).token
     with httpx2.Client(
@@ -28,6 +33,8 @@ def checked(rosterd: Rosterd, **settings: Any) -> list[CheckResult]:
 
 def told(results: list[CheckResult]) -> list[str]:
     """What did not pass, with the reason."""
+    from scim2_tester import Status
+
     passed = (Status.SUCCESS, Status.COMPLIANT, Status.ACCEPTABLE)
     return [
         f"{one.title} {one.resource_type}: {one.reason}"

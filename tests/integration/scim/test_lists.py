@@ -148,6 +148,7 @@ def test_ten_thousand_terms_are_refused_and_the_service_lives(idp: Provider) -> 
     assert idp.told("GET", "/Users?count=0")["totalResults"] == 3
 
 
+@pytest.mark.every_database
 def test_a_filter_that_takes_too_long_is_too_many(
     idp: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +162,7 @@ def test_a_filter_that_takes_too_long_is_too_many(
     assert int(idp.ask("GET", "/Users").headers["retry-after"]) > 0
 
 
+@pytest.mark.every_database
 def test_pages_by_number(idp: Provider) -> None:
     first = idp.told("GET", "/Users?sortBy=userName&count=2")
     assert (first["totalResults"], first["itemsPerPage"], first["startIndex"]) == (3, 2, 1)
@@ -174,6 +176,7 @@ def test_pages_by_number(idp: Provider) -> None:
     assert names(down) == ["eve@example.com"]
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize("sort", ["", "&sortBy=title", "&sortBy=emails&sortOrder=descending"])
 def test_pages_by_cursor(idp: Provider, sort: str) -> None:
     found: list[str] = []

@@ -13,6 +13,8 @@ import pytest
 from tests.harness import Rosterd
 from tests.scim import PATCH, STATE, Provider, is_error, provider
 
+pytestmark = pytest.mark.every_database
+
 CONNECTIONS = 8
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -225,6 +226,7 @@ LINES: dict[int | str, dict[str, Any]] = {
 }
 
 
+@cache
 def _titles(status: int) -> str:
     return "; ".join(
         f"`{code}`: {kind.title}" for code, kind in KINDS.items() if kind.status == status

@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -63,19 +63,24 @@ class Live:
     permission: Permission = Permission.VIEW
 
 
+@cache
+def _pages() -> Environment:
+    pages = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters["visible"] = with_escapes
+    pages.globals |= words.SHOWN
+    return pages
+
+
 class Frame:
     """Renders pages for whoever is signed in, and turns errors into pages that say what next."""
 
     def __init__(self, parts: Container) -> None:
         self.parts = parts
-        self._pages = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=select_autoescape(),
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._pages.filters["visible"] = with_escapes
-        self._pages.globals |= words.SHOWN
         self._static = {name: (HERE / "static" / name).read_bytes() for name in MEDIA}
         self._marks = {n: hashlib.sha256(t).hexdigest()[:10] for n, t in self._static.items()}
         self._shared = _Shared()
@@ -186,7 +191,7 @@ class Frame:
     def plain(self, template: str, status: int, **fields: Any) -> Response:
         """A page for somebody who is not signed in, or when nothing is known of them."""
         told = {"marks": self._marks, "theme": "auto", "asker": None, **fields}
-        return HTMLResponse(self._pages.get_template(template).render(told), status)
+        return HTMLResponse(_pages().get_template(template).render(told), status)
 
     def _text(self, call: Call, template: str, **fields: Any) -> str:
         told = {
@@ -202,7 +207,7 @@ class Frame:
         }
         if "now" not in told:
             told["now"] = call.now()
-        return self._pages.get_template(template).render(told)
+        return _pages().get_template(template).render(told)
 
     # -- what is not a page ----------------------------------------------------------------
 
