@@ -64,6 +64,9 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "dead discard": ("POST /dead-letters/discard",),
     "dead restore": ("POST /dead-letters/restore",),
     "dead replay": ("POST /replays", "POST /replays/{replay}/start"),
+    "erasure list": ("GET /erasures",),
+    "erasure show": ("GET /erasures/{erasure}",),
+    "erasure verify": ("GET /erasures/{erasure}/verification",),
     "event edit-and-replay": ("POST /events/{event}/edit-and-replay",),
     "replay list": ("GET /replays",),
     "replay show": (

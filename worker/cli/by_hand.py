@@ -138,15 +138,17 @@ def delete(
     if not reason.strip():
         raise UsageError("a deletion needs a --reason for the audit")
     id_, owner = person_named(person, account)
-    people = container().people
+    people, proof = container().people, None
     people.delete(id_, actor=actor(), reason=reason, account=owner, is_rehearsal=True)
     if not dry_run:
         ask(f"delete {id_} for good? nothing brings them back", yes=yes or not out.is_terminal)
-        people.delete(id_, actor=actor(), reason=reason, account=owner)
+        proof = people.delete(id_, actor=actor(), reason=reason, account=owner)
     if json_:
-        print(as_json({"id": id_, "deleted": not dry_run}))
+        print(as_json({"id": id_, "deleted": not dry_run, "erasure": proof}))
         return
     out.print(f"{'would delete' if dry_run else 'deleted'} {id_}", markup=False)
+    if proof is not None:
+        out.print(f"proof: rosterd erasure show {proof}; rosterd erasure verify {proof}")
 
 
 def private_space_(

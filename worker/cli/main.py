@@ -52,6 +52,7 @@ NOUNS = {
     "directory": "The directory of an account.",
     "domain": "Allowed e-mail domains of an account.",
     "endpoint": "Endpoints of applications: signed requests for every change.",
+    "erasure": "Proofs that somebody was deleted for good.",
     "event": "Events: what came in, and what became of it.",
     "feed": "Feeds of a connection: own URL, own credentials.",
     "group": "Groups, whoever made them.",

@@ -47,8 +47,8 @@ class HandWork(Protocol):
         """
         ...
 
-    def erase(self, person: Person, *, reason: str) -> None:
-        """Delete a locked person for good, and leave a tombstone (U5, D16).
+    def erase(self, person: Person, *, reason: str) -> str:
+        """Delete a locked person for good, and leave a tombstone (U5, D16); id of the proof.
 
         Raises RefusedError while an event about the person is open.
         """
@@ -171,18 +171,23 @@ class PeopleByHand:
         reason: str,
         account: str | None = None,
         is_rehearsal: bool = False,
-    ) -> None:
-        """U5: delete somebody suspended for good; raises RefusedError for anybody else."""
+    ) -> str | None:
+        """U5: delete somebody suspended for good; id of the proof, None for a rehearsal.
 
-        def work(unit: HandWork) -> None:
+        Raises RefusedError for anybody else.
+        """
+
+        def work(unit: HandWork) -> str:
             found = unit.locked(person, account=account)
             insist_erasable(found, unit.keepers(found.account))
-            unit.erase(found, reason=reason)
+            proof = unit.erase(found, reason=reason)
             if is_rehearsal:
                 raise _RehearsedError
+            return proof
 
         with suppress(_RehearsedError):
-            self.store.change(work, actor=actor)
+            return self.store.change(work, actor=actor)
+        return None
 
     def _mailed(self, work: Callable[[HandWork], Person], actor: str) -> Person:
         done = self.store.change(work, actor=actor)

@@ -49,6 +49,26 @@ def stamps_of_buried(
     return told
 
 
+def digests_of(
+    connection: Connection, vault: Vault, account: str, names: Collection[str], now: datetime
+) -> list[str]:
+    """Digests of names, as a proof keeps them: what bears one is found, and nobody is told it."""
+    key = _key(connection, vault, account, now)
+    return sorted(name_digest(key, name) for name in names)
+
+
+def name_digest(key: bytes, name: str) -> str:
+    """The digest of an address or an external id, however its letters are written."""
+    return _digest(key, f"name:{name.casefold()}")
+
+
+def known_key(connection: Connection, vault: Vault, account: str) -> bytes | None:
+    """The key of an account in which somebody was deleted."""
+    table = erasure_keys
+    sealed = connection.execute(select(table.c.ciphertext).where(table.c.id == account)).scalar()
+    return vault.open(sealed) if sealed is not None else None
+
+
 def bury(
     connection: Connection,
     vault: Vault,

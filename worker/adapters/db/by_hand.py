@@ -115,12 +115,13 @@ class SQLHandWork:
         access_history.note_people(self._connection, [(before, after)], deed)
         self.log(before, after, action=action, reason=reason)
 
-    def erase(self, person: Person, *, reason: str) -> None:
+    def erase(self, person: Person, *, reason: str) -> str:
         """See the port."""
         deed = access_history.Deed(self._now, self._actor, reason)
-        erase(self._connection, self._vault, person, deed)
+        proof = erase(self._connection, self._vault, person, deed)
         bare = replace(person, email="", requested="", pending=None, profile={}, user=None)
         self.log(None, bare, action="user.delete", reason=reason)
+        return proof
 
     def log(self, before: Person | None, after: Person, *, action: str, reason: str) -> None:
         """The audit row: who did what, to whom, why."""

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, func, select, text
 
 from domain.editing import Edit, Original
+from domain.erasure import ERASED
 from domain.errors import NothingFoundError, RefusedError
 from domain.inbox import Lane, State
 from domain.ports import DrainWork
@@ -16,7 +17,6 @@ from worker.adapters.db import bulk, rows
 from worker.adapters.db.auditing import Deed, audit
 from worker.adapters.db.discarding import discard
 from worker.adapters.db.engine import Changing, Database, translated
-from worker.adapters.db.redacting import ERASED
 from worker.adapters.db.replay_rows import event_edits
 from worker.adapters.db.uow import SQLWork, database_now
 from worker.adapters.vault import Vault

@@ -1,21 +1,32 @@
 """Permanent deletion in SQL: what told of a person goes, what tells that it happened stays (U5).
 
-Stay: the audit's who, what, when and why without what it showed of the person, a tombstone, and
-bodies that tell of others too: sealed, for as long as retention keeps them.
+Stay: the audit's who, what, when and why without what it showed of the person, a tombstone, bodies
+that tell of others too, sealed anew without the person's names, and a proof of what was done.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Table,
+    Update,
+    delete,
+    exists,
+    select,
+    update,
+)
 
 from domain.announcements import of_deletion
-from domain.erasure import buried
+from domain.erasure import ERASED, Ledger, buried, pattern_of, without
 from domain.errors import RefusedError
 from domain.holding import addresses_of
 from domain.keys import user_id, when_free, when_settled, when_user_seen
@@ -32,7 +43,8 @@ from worker.adapters.db.mail_rows import undeliverable
 from worker.adapters.db.mapping import user_from_row, user_to_row
 from worker.adapters.db.outbound_rows import announcements
 from worker.adapters.db.override_rows import overrides
-from worker.adapters.db.redacting import ERASED, redact
+from worker.adapters.db.proving import Proven, keep_proof
+from worker.adapters.db.redacting import names_of, redact
 from worker.adapters.db.replay_rows import event_edits
 from worker.adapters.db.scim_store import forget_resources
 from worker.adapters.vault import Vault
@@ -46,28 +58,39 @@ OF_A_PERSON: tuple[tuple[Table, str], ...] = (
     (overrides, "person_id"),
 )
 OPEN = ("pending", "retrying")
+#: Bodies that are opened at once.
+AT_ONCE = 500
 
 
-def erase(connection: Connection, vault: Vault, person: Person, deed: access_history.Deed) -> None:
-    """Delete a locked person for good. Raises RefusedError while an event about them is open."""
-    now = deed.at
+def erase(connection: Connection, vault: Vault, person: Person, deed: access_history.Deed) -> str:
+    """Delete a locked person for good; id of the proof.
+
+    Raises RefusedError while an event about them is open.
+    """
+    now, ledger = deed.at, Ledger()
     subjects = _subjects(connection, person)
     mine = [user for user in subjects if not _lives_on(user, person)]
+    names = names_of(person, mine)
+    bury_in = _Burial(connection, vault, person, pattern_of(names), ledger)
     _end_memberships(connection, person, mine, deed)
-    stones = [_bury(connection, vault, person, user, now) for user in mine]
+    stones = [bury_in.subject(user, now) for user in mine]
     for user in subjects:
         if _lives_on(user, person):
             _forget_in(connection, user, person)
     if not mine:
         stones = [bury(connection, vault, person, None, BEGINNING, now)]
-    access_history.forget(connection, person, stones[0], deed)
-    redact(connection, vault, person, mine)
-    _delete_rows(connection, person)
+    ledger.add(
+        "access_history", "redacted", access_history.forget(connection, person, stones[0], deed)
+    )
+    ledger.add("tombstones", "kept", len(stones))
+    redact(connection, vault, person, names, ledger)
+    _delete_rows(connection, person, ledger)
     keys = [user_id(user.connection, user.key) for user in mine]
     stirred = {key for one in keys for key in (when_settled(one), when_user_seen(one))}
     freed = {when_free(key) for key in addresses_of(person)}
     SQLDirectory(connection, now).wake(stirred | freed)
-    _announce(connection, person, now)
+    _announce(connection, person, now, ledger)
+    return keep_proof(connection, vault, Proven(person, stones, names, ledger, deed))
 
 
 def _subjects(connection: Connection, person: Person) -> list[User]:
@@ -127,23 +150,122 @@ def _end_memberships(
     access_history.note_difference(connection, person.account, mine, (), deed)
 
 
-def _bury(connection: Connection, vault: Vault, person: Person, user: User, now: datetime) -> str:
-    of, key = user.connection, user_id(user.connection, user.key)
-    heard = _heard(connection, user)
-    stamp = buried(user.facts, heard).floor
-    stone = bury(connection, vault, person, key, stamp, now)
-    edges = rows.memberships
-    connection.execute(
-        delete(edges).where(edges.c.connection_id == of, edges.c.user_key == user.key)
-    )
-    connection.execute(delete(rows.users).where(rows.users.c.id == key))
-    forget_resources(connection, of, user.key)
-    # Counted as lost it stays, without a name, for as long as the breaker's window is.
-    marks = breaker_marks
-    counted = (marks.c.connection_id == of) & (marks.c.key == f"u:{user.key}")
-    connection.execute(update(marks).where(counted).values(key=f"u:{person.id}"))
-    _redact_events(connection, vault, of, user.key, now)
-    return stone
+@dataclass(frozen=True, slots=True)
+class _Burial:
+    """What is done to each subject of a person; counted in the ledger. mark: the person's names."""
+
+    connection: Connection
+    vault: Vault
+    person: Person
+    mark: re.Pattern[str]
+    ledger: Ledger
+
+    def subject(self, user: User, now: datetime) -> str:
+        """Take a subject away and leave its tombstone; the tombstone's digest."""
+        of, key = user.connection, user_id(user.connection, user.key)
+        heard = _heard(self.connection, user)
+        stamp = buried(user.facts, heard).floor
+        stone = bury(self.connection, self.vault, self.person, key, stamp, now)
+        edges, users = rows.memberships, rows.users
+        mine = (edges.c.connection_id == of) & (edges.c.user_key == user.key)
+        self._do(delete(edges).where(mine), edges, "deleted")
+        self._do(delete(users).where(users.c.id == key), users, "deleted")
+        gone = forget_resources(self.connection, of, user.key)
+        self.ledger.add("scim_resources", "deleted", gone)
+        # Counted as lost it stays, without a name, for as long as the breaker's window is.
+        marks = breaker_marks
+        counted = (marks.c.connection_id == of) & (marks.c.key == f"u:{user.key}")
+        anonymous = update(marks).where(counted).values(key=f"u:{self.person.id}")
+        self._do(anonymous, marks, "redacted")
+        decisions = rows.decisions
+        its = (decisions.c.connection_id == of) & decisions.c.user_key.in_((key, user.key))
+        bare = update(decisions).where(its).values(user_key=None, inputs=b"{}")
+        self._do(bare, decisions, "emptied")
+        self._redact_events(of, user.key, now)
+        self._redact_bodies_of_others(of)
+        return stone
+
+    def _do(self, statement: Delete | Update, table: Table, what: str) -> None:
+        count = self.connection.execute(statement).rowcount
+        self.ledger.add(str(table.name), what, count)
+
+    def _redact_events(self, of: str, key: str, now: datetime) -> None:
+        events, letters = rows.events, rows.dead_letters
+        mine = (events.c.connection_id == of) & (events.c.subject == key)
+        found = self.connection.execute(select(events.c.id, events.c.delivery_id).where(mine)).all()
+        ids = [row.id for row in found]
+        if not ids:
+            return
+        its = bulk.among(events.c.id, ids, self.connection)
+        self.connection.execute(
+            update(events)
+            .where(its, events.c.state == "dead")
+            .values(state="ended", outcome="discarded", ended_at=now)
+        )
+        self._do(update(events).where(its).values(subject=ERASED), events, "redacted")
+        self._among(rows.attempts, rows.attempts.c.event_id, ids, detail="")
+        for column in (event_edits.c.id, event_edits.c.original_id):
+            self._among(event_edits, column, ids, patch=None)
+        theirs = bulk.among(letters.c.event_id, ids, self.connection)
+        self.connection.execute(
+            update(letters).where(theirs, letters.c.state == "open").values(state="discarded")
+        )
+        bare = {"first_error": "", "last_error": "", "note": ERASED}
+        self._do(update(letters).where(theirs).values(**bare), letters, "emptied")
+        self._empty_bodies(sorted({row.delivery_id for row in found}))
+
+    def _among(self, table: Table, column: Any, ids: Sequence[int], **values: Any) -> None:
+        wanted: ColumnElement[bool] = bulk.among(column, ids, self.connection)
+        self._do(update(table).where(wanted).values(**values), table, "emptied")
+
+    def _empty_bodies(self, ids: Sequence[int]) -> None:
+        """Bodies of the person alone are emptied; those that tell of others lose their names."""
+        events, deliveries = rows.events, rows.deliveries
+        others = exists().where(events.c.delivery_id == deliveries.c.id, events.c.subject != ERASED)
+        mine = bulk.among(deliveries.c.id, ids, self.connection)
+        shared = select(deliveries.c.id, deliveries.c.body).where(mine, others)
+        for row in self.connection.execute(shared).all():
+            self._seal_anew(row.id, self.vault.open(row.body))
+        empty = self.vault.seal(b"{}")
+        sole = update(deliveries).where(mine, ~others).values(body=empty, is_cut=True)
+        self._do(sole, deliveries, "emptied")
+
+    def _redact_bodies_of_others(self, of: str) -> None:
+        """Events about groups name their members: those within retention are looked through."""
+        events, deliveries = rows.events, rows.deliveries
+        theirs = (events.c.connection_id == of) & ~events.c.kind.startswith("users.")
+        found = self.connection.execute(
+            select(deliveries.c.id, deliveries.c.body)
+            .distinct()
+            .join(events, events.c.delivery_id == deliveries.c.id)
+            .where(theirs),
+            execution_options={"yield_per": AT_ONCE},
+        )
+        named = [row.id for row in found if self._is_named(self.vault.open(row.body))]
+        for first in range(0, len(named), AT_ONCE):
+            some = bulk.among(deliveries.c.id, named[first : first + AT_ONCE], self.connection)
+            page = select(deliveries.c.id, deliveries.c.body).where(some)
+            for row in self.connection.execute(page).all():
+                self._seal_anew(row.id, self.vault.open(row.body))
+
+    def _is_named(self, body: bytes) -> bool:
+        return self.mark.search(body.decode("utf-8", "replace")) is not None
+
+    def _seal_anew(self, id_: int, body: bytes) -> None:
+        deliveries = rows.deliveries
+        sealed = self.vault.seal(body_without(body, self.mark))
+        anew = update(deliveries).where(deliveries.c.id == id_)
+        self._do(anew.values(body=sealed, is_cut=True), deliveries, "resealed")
+
+
+def body_without(body: bytes, mark: re.Pattern[str]) -> bytes:
+    """A request's body without what it tells of one person; of no JSON, only without the names."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = body.decode("utf-8", "surrogateescape")
+        return mark.sub(ERASED, text).encode("utf-8", "surrogateescape")
+    return orjson.dumps(without(document, mark))
 
 
 def _heard(connection: Connection, user: User) -> Stamp:
@@ -178,66 +300,33 @@ def _forget_in(connection: Connection, user: User, person: Person) -> None:
     bulk.upsert(connection, rows.users, [user_to_row(kept, person.account)])
 
 
-def _redact_events(connection: Connection, vault: Vault, of: str, key: str, now: datetime) -> None:
-    events, letters, deliveries = rows.events, rows.dead_letters, rows.deliveries
-    mine = (events.c.connection_id == of) & (events.c.subject == key)
-    found = connection.execute(select(events.c.id, events.c.delivery_id).where(mine)).all()
-    ids = [row.id for row in found]
-    if not ids:
-        return
-    connection.execute(
-        update(events)
-        .where(bulk.among(events.c.id, ids, connection), events.c.state == "dead")
-        .values(state="ended", outcome="discarded", ended_at=now)
-    )
-    connection.execute(
-        update(events).where(bulk.among(events.c.id, ids, connection)).values(subject=ERASED)
-    )
-    _among(connection, rows.attempts, rows.attempts.c.event_id, ids, detail="")
-    for column in (event_edits.c.id, event_edits.c.original_id):
-        _among(connection, event_edits, column, ids, patch=None)
-    its = bulk.among(letters.c.event_id, ids, connection)
-    connection.execute(
-        update(letters).where(its, letters.c.state == "open").values(state="discarded")
-    )
-    connection.execute(
-        update(letters).where(its).values(first_error="", last_error="", note=ERASED)
-    )
-    others = exists().where(events.c.delivery_id == deliveries.c.id, events.c.subject != ERASED)
-    sole = bulk.among(deliveries.c.id, sorted({r.delivery_id for r in found}), connection)
-    connection.execute(
-        update(deliveries).where(sole, ~others).values(body=vault.seal(b"{}"), is_cut=True)
-    )
-
-
-def _among(
-    connection: Connection, table: Table, column: Any, ids: Sequence[int], **values: Any
-) -> None:
-    wanted: ColumnElement[bool] = bulk.among(column, ids, connection)
-    connection.execute(update(table).where(wanted).values(**values))
-
-
-def _delete_rows(connection: Connection, person: Person) -> None:
+def _delete_rows(connection: Connection, person: Person, ledger: Ledger) -> None:
     for table, column in OF_A_PERSON:
-        connection.execute(delete(table).where(table.c[column] == person.id))
+        gone = connection.execute(delete(table).where(table.c[column] == person.id))
+        ledger.add(str(table.name), "deleted", gone.rowcount)
     audit, decisions, addresses = rows.audit, rows.decisions, rows.addresses
-    connection.execute(
+    emptied = connection.execute(
         update(audit).where(audit.c.subject == person.id).values(before=None, after=None)
     )
-    connection.execute(
+    ledger.add("audit", "emptied", emptied.rowcount)
+    forgotten = connection.execute(
         update(decisions)
         .where(decisions.c.account_id == person.account, decisions.c.person_id == person.id)
         .values(user_key=None, inputs=b"{}")
     )
+    ledger.add("decisions", "emptied", forgotten.rowcount)
     mine = bulk.among(addresses.c.id, sorted(addresses_of(person)), connection)
-    connection.execute(delete(addresses).where(mine, addresses.c.person_id == person.id))
+    free = delete(addresses).where(mine, addresses.c.person_id == person.id)
+    ledger.add("addresses", "deleted", connection.execute(free).rowcount)
     connection.execute(delete(rows.people).where(rows.people.c.id == person.id))
+    ledger.add("people", "deleted", 1)
 
 
-def _announce(connection: Connection, person: Person, now: datetime) -> None:
+def _announce(connection: Connection, person: Person, now: datetime, ledger: Ledger) -> None:
     """Applications hear who is gone by id; what they were told of the person before is emptied."""
-    connection.execute(
+    emptied = connection.execute(
         update(announcements).where(announcements.c.subject == person.id).values(data=b"{}")
     )
+    ledger.add("announcements", "emptied", emptied.rowcount)
     bare = replace(person, email="", requested="", pending=None, profile={}, user=None)
     announce(connection, [of_deletion(bare)], now=now)

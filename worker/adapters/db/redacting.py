@@ -14,9 +14,12 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, or_, select, update
 
 from domain.consequences import NoticeKind
+from domain.erasure import ERASED, Ledger, pattern_of
 from domain.keys import address_id, when_free
 from domain.model import Person, User
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.access_history import is_kept
+from worker.adapters.db.access_rows import access_history
 from worker.adapters.db.api_rows import api_answers
 from worker.adapters.db.family import line_above
 from worker.adapters.db.mail_rows import alerts
@@ -25,28 +28,36 @@ from worker.adapters.db.once import NO_MORE
 from worker.adapters.db.replay_rows import group_notes, replays
 from worker.adapters.vault import Vault
 
-#: What stands where a name of the person stood.
-ERASED = "erased"
 AT_ONCE = 500
 
 
-def redact(connection: Connection, vault: Vault, person: Person, subjects: Sequence[User]) -> None:
+def names_of(person: Person, subjects: Sequence[User]) -> frozenset[str]:
+    """A person's addresses and external ids."""
+    told = {person.email, person.requested, person.pending}
+    told |= {str(word.value) for user in subjects for word in user.facts.emails}
+    return frozenset({one for one in told if one} | {user.key for user in subjects})
+
+
+def redact(
+    connection: Connection, vault: Vault, person: Person, names: frozenset[str], ledger: Ledger
+) -> None:
     """Take a person's addresses and external ids out of what is not theirs."""
-    addresses = _addresses(person, subjects)
-    names = addresses | {user.key for user in subjects}
-    mark = _pattern(names)
-    waiting = {when_free(address_id(person.account, one)) for one in addresses}
-    events = _letters(connection, person.account, names, mark)
+    mark = pattern_of(names)
+    waiting = {when_free(address_id(person.account, one)) for one in names}
+    events = _letters(connection, person.account, names, mark, ledger)
     waits, attempts = rows.waits, rows.attempts
     behind = bulk.among(waits.c.key, sorted(waiting), connection)
     events += connection.scalars(select(waits.c.event_id).where(behind)).all()
     tried = bulk.among(attempts.c.event_id, sorted(set(events)), connection)
-    _rewrite(connection, attempts, (attempts.c.detail,), tried, mark)
+    _rewrite(connection, attempts, (attempts.c.detail,), tried, mark, ledger)
     notices = rows.notices
     untold = (notices.c.kind == NoticeKind.OPERATOR_ALERT.value) & notices.c.state.in_(
         ["pending", "failed"]
     )
     of_account = (group_notes.c.account_id == person.account) | group_notes.c.account_id.is_(None)
+    # Why somebody did something: texts of people, who may have named whom they did it to.
+    audit = rows.audit
+    by_hand = (audit.c.account_id == person.account) & rows.BY_HAND & (audit.c.reason != "")
     its = (alerts.c.account_id == person.account) | alerts.c.account_id.is_(None)
     for table, columns, which in (
         (alerts, (alerts.c.headline, alerts.c.details), its),
@@ -54,25 +65,26 @@ def redact(connection: Connection, vault: Vault, person: Person, subjects: Seque
         (plans, (plans.c.summary,), plans.c.account_id == person.account),
         (replays, (replays.c.selection,), replays.c.selection.is_not(None)),
         (group_notes, (group_notes.c.text,), of_account),
+        (rows.audit, (rows.audit.c.reason,), by_hand),
+        *_history(connection, person),
     ):
-        _rewrite(connection, table, columns, which, mark)
-    _forget_answers(connection, vault, person)
+        _rewrite(connection, table, columns, which, mark, ledger)
+    _forget_answers(connection, vault, person, ledger)
 
 
-def _addresses(person: Person, subjects: Sequence[User]) -> set[str]:
-    told = {person.email, person.requested, person.pending}
-    told |= {str(word.value) for user in subjects for word in user.facts.emails}
-    return {one for one in told if one}
-
-
-def _pattern(names: Collection[str]) -> re.Pattern[str]:
-    """Whole names only: `u1` is in neither `u10` nor `u1@example.com`."""
-    either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    return re.compile(rf"(?<![\w.+@-])(?:{either})(?![\w@+-]|\.\w)", re.IGNORECASE)
+def _history(connection: Connection, person: Person) -> list[tuple[Table, Any, Any]]:
+    """Why somebody was given or taken access, in the words of whoever did it."""
+    table = access_history
+    mine = (table.c.account_id == person.account) & (table.c.reason != "")
+    return [(table, (table.c.reason,), mine)] if is_kept(connection) else []
 
 
 def _letters(
-    connection: Connection, account: str, names: Collection[str], mark: re.Pattern[str]
+    connection: Connection,
+    account: str,
+    names: Collection[str],
+    mark: re.Pattern[str],
+    ledger: Ledger,
 ) -> list[int]:
     """Rewrite the account's letters that name the person; ids of their events."""
     table = rows.dead_letters
@@ -81,7 +93,7 @@ def _letters(
     mine = (table.c.account_id == account) & or_(*says)
     found = connection.scalars(select(table.c.event_id).where(mine, table.c.event_id.is_not(None)))
     events = list(found)
-    _rewrite(connection, table, columns, mine, mark)
+    _rewrite(connection, table, columns, mine, mark, ledger)
     return events
 
 
@@ -91,6 +103,7 @@ def _rewrite(
     columns: Sequence[Column[Any]],
     which: Any,
     mark: re.Pattern[str],
+    ledger: Ledger,
 ) -> None:
     """Text, or JSON as bytes: what stands for a name stands in quotes, before and after."""
     for row in connection.execute(select(table.c.id, *columns).where(which)).all():
@@ -101,6 +114,7 @@ def _rewrite(
         }
         if new:
             connection.execute(update(table).where(table.c.id == row.id).values(**new))
+            ledger.add(str(table.name), "redacted", 1)
 
 
 def _without(said: str | bytes, mark: re.Pattern[str]) -> str | bytes:
@@ -111,7 +125,7 @@ def _without(said: str | bytes, mark: re.Pattern[str]) -> str | bytes:
     )
 
 
-def _forget_answers(connection: Connection, vault: Vault, person: Person) -> None:
+def _forget_answers(connection: Connection, vault: Vault, person: Person, ledger: Ledger) -> None:
     """Whatever shows a person names their id.
 
     The key stays taken: the request, sent again, must not make the person anew.
@@ -136,3 +150,4 @@ def _forget_answers(connection: Connection, vault: Vault, person: Person) -> Non
         .where(bulk.among(table.c.id, gone, connection))
         .values(status=NO_MORE, answer=vault.seal(b""))
     )
+    ledger.add("api_answers", "emptied", len(gone))

@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, case, func, or_, select, update
 
+from domain.erasure import ERASED
 from domain.inbox import Kind, Lane, State
 from domain.pacing import Move, next_move
 from domain.replays import ItemState, ReplayState, Skip
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
-from worker.adapters.db.redacting import ERASED
 from worker.adapters.db.replay_moves import as_moment, course_of, move, pace_of
 from worker.adapters.db.replay_rows import replay_items, replays
 from worker.adapters.db.replay_traces import note_attempts

@@ -301,13 +301,13 @@ def keep_resource(
     put_resources(sql, [(before, after)])
 
 
-def forget_resources(sql: Connection, connection: str, key: str) -> None:
-    """Whoever was deleted for good has no resource any more, live or not (U5)."""
+def forget_resources(sql: Connection, connection: str, key: str) -> int:
+    """Whoever was deleted for good has no resource any more (U5); how many they had."""
     named = or_(_TABLE.c.key == key, _TABLE.c.alias == key)
     mine = and_(is_of(connection, ResourceKind.USER), named)
     its = select(_TABLE.c.id).where(mine)
     sql.execute(delete(scim_values).where(scim_values.c.resource_id.in_(its)))
-    sql.execute(delete(_TABLE).where(mine))
+    return sql.execute(delete(_TABLE).where(mine)).rowcount
 
 
 def values_of(resource: Resource) -> set[tuple[str, str]]:

@@ -28,6 +28,7 @@ from worker.web.api import (
     directory,
     directory_access,
     endpoints,
+    erasures,
     event_edits,
     events,
     feeds,
@@ -65,7 +66,8 @@ ROUTERS = (
     *(events.router, audit.router, holds.router, status.router),
     *(accounts.router, tokens.router, connections.router, directory_access.router),
     *(feeds.router, observing.router, endpoints.router, templates.router),
-    *(users_by_operators.router, sources.router, directory.router, access.router, addresses.router),
+    *(users_by_operators.router, sources.router, directory.router, access.router),
+    *(addresses.router, erasures.router),
     *(dead_letters.router, replays.router, event_edits.router),
 )
 TRY_LATER = {"Retry-After": "5"}

@@ -1,6 +1,6 @@
-"""The history of who had access to what: a new table, which the release before does not see.
+"""The history of who had access to what, and proofs of deletions: tables that are new.
 
-What it does not see it does not write: of what its processes change while both run there is no
+The release before does not see them, so of what its processes change while both run there is no
 turn, and an access review says so.
 """
 
@@ -38,6 +38,16 @@ def upgrade() -> None:
         ["account_id", "group_id", "person_id", "id"],
     )
     op.create_index("ix_access_history_person", "access_history", ["person_id", "group_id"])
+    op.create_table(
+        "erasures",
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("id", "account_id", "person_id")),
+        sa.Column("made_at", Moment, nullable=False),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("actor", "reason")),
+        sa.Column("proof", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_erasures")),
+    )
+    op.create_index("ix_erasures_account", "erasures", ["account_id", "id"])
+    op.create_index("ix_erasures_person_id", "erasures", ["person_id"])
     marks = sa.table("marks", sa.column("name", sa.Text), sa.column("at", Moment))
     op.bulk_insert(marks, [{"name": _BEGAN, "at": database_now(op.get_bind())}])
 
@@ -48,4 +58,5 @@ _TEXTS = ("account_id", "group_id", "person_id", "was", "now", "actor", "reason"
 def downgrade() -> None:
     """Take it away."""
     op.get_bind().execute(sa.text("DELETE FROM marks WHERE name = :name"), {"name": _BEGAN})
+    op.drop_table("erasures")
     op.drop_table("access_history")
