@@ -13,6 +13,9 @@ from domain.values import BEGINNING, HORIZON, MICROSECOND, Stamp, normalise_addr
 
 #: Words kept of one history whatever their age; beyond it, what nothing can reach goes (D3).
 KEPT_WORDS = 64
+#: More than this of one history, and what says nothing new is thinned out within that reach, too:
+#: it is read and written with each event of the subject.
+MOST_WORDS = 1_000
 GUEST = "guest"
 #: Who is quoted for what held when a subject was taken over from another connection, or linked to
 #: somebody who is out. It replaces all that was said before it, and any word of a feed that lets
@@ -49,10 +52,25 @@ def _trim(history: tuple[Word, ...]) -> tuple[Word, ...]:
     if len(history) <= KEPT_WORDS:
         return history
     reach = history[-1].stamp.at - HORIZON_MICROS
-    return tuple(
+    kept = tuple(
         word
         for index, word in enumerate(history)
         if word.stamp.at >= reach or not _is_inside_run(history, index)
+    )
+    return kept if len(kept) <= MOST_WORDS else _thinned(kept)
+
+
+def _thinned(history: tuple[Word, ...]) -> tuple[Word, ...]:
+    """Without the older half of what only repeats its neighbours.
+
+    A late fact that splits such a run may then count the run's second part as begun later than it
+    was: it moves a claim to an address (D4) within the run, and nothing else.
+    """
+    half = len(history) // 2
+    return tuple(
+        word
+        for index, word in enumerate(history)
+        if index >= half or not _is_inside_run(history, index)
     )
 
 

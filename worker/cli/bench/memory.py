@@ -17,6 +17,9 @@ from worker.cli.running import bring_up
 from worker.settings import load_settings
 
 STEP = 10_000
+#: Each is described again by every tenth step: what is kept of a person grows with what is said of
+#: them (D3), and is not what is measured.
+PEOPLE = 100_000
 #: Longer than a worker needs for a step, by far.
 PATIENCE_SECONDS = 300
 _PAGE_MIB = 4096 / 2**20
@@ -27,7 +30,7 @@ def resident(
 ) -> Iterator[float]:
     """MiB of the largest pool child of `rosterd up`, after each ten thousand events applied.
 
-    Ten thousand people are invited, then given another name, again and again.
+    A hundred thousand people are invited, then given another name, again and again.
     """
     with (
         scratch_database(server, folder) as url,
@@ -42,7 +45,8 @@ def resident(
         workers = [pid for pid in _children(running.process.pid) if _name(pid) == "rosterd-worker"]
         try:
             for first in range(0, events, STEP):
-                named = submissions(parts, hook, range(STEP), given_name=f"Ana {first}")
+                those = range(first % PEOPLE, first % PEOPLE + STEP)
+                named = submissions(parts, hook, those, given_name=f"Ana {first}")
                 store(parts, named)
                 _await_empty(parts)
                 yield max(_mib(child) for worker in workers for child in _children(worker))
