@@ -49,13 +49,11 @@ class OktaDirectory:
 
     def person(self, key: str) -> Read[ReadPerson]:
         """See the port."""
-        told = self._one("users", key)
-        return _read(told, key, _person, self._api.now())
+        return _read(self._one("users", key), key, _person)
 
     def group(self, key: str) -> Read[ReadGroup]:
         """See the port."""
-        told = self._one("groups", key)
-        return _read(told, key, _group, self._api.now())
+        return _read(self._one("groups", key), key, _group)
 
     def people(self, after: str | None = None) -> Page[ReadPerson]:
         """See the port; who is deactivated is not among them."""
@@ -93,8 +91,10 @@ class OktaDirectory:
         onward = f"{_AFTER}{following}" if following is not None else cursor
         return Logged(_bodies(events), onward, is_all=len(events) < LOG_PAGE)
 
-    def _one(self, kind: str, key: str) -> Told | None:
-        return self._api.get(f"/api/v1/{kind}/{key}") if _ID.fullmatch(key) else None
+    def _one(self, kind: str, key: str) -> Told:
+        if not _ID.fullmatch(key):
+            raise _no_id(key)
+        return self._api.get(f"/api/v1/{kind}/{key}")
 
     def _page(self, path: str, after: str | None) -> tuple[Told, str | None]:
         query = {"limit": str(PAGE)} | ({"after": after} if after is not None else {})
@@ -104,16 +104,21 @@ class OktaDirectory:
         return told, _following(told)
 
 
-def _read(told: Told | None, key: str, make: Any, now: datetime) -> Read[Any]:
+def _read(told: Told, key: str, make: Any) -> Read[Any]:
     """One thing, or that there is none; a 404 of something else than Okta's API is no answer."""
-    if told is None:
-        return Read(None, now)
     if told.is_missing:
         if fields.peek_text(told.document, "errorCode") != _NOT_FOUND:
             raise DirectoryError("it answered 404, but not as Okta's API does: is the URL right?")
         return Read(None, told.at)
     found = make(told.document)
-    return Read(found if found.key == key else None, told.at)
+    if found.key != key:
+        raise _no_id(key)
+    return Read(found, told.at)
+
+
+def _no_id(key: str) -> DirectoryError:
+    """Nobody has left for being known by another name, as another feed may know them."""
+    return DirectoryError(f"{key!r} is no id of Okta's", needs_operator=True)
 
 
 def _listed(told: Told, what: str) -> list[Any]:

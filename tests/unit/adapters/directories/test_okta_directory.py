@@ -116,17 +116,23 @@ def test_who_is_not_there_is_an_answer(okta: FakeOkta, directory: Directory) -> 
     assert directory.group("00g9").found is None
 
 
-@pytest.mark.parametrize("key", ["me", "ana@example.com", "../users", "..", "", "00u1/groups"])
-def test_what_is_no_id_is_nobodys(okta: FakeOkta, directory: Directory, key: str) -> None:
-    """Okta takes a login, or the token's own user, where an id belongs."""
+@pytest.mark.parametrize("key", ["ana@example.com", "../users", "..", "", "00u1/groups"])
+def test_nobody_has_left_for_being_known_by_what_is_no_id(
+    okta: FakeOkta, directory: Directory, key: str
+) -> None:
+    """Okta takes a login where an id belongs; another feed may know people by theirs."""
     okta.user("00u1", login="ana@example.com")
-    assert directory.person(key).found is None
-    assert all(path.startswith("/api/v1/users/") for path in okta.paths())
+    for ask in (directory.person, directory.group):
+        with pytest.raises(DirectoryError, match="no id of Okta's") as raised:
+            ask(key)
+        assert raised.value.needs_operator
+    assert okta.paths() == []
 
 
-def test_a_login_that_looks_like_an_id_is_nobodys_id(okta: FakeOkta, directory: Directory) -> None:
+def test_nor_for_a_login_that_looks_like_an_id(okta: FakeOkta, directory: Directory) -> None:
     okta.user("00u1", login="ana", email="ana@example.com")
-    assert directory.person("ana").found is None
+    with pytest.raises(DirectoryError, match="'ana' is no id of Okta's"):
+        directory.person("ana")
     assert okta.paths() == ["/api/v1/users/ana"], "it was asked, and answered with somebody else"
 
 
