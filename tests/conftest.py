@@ -23,6 +23,7 @@ from tests.harness import Rosterd
 from tests.listening import Listening, listening_on
 from tests.order import arranged
 from tests.receiver import receiver
+from tests.scratch import given_back, in_memory
 from tests.servers import RabbitServer, RedisServer
 from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import migrate
@@ -41,6 +42,7 @@ REQUIRED = {name for name in os.environ.get("ROSTERD_TEST_REQUIRE", "").split(",
 
 #: Whether tests run on PostgreSQL that could run on SQLite as well.
 HAS_POSTGRES = pytest.StashKey[bool]()
+SCRATCH = pytest.StashKey[Path]()
 
 
 def missing(service: str, why: str) -> None:
@@ -54,6 +56,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Find out once whether there is a PostgreSQL: every process has to collect the same tests."""
     told = getattr(config, "workerinput", {})
     config.stash[HAS_POSTGRES] = bool(told.get("has_postgres") if told else _has_postgres())
+    if not told and _is_whole(config) and not config.option.basetemp and (found := in_memory()):
+        config.option.basetemp = config.stash[SCRATCH] = found / "t"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give the memory back; what a test that failed left behind is kept."""
+    if (scratch := config.stash.get(SCRATCH, None)) is not None:
+        given_back(scratch.parent)
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    return [Path(asked).name for asked in config.args] == ["tests"]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -68,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     `long` tests run where that is required, and whatever was asked for by name runs as it is.
     """
     workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
-    if [Path(asked).name for asked in config.args] == ["tests"]:
+    if _is_whole(config):
         if not os.environ.get(EVERY):
             _leave_out(config, items)
         if "long" not in REQUIRED:

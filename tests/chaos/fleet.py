@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from tests.preloaded import Preloaded, Started
 from tests.servers import await_true, free_port
 from worker.adapters.db.migrate import migrate
 from worker.bootstrap import Container
@@ -54,6 +55,7 @@ class Fleet:
             "ROSTERD_LOG_LEVEL": "warning",
             **environment,
         }
+        self._preloaded = Preloaded(self._environment)
         commands = {
             "web": web_command("127.0.0.1", self.port, 2),
             "worker": worker_command(["standard", "bulk"], 2),
@@ -66,18 +68,11 @@ class Fleet:
             told=lambda text: None,
         )
 
-    def _starter(self, command: list[str], lanes: str) -> Callable[[], subprocess.Popen[bytes]]:
-        def start() -> subprocess.Popen[bytes]:
-            with self.log.open("ab") as log:
-                return subprocess.Popen(
-                    command,
-                    env={**self._environment, LANES_VARIABLE: lanes},
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-
-        return start
+    def _starter(self, command: list[str], lanes: str) -> Callable[[], Started]:
+        # What is to be restarted a hundred times starts from loaded libraries.
+        words = command[command.index("worker") + 1 :]
+        lane = {LANES_VARIABLE: lanes}
+        return partial(self._preloaded.start, *words, log=self.log, environment=lane)
 
     def start(self) -> None:
         # What supervises processes in production waits a second or less.
@@ -93,6 +88,7 @@ class Fleet:
         self.supervisor.is_stopping = True
         self._thread.join()
         self.supervisor.stop()
+        self._preloaded.stop()
         self.parts.close()
 
     # -- injuries ----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,13 @@ from sqlalchemy import update
 from tests.conftest import missing
 from tests.deploy.film import Film
 from tests.harness import Feed, Rosterd
+from tests.preloaded import Preloaded
 from tests.servers import RedisServer, await_true, free_port
+from worker.cli.supervisor import Process
 
 RUNBOOK = Path(__file__).parents[2] / "deploy" / "runbook.md"
+#: What is read as the interpreter starts: such a process starts from nothing.
+BEFORE_PYTHON = frozenset({"PYTHONPATH", "LD_PRELOAD"})
 QUIET, FIRES, OVER = "all is well", "outage", "mended"
 #: What stands for the operator's own in a command of the runbook.
 PLACEHOLDERS = re.compile(
@@ -98,25 +104,32 @@ class Drill:
     @contextmanager
     def process(
         self, *words: str, log: Path | None = None, ends: int = signal.SIGTERM, **environment: str
-    ) -> Iterator[subprocess.Popen[bytes]]:
+    ) -> Iterator[Process]:
         """A process that the section says to start, or that was there before.
 
         ends: how its whole group is ended, for a process that cannot be trusted to end itself.
         """
         self.typed.append(" ".join(("rosterd", *words)))
-        command = [sys.executable, "-m", "worker", *words]
+        process = self._started(words, log, {**self.environment, **environment})
+        try:
+            yield process
+        finally:
+            _end(process, ends)
+
+    def _started(
+        self, words: tuple[str, ...], log: Path | None, environment: dict[str, str]
+    ) -> Process:
+        if not environment.keys() & BEFORE_PYTHON:
+            whole = {**os.environ, **environment}
+            return _preloaded().start(*words, log=log, environment=whole)
         with (log or Path(os.devnull)).open("ab") as told:
-            process = subprocess.Popen(
-                command,
-                env={**os.environ, **self.environment, **environment},
+            return subprocess.Popen(
+                [sys.executable, "-m", "worker", *words],
+                env={**os.environ, **environment},
                 stdout=told if log else None,
                 stderr=told if log else None,
                 start_new_session=True,
             )
-            try:
-                yield process
-            finally:
-                _end(process, ends)
 
     @contextmanager
     def measured(
@@ -143,7 +156,14 @@ class Drill:
             connection.commit()
 
 
-def _end(process: subprocess.Popen[bytes], number: int) -> None:
+@cache
+def _preloaded() -> Preloaded:
+    made = Preloaded(os.environ)
+    atexit.register(made.stop)
+    return made
+
+
+def _end(process: Process, number: int) -> None:
     """By a signal to the parent alone, which tells its children, or by SIGKILL to all of them."""
     if number != signal.SIGKILL:
         process.send_signal(number)
