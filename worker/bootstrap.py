@@ -24,7 +24,7 @@ from domain.dispatches import Dispatch
 from domain.inbox import Kind, Lane, Outcome
 from domain.notices import Mailer
 from domain.outbound import parse_allowed
-from domain.ports import DrainWork, Result, Source
+from domain.ports import DrainWork, Result
 from domain.provisioning import ProvisionWork
 from domain.resources import Ask
 from worker import telemetry
@@ -32,6 +32,7 @@ from worker.adapters.broker import state as broker_state
 from worker.adapters.broker.app import make_celery
 from worker.adapters.broker.ringer import CeleryRinger
 from worker.adapters.db.by_hand import SQLHandStore
+from worker.adapters.db.carried import carried
 from worker.adapters.db.dispatches import SQLDispatches
 from worker.adapters.db.engine import Changing, Database
 from worker.adapters.db.foreign import collect_foreign
@@ -59,6 +60,7 @@ from worker.adapters.prometheus import state_gauges, unreadable
 from worker.adapters.scim.later import failed, perform
 from worker.adapters.scim.names import ScimNames
 from worker.adapters.sources.registry import source_named
+from worker.adapters.tracing import Traces, traces_to
 from worker.adapters.vault import Vault, new_id
 from worker.adapters.webhook import WebhookPoster
 from worker.bootstrap_directories import DirectoryParts
@@ -90,6 +92,8 @@ class Container:
     couriers: list[Callable[[], None]] = field(default_factory=list)
     #: Whether a worker of the urgent lane is to tell what is urgent: this process drains others.
     leaves_urgent: bool = False
+
+    source_named = staticmethod(source_named)
 
     @cached_property
     def database(self) -> Database:
@@ -132,17 +136,19 @@ class Container:
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
         """The process's logger."""
-        logger: structlog.stdlib.BoundLogger = structlog.get_logger("rosterd")
-        return logger
+        return cast("structlog.stdlib.BoundLogger", structlog.get_logger("rosterd"))
 
     def works(self) -> AbstractContextManager[SQLWork]:
         """A unit of work of the drain."""
-        return sql_work(
-            self.database,
-            vault=self.vault,
-            worker=self.worker_id,
-            link_seconds=self.settings.link_life.total_seconds(),
-        )
+        whose: dict[str, Any] = {"vault": self.vault, "worker": self.worker_id}
+        seconds = self.settings.link_life.total_seconds()
+        return sql_work(self.database, link_seconds=seconds, **whose)
+
+    @cached_property
+    def traces(self) -> Traces | None:
+        """Where spans go, where an endpoint for them is set."""
+        endpoint = self.settings.otlp_endpoint
+        return traces_to(endpoint, "rosterd") if endpoint is not None else None
 
     @cached_property
     def drain(self) -> Drain:
@@ -418,10 +424,7 @@ class Container:
 
     def warn_of_broker(self) -> None:
         """An unfit broker is said at the start, not found out at 3 a.m. (F07)."""
-        try:
-            why = self.broker_unfit()
-        except Exception:  # noqa: BLE001 - it is away; that is told and healed elsewhere
-            return
+        why = broker_state.unfit_if_told(self.celery)
         if why:
             self.log.error("broker_unfit", why=why)
 
@@ -463,10 +466,6 @@ class Container:
         told |= self.replays.retain(days=days)
         return {**retain_bodies(self.database, days=days), **told}
 
-    def source_named(self, name: str) -> Source:
-        """The adapter of a source."""
-        return source_named(name)
-
     def report(self, event: str, fields: Mapping[str, object]) -> None:
         """Something that should not happen did; it is counted and logged."""
         telemetry.BUGS.labels(event).inc()
@@ -477,6 +476,8 @@ class Container:
         if work.has_announced:
             self.ring_announcements(is_urgent=work.has_urgent_news)
         telemetry.count_results(results, now=work.now)
+        if self.traces is not None:
+            self.traces.applied(results, carried(self.database, self.vault, results), work.now)
         self.minutes.count(results, now=work.now)
 
     @cached_property
@@ -486,9 +487,9 @@ class Container:
 
     def close(self) -> None:
         """Let go of connections."""
-        ends = dict.fromkeys(("outbound_http", "operators", "lines"), "close")
+        ends = dict.fromkeys(("outbound_http", "operators", "lines", "traces"), "close")
         for name, end in {**ends, "database": "dispose"}.items():
-            if name in self.__dict__:
+            if self.__dict__.get(name) is not None:
                 getattr(self.__dict__[name], end)()
 
 

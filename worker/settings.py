@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     alert_suspension_seconds: float = Field(60, gt=0)
     alert_webhook_url: str | None = None
     alert_webhook_secret: SecretStr | None = None
+    otlp_endpoint: str | None = None
     openid_issuer: str | None = None
     openid_client_id: str = ""
     openid_client_secret: SecretStr = SecretStr("")
@@ -152,6 +153,13 @@ class Settings(BaseSettings):
         if issuer is not None and urlsplit(issuer).scheme not in ("https", "http"):
             raise ValueError("no issuer: https://login.example.com, as it names itself")
         return issuer
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _usable_endpoint(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in ("https", "http"):
+            raise ValueError("no OTLP/HTTP endpoint: http://collector:4318")
+        return url
 
     @model_validator(mode="after")
     def _whole_pairs(self) -> Self:

@@ -105,3 +105,6 @@ def _stop_keeper(**_: Any) -> None:
         keeper.stop()
     _KEEPERS.clear()
     stop_post()
+    traces = container().traces
+    if traces is not None:
+        traces.close()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from starlette.datastructures import QueryParams
@@ -25,6 +27,7 @@ from domain.ports import (
 )
 from domain.ports import Request as HookRequest
 from worker import telemetry
+from worker.adapters.tracing import Request, with_traceparent
 from worker.bootstrap import Container
 from worker.services.receive import Refusal, receive, refused
 from worker.web.body import ClientDisconnect, EncodingError, TooLargeError, read_body
@@ -34,6 +37,8 @@ from worker.web.intake import Intake
 NOT_AUTHENTIC = {"error": "not authentic"}
 TRY_LATER = {"Retry-After": "5"}
 PREFIX = "/hooks/"
+#: How traces call it: without the feed, which is told beside it.
+ROUTE = "/hooks/{feed}"
 METHODS = ("GET", "POST", "OPTIONS")
 _ID = re.compile(r"[0-9a-z_]{1,40}")
 
@@ -47,25 +52,31 @@ class Hooks:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate, store, answer."""
-        try:
-            response = await self._answer(scope, receive)
-        except InfrastructureError as error:
-            self._parts.log.warning("ingest_unavailable", why=str(error))
-            response = JSONResponse({"error": "cannot store now"}, 503, TRY_LATER)
-        except ClientDisconnect:
-            response = Response(status_code=400)
-        except Exception:
-            self._parts.log.exception("hook_failed")
-            response = JSONResponse({"error": "internal error"}, 500)
+        if self._parts.traces is None:
+            response = await self._answered(scope, receive, None)
+        else:
+            with self._parts.traces.request(ROUTE, scope["method"], dict(_texts(scope))) as traced:
+                response = await self._answered(scope, receive, traced)
+                traced.answered(response.status_code)
         await response(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+    async def _answered(self, scope: Scope, receive: Receive, traced: Request | None) -> Response:
+        try:
+            return await self._answer(scope, receive, traced)
+        except InfrastructureError as error:
+            self._parts.log.warning("ingest_unavailable", why=str(error))
+            return JSONResponse({"error": "cannot store now"}, 503, TRY_LATER)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception:
+            self._parts.log.exception("hook_failed")
+            return JSONResponse({"error": "internal error"}, 500)
+
+    async def _answer(self, scope: Scope, receive: Receive, traced: Request | None) -> Response:
         if scope["method"] not in METHODS:
             return JSONResponse({"error": "only POST carries events"}, 405, {"Allow": "POST"})
         feed_id = scope["path"].removeprefix(PREFIX)
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = dict(_texts(scope))
         feed = self._intake.remembered(feed_id)
         # Whatever a path holds: not every text can be asked for in SQL, or is worth remembering.
         if feed is None and _ID.fullmatch(feed_id):
@@ -85,7 +96,7 @@ class Hooks:
             return JSONResponse(NOT_AUTHENTIC, 401)
         query = dict(QueryParams(scope["query_string"])) if scope["query_string"] else {}
         hook = HookRequest(scope["method"], headers, body, query)
-        return await self._take(feed, source, hook)
+        return await self._take(feed, source, hook, traced)
 
     async def _look_again(
         self, feed: FeedView, source: Source, hook: HookRequest, before: Refusal
@@ -121,7 +132,9 @@ class Hooks:
         self._parts.log.warning("hook_too_large", feed=feed_id)
         return JSONResponse({"error": "body too large"}, 413)
 
-    async def _take(self, feed: FeedView, source: Source, hook: HookRequest) -> Response:
+    async def _take(
+        self, feed: FeedView, source: Source, hook: HookRequest, traced: Request | None
+    ) -> Response:
         began = time.perf_counter()
         taken = await self._received(feed, source, hook)
         if isinstance(taken, Refusal) and taken.result == "wrong":
@@ -133,8 +146,8 @@ class Hooks:
             case Reply():
                 self._intake.count(feed.id, source.name, "handshake")
                 return Response(taken.body, taken.status, media_type=taken.media_type)
-            case Submission():
-                pass
+            case Submission() if traced is not None:
+                taken = replace(taken, headers=with_traceparent(taken.headers, traced.traceparent))
         if hook.method != "POST":
             return JSONResponse({"error": "only POST carries events"}, 405)
         try:
@@ -156,6 +169,10 @@ class Hooks:
             if times:
                 self._intake.count(feed.id, source.name, result, times)
         return Response(status_code=taken.success_status)
+
+
+def _texts(scope: Scope) -> Iterator[tuple[str, str]]:
+    return ((n.decode("latin-1"), value.decode("latin-1")) for n, value in scope["headers"])
 
 
 def _refused(reply: Reply | None) -> Response:

@@ -106,24 +106,27 @@ def verify(
 class _Names:
     """Whether a text bears a name of whoever was deleted."""
 
-    def __init__(self, key: bytes, digests: frozenset[str], short: frozenset[str]) -> None:
+    def __init__(self, key: bytes, long: frozenset[str], short: frozenset[str]) -> None:
         self._key = key
-        self._digests = digests
+        self._long = long
         self._short = short
         self._known: dict[str, bool] = {}
 
     def are_in(self, column: str, text: str) -> bool:
         """Whether any of it is; a short external id only where ids of subjects stand."""
-        if column in OF_SUBJECTS and self._short and name_digest(self._key, text) in self._short:
+        if column in OF_SUBJECTS and self._short and self._mark_of(text) in self._short:
             return True
         return any(self._is_one(name) for name in names_in(text))
+
+    def _mark_of(self, name: str) -> str:
+        return name_digest(self._key, name)
 
     def _is_one(self, name: str) -> bool:
         known = self._known.get(name)
         if known is None:
             if len(self._known) > REMEMBERED:
                 self._known.clear()
-            known = self._known[name] = name_digest(self._key, name) in self._digests
+            known = self._known[name] = self._mark_of(name) in self._long
         return known
 
 

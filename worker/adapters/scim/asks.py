@@ -16,10 +16,11 @@ from worker.adapters.scim.asking import asked
 from worker.adapters.scim.errors import SCIMError
 from worker.adapters.scim.patching import patched
 from worker.adapters.scim.writing import created, replaced, told_members
+from worker.adapters.tracing import HEADER
 
 #: The setting that asks for the letter of the RFC.
 STRICT = "scim_strict"
-KEPT_HEADERS = ("content-type", "user-agent", "if-match")
+KEPT_HEADERS = ("content-type", "user-agent", "if-match", HEADER)
 _VERSION = re.compile(r'(?:W/)?"([^"]*)"')
 
 Compose = Callable[[Resource | None], Composed]

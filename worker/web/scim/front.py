@@ -24,6 +24,7 @@ from worker.adapters.scim.openapi import openapi
 from worker.adapters.scim.prepass import without_passwords
 from worker.adapters.sources.scim import NAME
 from worker.adapters.sources.strict_json import read_json
+from worker.adapters.tracing import HEADER
 from worker.bootstrap import Container
 from worker.web.api.caller import Rates
 from worker.web.body import ClientDisconnect, EncodingError, TooLargeError, read_body
@@ -33,6 +34,8 @@ from worker.web.scim.routes import ENDPOINTS, allowed, handler_of
 from worker.web.scim.together import Together
 
 PREFIX = "/scim/v2"
+#: How traces call all of it.
+ROUTE = PREFIX
 #: Where the service describes itself to whoever asks, without a token.
 DESCRIBED = ("openapi.json",)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -69,28 +72,37 @@ class Scim:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         began = time.perf_counter()
-        try:
-            reply = await self._reply(scope, receive)
-        except SCIMError as error:
-            reply = _refused(error)
-        except InfrastructureError as error:
-            self._parts.log.warning("scim_unavailable", why=str(error))
-            self._intake.count("unknown", NAME, telemetry.UNAVAILABLE)
-            reply = _refused(later("rosterd cannot store this now: nothing was done"))
-        except ClientDisconnect:
-            reply = _refused(invalid_syntax("the request ended early"))
-        except Exception:
-            self._parts.log.exception("scim_failed")
-            reply = _refused(SCIMError(500, None, "this is a fault of rosterd"))
-        telemetry.ack_latency(NAME).observe(time.perf_counter() - began)
-        await self._send(reply, send, is_head=scope["method"] == "HEAD")
-
-    # -- one request -------------------------------------------------------------------
-
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
+        if self._parts.traces is None:
+            reply = await self._answered(scope, headers, receive)
+        else:
+            with self._parts.traces.request(ROUTE, scope["method"], headers) as traced:
+                carried = {**headers, HEADER: traced.traceparent}
+                reply = await self._answered(scope, carried, receive)
+                traced.answered(reply.status)
+        telemetry.ack_latency(NAME).observe(time.perf_counter() - began)
+        await self._send(reply, send, is_head=scope["method"] == "HEAD")
+
+    async def _answered(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
+        try:
+            return await self._reply(scope, headers, receive)
+        except SCIMError as error:
+            return _refused(error)
+        except InfrastructureError as error:
+            self._parts.log.warning("scim_unavailable", why=str(error))
+            self._intake.count("unknown", NAME, telemetry.UNAVAILABLE)
+            return _refused(later("rosterd cannot store this now: nothing was done"))
+        except ClientDisconnect:
+            return _refused(invalid_syntax("the request ended early"))
+        except Exception:
+            self._parts.log.exception("scim_failed")
+            return _refused(SCIMError(500, None, "this is a fault of rosterd"))
+
+    # -- one request -------------------------------------------------------------------
+
+    async def _reply(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
         feed, path = _place(scope)
         method = scope["method"]
         if any("\0" in part for part in path):
