@@ -14,8 +14,8 @@ from tests.failure_modes import existing
 
 NOT = "not done"
 ABOUT = (
-    "The rows are what nine monitoring and replay tools were compared by (Oban Web, River UI, Sidekiq, "
-    "Flower, Svix, Convoy, Hookdeck, ServicePulse, SQS), then what their users ask for. "
+    "The rows are what nine monitoring and replay tools were compared by (Oban Web, River UI, "
+    "Sidekiq, Flower, Svix, Convoy, Hookdeck, ServicePulse, SQS), then what their users ask for. "
     "`python -m tests.operators` prints this anew."
 )
 
