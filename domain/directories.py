@@ -92,6 +92,10 @@ class DirectoryError(Exception):
         self.needs_operator = needs_operator
 
 
+class UnaskableError(DirectoryError):
+    """The IdP cannot be asked for this one: a key that is none of its ids. It is not at fault."""
+
+
 class Directory(Protocol):
     """One connection's directory at its IdP. Each call is one request, and raises DirectoryError.
 

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     GROUPS_ADD_MEMBERS = "groups.add_members"
     GROUPS_REMOVE_MEMBERS = "groups.remove_members"
     SORT = "events.sort"
+    #: Says too little, and may be a suspension: sent to be read before all others.
+    HYDRATE = "events.hydrate"
 
 
 #: The largest batch of the urgent lane: whoever comes next waits for the end of one (G5, G7).
@@ -36,7 +38,9 @@ BULK_BATCH = 100
 #: them may have thousands, and the others are not to wait for more of those.
 QUIET_SHARE = 25
 
-URGENT_KINDS = frozenset({Kind.USERS_SUSPEND, Kind.GROUPS_REMOVE_MEMBERS, Kind.GROUPS_DELETE})
+URGENT_KINDS = frozenset(
+    {Kind.USERS_SUSPEND, Kind.GROUPS_REMOVE_MEMBERS, Kind.GROUPS_DELETE, Kind.HYDRATE}
+)
 
 
 def lane_of(kind: Kind) -> Lane:
@@ -99,6 +103,7 @@ class Reason(StrEnum):
     # waiting
     NOT_SEEN = "not_seen"
     ADDRESS_TAKEN = "address_taken"
+    READING = "reading"
     # dead
     UNPARSEABLE = "unparseable"
     CONFLICT = "conflict"

@@ -94,6 +94,7 @@ class Policy:
     announces: whether the account's application hears of changes.
     mirrors: whether a SCIM feed of the connection shows what its other feeds tell. has_aliases:
     whether a subject of it has another external id by now than at first contact (D13).
+    reads: whether rosterd has access to the IdP's own directory.
     """
 
     connection: str
@@ -111,6 +112,7 @@ class Policy:
     announces: bool = False
     mirrors: bool = False
     has_aliases: bool = False
+    reads: bool = False
 
     def allows(self, address: str) -> bool:
         """E4: whether the address's domain is on the account's list."""

@@ -13,6 +13,7 @@ from domain.announcements import Announcement
 from domain.breaker import BreakerStore, BreakerWrites
 from domain.changes import Change
 from domain.decision import Made
+from domain.hydration import Answers, Wanted
 from domain.inbox import Kind, Outcome, Reason, State
 from domain.model import Edge, Group, Person, User
 from domain.own_groups import OwnGroup
@@ -74,6 +75,7 @@ class SplitEvent:
 class Parsed:
     """What an event asks for: changes, or the reason why it asks for nothing.
 
+    wants: what has to be read at the IdP first, where rosterd has access to its directory.
     keeps: what its source wants remembered once it is applied (`DrainWork.keep`).
     whose: the address of the person whom the changes are about, where the source tells no id of
     theirs: then `user` is "" in each. signal: what the application is told all the same. tenants:
@@ -86,6 +88,7 @@ class Parsed:
     whose: str = ""
     signal: Signal | None = None
     tenants: frozenset[str] = field(default=frozenset(), compare=False)
+    wants: Wanted | None = field(default=None, compare=False)
 
 
 class NotAuthenticError(Exception):
@@ -414,6 +417,7 @@ class DrainWork(Protocol):
     now: datetime
     directory: DirectoryStore
     breaker: BreakerStore
+    reads: Answers
     has_announced: bool
     has_urgent_news: bool
 

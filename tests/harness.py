@@ -207,7 +207,7 @@ class Rosterd:
         for _ in range(20):
             if self._has_replays():
                 self.parts.replays.conduct.run()
-            claimed = 0
+            claimed = sum(self.parts.directories.hydrate.run().values())
             for lane, kind in self._due():
                 tally, _ = self.parts.drain.run(lane=lane, kind=kind, budget=timedelta(seconds=30))
                 claimed += tally.claimed

@@ -265,13 +265,9 @@ class Container:
 
     def people_on(self, database: Changing) -> PeopleByHand:
         """The same, in transactions of this one."""
-        return PeopleByHand(
-            store=SQLHandStore(
-                database, self.vault, link_seconds=self.settings.link_life.total_seconds()
-            ),
-            new_id=lambda: new_id("usr"),
-            ring=self.ring_notices,
-        )
+        seconds = self.settings.link_life.total_seconds()
+        store = SQLHandStore(database, self.vault, link_seconds=seconds)
+        return PeopleByHand(store=store, new_id=lambda: new_id("usr"), ring=self.ring_notices)
 
     def importing(self, order: ImportOrder, *, is_trial: bool) -> Importing:
         """An import of people, groups and memberships, or its dry run."""
@@ -323,6 +319,7 @@ class Container:
             ring_announcements=self.ring_announcements,
             is_later_due=self.later.is_due,
             ring_later=self.ring_later,
+            ring_questions=self.directories.ring_due,
         )
 
     @cached_property
@@ -333,8 +330,8 @@ class Container:
     @cached_property
     def directories(self) -> DirectoryParts:
         """Identity providers' own directories."""
-        seconds = self.settings.directory_seconds
-        return DirectoryParts(self.database, self.vault, lambda: self.outbound_http, seconds)
+        parts = (self.database, self.vault, self.ringer, self.settings)
+        return DirectoryParts(*parts, lambda: self.outbound_http)
 
     def directory_of(self, connection: str) -> Directory | None:
         """The directory of a connection at its IdP; None where rosterd has no access to it."""
@@ -463,7 +460,7 @@ class Container:
         told = retain_announcements(self.database, days=days)
         if told["dropped"]:
             self.log.warning("announcements_dropped", count=told["dropped"], days=days)
-        told |= self.replays.retain(days=days)
+        told |= self.replays.retain(days=days) | self.directories.retain(days=days)
         return {**retain_bodies(self.database, days=days), **told}
 
     def report(self, event: str, fields: Mapping[str, object]) -> None:
@@ -475,6 +472,7 @@ class Container:
         """Count a committed batch, and send at once what it announced."""
         if work.has_announced:
             self.ring_announcements(is_urgent=work.has_urgent_news)
+        self.directories.ring_for(results)
         telemetry.count_results(results, now=work.now)
         if self.traces is not None:
             self.traces.applied(results, carried(self.database, self.vault, results), work.now)

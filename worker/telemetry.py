@@ -53,6 +53,12 @@ APPLY_LATENCY = Histogram(
     buckets=LATENCY_BUCKETS,
     registry=REGISTRY,
 )
+READS = Counter(
+    "rosterd_directory_reads",
+    "Questions to identity providers about one person or group, by what became of them.",
+    ["result"],
+    registry=REGISTRY,
+)
 BATCH_SIZE = Histogram(
     "rosterd_batch_size",
     "Events in one committed batch.",

@@ -14,7 +14,8 @@ from typing import Any
 from domain.breaker import BreakerRule, BreakerWrites, Window
 from domain.changes import Change
 from domain.groups import is_current
-from domain.inbox import Kind, State
+from domain.hydration import Answer, Wanted
+from domain.inbox import Kind, Lane, State
 from domain.keys import edge_id
 from domain.model import Edge, Group, Person, PersonState, User
 from domain.own_groups import OwnGroup, name_key
@@ -163,9 +164,16 @@ class MemoryWork:
         self.now = memory.now
         self.directory = self
         self.breaker = MemoryBreakers(self._state, memory.now)
+        self.reads = self
         self.has_announced = self.has_urgent_news = False
 
     # -- events ------------------------------------------------------------------------
+
+    def known(self, asked: Collection[str]) -> dict[str, Answer]:
+        return {}
+
+    def want(self, wanted: Mapping[str, tuple[str, Wanted, Lane]]) -> None:
+        """Nothing is read here."""
 
     def claim(
         self, *, lane: str, kind: Kind, limit: int, troubled: bool, is_guest: bool = False

@@ -11,7 +11,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 from domain.addressing import readdressed
-from domain.changes import kind_of, named_by, renamed
+from domain.changes import Change, kind_of, named_by, renamed
 from domain.inbox import BULK_BATCH, URGENT_BATCH, Kind, Lane, Outcome, Reason, State
 from domain.policy import Policy
 from domain.ports import (
@@ -30,6 +30,8 @@ from worker.services.apply import apply_batch
 from worker.services.breaking import Gate
 from worker.services.find import Heard, Unnamed, by_address, signalled
 from worker.services.memberships import remember
+from worker.services.read_back import UNSORTED, Thin, read_back
+from worker.services.results import unparseable
 from worker.services.world import Work, load
 
 Report = Callable[[str, Mapping[str, object]], None]
@@ -74,6 +76,32 @@ class _Read:
     done: list[Result] = field(default_factory=list)
     batch: list[Work] = field(default_factory=list)
     signals: list[Heard] = field(default_factory=list)
+    unnamed: list[Unnamed] = field(default_factory=list)
+    thin: list[Thin] = field(default_factory=list)
+
+    def take(
+        self, event: ClaimedEvent, parsed: Parsed, changes: tuple[Change, ...], policy: Policy
+    ) -> None:
+        """Put an event where it belongs by what it asks for."""
+        told = Work(event, changes, policy, keeps=parsed.keeps)
+        if parsed.wants is not None and policy.reads:
+            self.thin.append(Thin(replace(told, changes=()), parsed.wants))
+        elif not changes:
+            self.done.append(_asks_nothing(event, parsed))
+            if parsed.signal is not None and policy.announces:
+                self.signals.append(Heard(event, parsed.signal))
+        elif parsed.whose:
+            self.unnamed.append(Unnamed(replace(told, keeps=None), parsed.whose))
+        else:
+            self.batch.append(told)
+
+    def join(
+        self, batch: Sequence[Work], done: Sequence[Result], events: Sequence[ClaimedEvent]
+    ) -> None:
+        """What was found out of some of these events, in their order."""
+        places = {event.id: place for place, event in enumerate(events)}
+        self.batch = sorted([*self.batch, *batch], key=lambda one: places[one.event.id])
+        self.done += done
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +240,7 @@ class Drain:
         sources = {feed: self.source_named(name) for feed, name in work.sources(events).items()}
         bodies = work.bodies(events)
         documents: dict[int, object] = {}
-        read, unnamed = _Read(), []
+        read = _Read()
         for event in events:
             source, policy = sources[event.feed], policies[event.connection]
             try:
@@ -223,26 +251,16 @@ class Drain:
                     parsed = Parsed(ignored=Reason.OUT_OF_SCOPE)
                 changes = readdressed(parsed.changes, policy.address)
             except UnparseableError as error:
-                read.done.append(_unparseable(event, error))
+                read.done.append(unparseable(event, error))
                 continue
-            if event.kind is Kind.SORT:
+            if event.kind in UNSORTED:
                 # Stored unsplit, or of a history that went live in one queue: known only now.
                 event = replace(event, kind=kind_of(parsed.changes))  # noqa: PLW2901
-            if not changes:
-                read.done.append(_asks_nothing(event, parsed))
-                if parsed.signal is not None and policy.announces:
-                    read.signals.append(Heard(event, parsed.signal))
-            elif parsed.whose:
-                told = Work(event, changes, _policy_for(policy, source))
-                unnamed.append(Unnamed(told, parsed.whose))
-            else:
-                told = Work(event, changes, _policy_for(policy, source), keeps=parsed.keeps)
-                read.batch.append(told)
-        if unnamed:
-            named, done = by_address(work.directory, unnamed, now=work.now)
-            places = {event.id: place for place, event in enumerate(events)}
-            read.batch = sorted([*read.batch, *named], key=lambda one: places[one.event.id])
-            read.done += done
+            read.take(event, parsed, changes, _policy_for(policy, source))
+        if read.unnamed:
+            read.join(*by_address(work.directory, read.unnamed, now=work.now), events)
+        if read.thin:
+            read.join(*read_back(work.reads, read.thin, work.now), events)
         read.batch = _by_first_names(work, read.batch)
         return read
 
@@ -345,17 +363,6 @@ def _by_first_names(work: DrainWork, batch: list[Work]) -> list[Work]:
 
 def _by_first_name(one: Work, keys: Mapping[str, str]) -> Work:
     return replace(one, changes=tuple(renamed(change, keys) for change in one.changes))
-
-
-def _unparseable(event: ClaimedEvent, error: UnparseableError) -> Result:
-    return Result(
-        event,
-        State.DEAD,
-        Outcome.DEAD,
-        Reason.UNPARSEABLE,
-        str(error),
-        fingerprint=f"unparseable:{event.type}:{error.place}",
-    )
 
 
 def _asks_nothing(event: ClaimedEvent, parsed: Parsed) -> Result:

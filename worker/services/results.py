@@ -9,7 +9,7 @@ from domain.changes import UserChange
 from domain.decision import Decision
 from domain.inbox import Outcome, Reason, State
 from domain.keys import address_id, user_id, when_free, when_settled
-from domain.ports import Result
+from domain.ports import ClaimedEvent, Result, UnparseableError
 from worker.services.world import Work, World
 
 #: How long a claim to an address of somebody else waits before it dies (E8).
@@ -30,6 +30,18 @@ def result_of(world: World, work: Work, decision: Decision, now: datetime) -> Re
         decision.detail,
         superseded_by=by.event if by is not None else None,
         applied_part=decision.applied_part,
+    )
+
+
+def unparseable(event: ClaimedEvent, error: UnparseableError) -> Result:
+    """A dead letter that says where it could not be understood."""
+    return Result(
+        event,
+        State.DEAD,
+        Outcome.DEAD,
+        Reason.UNPARSEABLE,
+        str(error),
+        fingerprint=f"unparseable:{event.type}:{error.place}",
     )
 
 

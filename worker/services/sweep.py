@@ -45,6 +45,7 @@ class Sweep:
     ring_announcements: Callable[[], None]
     is_later_due: Callable[[], bool]
     ring_later: Callable[[], None]
+    ring_questions: Callable[[], None]
     watch: Callable[[], None]
 
     def beat(self, *, lanes: Sequence[str]) -> None:
@@ -65,6 +66,7 @@ class Sweep:
             self.ring_announcements()
         if self.is_later_due():
             self.ring_later()
+        self.ring_questions()
         # Last, so that nothing waits for it, and what it tells goes out with the next pass.
         self.watch()
         return {"rung": len(due), "busy": 0}

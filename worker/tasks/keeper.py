@@ -15,7 +15,7 @@ from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
 from worker.adapters.collector import tidy
 from worker.bootstrap import Container
-from worker.tasks.process import courier, lanes, post
+from worker.tasks.process import courier, hydrator, lanes, post
 from worker.tasks.watchdog import Watchdog
 
 BUDGET = timedelta(seconds=2)
@@ -76,3 +76,4 @@ class Keeper:
             self._parts.answer_later.run(budget=BUDGET)
         post().wake()
         courier().wake()
+        hydrator().wake()

@@ -9,11 +9,13 @@ from domain.inbox import Lane
 from worker.bootstrap import Container, build
 from worker.settings import LANES_VARIABLE
 from worker.tasks.courier import Courier
+from worker.tasks.hydrator import Hydrator
 from worker.tasks.post import Post
 
 _BUILT: dict[int, Container] = {}
 _POSTS: dict[int, Post] = {}
 _COURIERS: dict[int, Courier] = {}
+_HYDRATORS: dict[int, Hydrator] = {}
 
 
 def lanes() -> list[str]:
@@ -50,8 +52,19 @@ def courier() -> Courier:
     return _COURIERS[pid]
 
 
+def hydrator() -> Hydrator:
+    """This process's way to ask identity providers; made at the first question."""
+    pid = os.getpid()
+    if pid not in _HYDRATORS:
+        _HYDRATORS.clear()
+        _HYDRATORS[pid] = Hydrator(container())
+    return _HYDRATORS[pid]
+
+
 def stop_post() -> None:
-    """Finish what is in hand of mails and announcements, if this process sends any."""
+    """Finish what is in hand of mails, announcements and questions, if this process has any."""
+    if os.getpid() in _HYDRATORS:
+        _HYDRATORS.pop(os.getpid()).stop()
     if os.getpid() in _COURIERS:
         _COURIERS.pop(os.getpid()).stop()
     if os.getpid() in _POSTS:

@@ -31,8 +31,9 @@ accesses = Table(
 
 #: One row a person or group of whom something has to be asked, whatever the number of events about
 #: them. `rank`: possible suspensions first. `wanted_at`: the newest event that asks. `due_at` of a
-#: leased row is the end of its lease; empty once it is answered. `answer`: sealed, of the read that
-#: began at `began_at`; `true_at`: when it was true by the identity provider's clock.
+#: leased row is the end of its lease; empty once it is answered. `asked_at`: when the lease began.
+#: `answer`: sealed, of the read that began at `began_at`; `true_at`: when it was true by the
+#: identity provider's clock.
 reads = Table(
     "directory_reads",
     metadata,
@@ -47,10 +48,12 @@ reads = Table(
     Column("fence", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("last_error", Text),
+    Column("asked_at", Moment),
     Column("began_at", Moment),
     Column("true_at", Moment),
     Column("answer", LargeBinary),
     Index("ix_directory_reads_began", "began_at"),
+    Index("ix_directory_reads_leased", "connection_id", "leased_until"),
     postgresql_with={"fillfactor": "80"},
 )
 #: A connection's turn: what is due of each rank, the newest subject first.

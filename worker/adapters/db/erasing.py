@@ -35,9 +35,11 @@ from domain.ports import stamp_key
 from domain.values import BEGINNING, Stamp, normalise_address, to_micros
 from worker.adapters.db import access_history, bulk, rows
 from worker.adapters.db.announcing import announce
+from worker.adapters.db.answers import answers_of
 from worker.adapters.db.breaker_rows import breaker_marks
 from worker.adapters.db.burying import bury
 from worker.adapters.db.directory import SQLDirectory
+from worker.adapters.db.directory_rows import reads
 from worker.adapters.db.group_rows import own_members
 from worker.adapters.db.mail_rows import undeliverable
 from worker.adapters.db.mapping import user_from_row, user_to_row
@@ -170,6 +172,7 @@ class _Burial:
         mine = (edges.c.connection_id == of) & (edges.c.user_key == user.key)
         self._do(delete(edges).where(mine), edges, "deleted")
         self._do(delete(users).where(users.c.id == key), users, "deleted")
+        self._do(answers_of(of, user.key), reads, "deleted")
         gone = forget_resources(self.connection, of, user.key)
         self.ledger.add("scim_resources", "deleted", gone)
         # Counted as lost it stays, without a name, for as long as the breaker's window is.

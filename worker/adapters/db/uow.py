@@ -27,6 +27,7 @@ from domain.retry import companions
 from worker.adapters.db import announcing, bulk, rows
 from worker.adapters.db import provisioning_statements as asks
 from worker.adapters.db.access_history import is_kept, note_all
+from worker.adapters.db.answers import SQLAnswers, has_directory
 from worker.adapters.db.arrays import text_array
 from worker.adapters.db.breaking import SQLBreakers
 from worker.adapters.db.direct import Asked, Direct, Row, direct_of
@@ -92,6 +93,7 @@ class SQLWork:
         self.now = now or _marked_now(connection, name)
         self.directory = SQLDirectory(connection, self.now, vault=vault)
         self.breaker = SQLBreakers(connection, self.now)
+        self.reads = SQLAnswers(connection, self.now, vault)
         self._inbox = SQLInbox(connection, self.now)
 
     @property
@@ -332,6 +334,7 @@ def policies_of(connection: Connection, ids: set[str]) -> dict[str, Policy]:
                 announcing.has_listener(table.c.account_id).label("announces"),
                 speaks_scim(table.c.id).label("mirrors"),
                 has_aliases(table.c.id).label("has_aliases"),
+                has_directory(table.c.id).label("reads"),
             ).where(bulk.among(table.c.id, sorted(ids), connection))
         ).mappings()
     )
@@ -370,6 +373,7 @@ def policy_from_row(row: object, domains: frozenset[str]) -> Policy:
         announces=bool(data.get("announces")),
         mirrors=bool(data.get("mirrors")),
         has_aliases=bool(data.get("has_aliases")),
+        reads=bool(data.get("reads")),
     )
 
 

@@ -13,7 +13,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from domain.directories import DirectoryError, Logged, Page, Read, ReadGroup, ReadPerson
+from domain.directories import (
+    DirectoryError,
+    Logged,
+    Page,
+    Read,
+    ReadGroup,
+    ReadPerson,
+    UnaskableError,
+)
 from worker.adapters.directories.api import DirectoryAPI, Told, as_list, as_text, texts
 from worker.adapters.sources import fields
 from worker.adapters.sources.okta_events import RULES
@@ -116,9 +124,9 @@ def _read(told: Told, key: str, make: Any) -> Read[Any]:
     return Read(found, told.at)
 
 
-def _no_id(key: str) -> DirectoryError:
+def _no_id(key: str) -> UnaskableError:
     """Nobody has left for being known by another name, as another feed may know them."""
-    return DirectoryError(f"{key!r} is no id of Okta's", needs_operator=True)
+    return UnaskableError(f"{key!r} is no id of Okta's", needs_operator=True)
 
 
 def _listed(told: Told, what: str) -> list[Any]:

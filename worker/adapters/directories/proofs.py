@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from hmac import compare_digest
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -88,7 +89,8 @@ class FetchedToken:
     def refused(self, header: str) -> bool:
         """Let go of it; the next one is fetched."""
         with self._lock:
-            if self._kept is not None and self._kept[0] == header:
+            kept = self._kept[0] if self._kept is not None else ""
+            if compare_digest(kept.encode(), header.encode()):
                 self._kept = None
         return True
 

@@ -39,7 +39,8 @@ def _okta(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Direct
 def _okta_proof(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Proof:
     """An API token, or a service app that signs with its key: Okta knows no other way in."""
     client_id, secret = access.details.get("client_id", ""), access.secret.strip()
-    if is_key(secret) != bool(client_id):
+    signs = is_key(secret)
+    if signs is not bool(client_id):
         raise UsageError("okta takes an API token alone, or client_id=.. and its private key")
     if not client_id:
         return StandingToken("SSWS", _one_word(secret))

@@ -10,7 +10,7 @@ from datetime import datetime
 from domain.inbox import Kind, Reason
 from domain.ports import NotAuthenticError, Parsed, Reply, Request, SigningSecret, SplitEvent
 from worker.adapters.sources import fields, proofs
-from worker.adapters.sources.okta_events import RULES, peek_target, successful
+from worker.adapters.sources.okta_events import RULES, peek_target, successful, wanted
 from worker.adapters.sources.webhook import Webhook
 
 _CHALLENGE = "x-okta-verification-challenge"
@@ -60,10 +60,12 @@ class OktaSource(Webhook):
         rule = RULES.get(fields.peek_text(event, "eventType"))
         if rule is None:
             return Parsed(ignored=Reason.UNKNOWN_TYPE)
-        change = rule.build(event) if successful(event) else None
-        if change is None:
+        if not successful(event):
             return Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
-        return Parsed((change,))
+        change, wants = rule.build(event), wanted(event, rule)
+        if change is None:
+            return Parsed(ignored=Reason.NO_DIRECTORY_CHANGE, wants=wants)
+        return Parsed((change,), wants=wants)
 
 
 def _peek(event: object, event_id: str) -> SplitEvent:

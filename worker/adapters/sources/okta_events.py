@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from domain import changes
+from domain.hydration import Wanted, What
 from domain.inbox import Kind
 from worker.adapters.sources import fields
 
@@ -17,11 +18,15 @@ Build = Callable[[LogEvent], changes.Change | None]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Kind of an event type, the type of target it is about, and the change it asks for."""
+    """Kind of an event type, the type of target it is about, and the change it asks for.
+
+    reads: whether it lets in, or says too little: where Okta can be asked, it is read first (U8).
+    """
 
     kind: Kind
     subject: str
     build: Build
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,17 @@ def find_target(event: LogEvent, kind: str) -> Target | None:
                 fields.address(fields.peek(target, "alternateId")),
             )
     return None
+
+
+def wanted(event: LogEvent, rule: Rule) -> Wanted | None:
+    """What has to be read of the subject, if anything has to."""
+    target = find_target(event, rule.subject) if rule.reads else None
+    if target is None:
+        return None
+    if rule.subject == GROUP:
+        return Wanted(What.GROUP, target.id)
+    app = find_target(event, APP) if rule.build is _assign else None
+    return Wanted(What.PERSON, target.id, app.id if app is not None else "")
 
 
 def _provision(event: LogEvent) -> changes.Change | None:
@@ -124,18 +140,18 @@ def _thin(event: LogEvent) -> None:  # noqa: ARG001
 
 
 RULES: Mapping[str, Rule] = {
-    "user.lifecycle.create": Rule(Kind.USERS_CREATE, USER, _provision),
-    "user.lifecycle.activate": Rule(Kind.USERS_REACTIVATE, USER, _reactivate),
-    "user.lifecycle.reactivate": Rule(Kind.USERS_REACTIVATE, USER, _reactivate),
-    "user.lifecycle.unsuspend": Rule(Kind.USERS_REACTIVATE, USER, _reactivate),
+    "user.lifecycle.create": Rule(Kind.USERS_CREATE, USER, _provision, reads=True),
+    "user.lifecycle.activate": Rule(Kind.USERS_REACTIVATE, USER, _reactivate, reads=True),
+    "user.lifecycle.reactivate": Rule(Kind.USERS_REACTIVATE, USER, _reactivate, reads=True),
+    "user.lifecycle.unsuspend": Rule(Kind.USERS_REACTIVATE, USER, _reactivate, reads=True),
     "user.lifecycle.deactivate": Rule(Kind.USERS_SUSPEND, USER, _suspend),
     "user.lifecycle.suspend": Rule(Kind.USERS_SUSPEND, USER, _suspend),
     "user.lifecycle.delete.initiated": Rule(Kind.USERS_SUSPEND, USER, _suspend),
-    "user.account.update_profile": Rule(Kind.USERS_UPDATE, USER, _thin),
-    "application.user_membership.add": Rule(Kind.USERS_CREATE, USER, _assign),
+    "user.account.update_profile": Rule(Kind.USERS_UPDATE, USER, _thin, reads=True),
+    "application.user_membership.add": Rule(Kind.USERS_CREATE, USER, _assign, reads=True),
     "application.user_membership.remove": Rule(Kind.USERS_SUSPEND, USER, _unassign),
     "group.lifecycle.create": Rule(Kind.GROUPS_UPSERT, GROUP, _put_group),
-    "group.profile.update": Rule(Kind.GROUPS_UPSERT, GROUP, _put_group),
+    "group.profile.update": Rule(Kind.GROUPS_UPSERT, GROUP, _put_group, reads=True),
     "group.lifecycle.delete": Rule(Kind.GROUPS_DELETE, GROUP, _delete_group),
     "group.user_membership.add": Rule(Kind.GROUPS_ADD_MEMBERS, USER, _add_member),
     "group.user_membership.remove": Rule(Kind.GROUPS_REMOVE_MEMBERS, USER, _remove_member),

@@ -43,6 +43,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "It is about a person or group that nobody has described yet.",
         "It is applied by itself as soon as the provider describes them.",
     ),
+    "reading": (
+        "The event says too little: its person or group is read at the provider first.",
+        "It is applied by itself once the provider answers: `rosterd connection access`.",
+    ),
     "address_taken": (
         "The address belongs to somebody else of the account.",
         "It is applied by itself once the other gives the address up.",

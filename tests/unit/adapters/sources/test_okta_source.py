@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from domain import changes
+from domain.hydration import Wanted, What
 from domain.inbox import Kind, Reason
 from domain.ports import NotAuthenticError, Parsed, Request, SigningSecret, UnparseableError
 from worker.adapters.sources.okta import OktaSource
@@ -151,6 +152,23 @@ def test_login_that_is_no_address_describes_nobody() -> None:
 def test_profile_update_names_no_values() -> None:
     document = hook(log("user.account.update_profile", ANA))
     assert SOURCE.parse(document, 0) == Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
+    assert SOURCE.parse(document, 0).wants == Wanted(What.PERSON, "00u1")
+
+
+def test_u8_what_lets_in_is_read_and_what_locks_out_is_not() -> None:
+    def wanted(type_: str, *targets: dict[str, str]) -> Wanted | None:
+        return SOURCE.parse(hook(log(type_, *targets)), 0).wants
+
+    for kind in ("create", "activate", "reactivate", "unsuspend"):
+        assert wanted(f"user.lifecycle.{kind}", ANA) == Wanted(What.PERSON, "00u1")
+    for kind in ("deactivate", "suspend", "delete.initiated"):
+        assert wanted(f"user.lifecycle.{kind}", ANA) is None
+    assert wanted("application.user_membership.add", ANA, APP) == Wanted(
+        What.PERSON, "00u1", "0oa1"
+    )
+    assert wanted("application.user_membership.remove", ANA, APP) is None
+    team = {"type": "UserGroup", "id": "00g1"}
+    assert wanted("group.profile.update", team) == Wanted(What.GROUP, "00g1")
 
 
 def test_unknown_type_is_ignored_and_sorted(send_okta: Send) -> None:

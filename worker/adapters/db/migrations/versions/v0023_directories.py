@@ -46,13 +46,17 @@ def upgrade() -> None:
         sa.Column("fence", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("last_error", sa.Text()),
+        sa.Column("asked_at", Moment),
         sa.Column("began_at", Moment),
         sa.Column("true_at", Moment),
         sa.Column("answer", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_directory_reads")),
         postgresql_with={"fillfactor": "80"},
     )
-    op.create_index(op.f("ix_directory_reads_began"), "directory_reads", ["began_at"])
+    op.create_index("ix_directory_reads_began", "directory_reads", ["began_at"])
+    op.create_index(
+        "ix_directory_reads_leased", "directory_reads", ["connection_id", "leased_until"]
+    )
     op.create_index(
         "ix_directory_reads_due",
         "directory_reads",

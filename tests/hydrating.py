@@ -1,0 +1,57 @@
+"""A rosterd with access to a directory whose webhooks say too little."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from domain.directory_access import DirectoryAccess
+from tests.fakes.okta import FakeOkta
+from tests.harness import Feed, Rosterd
+from worker.adapters.db.directory_rows import accesses, reads
+from worker.cli.sender import Sent
+
+
+@contextmanager
+def reading(database_url: str, folder: Path, **settings: object) -> Iterator[Rosterd]:
+    """A rosterd that may ask servers of this machine, and waits a second for each."""
+    told: dict[str, Any] = {"outbound_allow": "127.0.0.1", "directory_seconds": 1, **settings}
+    rosterd = Rosterd(database_url, folder, **told)
+    with rosterd.serving():
+        yield rosterd
+    rosterd.close()
+
+
+def give_access(rosterd: Rosterd, feed: Feed, okta: FakeOkta) -> None:
+    access = DirectoryAccess("okta", okta.url, {}, okta.token)
+    with rosterd.setup() as use:
+        use.give_access(use.connection(feed.connection), access, reason="a test")
+
+
+def hook(rosterd: Rosterd, feed: Feed, *events: dict[str, Any]) -> int:
+    """One request of Okta's event hook."""
+    body = json.dumps({"data": {"events": events}}).encode()
+    headers = {"content-type": "application/json", "authorization": feed.secret}
+    return rosterd.post(Sent(feed.path, headers, body))
+
+
+def person(key: str, login: str = "") -> dict[str, Any]:
+    """A user as an event names them: by id and login."""
+    return {"id": key, "type": "User", "alternateId": login or f"{key}@example.com"}
+
+
+def group(key: str, name: str) -> dict[str, Any]:
+    return {"id": key, "type": "UserGroup", "displayName": name, "alternateId": "unknown"}
+
+
+def let_rest_end(rosterd: Rosterd) -> None:
+    """As if the time had passed that IdPs and questions are left alone for."""
+    with rosterd.parts.database.begin() as sql:
+        now = rosterd.now()
+        sql.execute(accesses.update().values(rests_until=None, next_at=None))
+        waits = reads.c.due_at.is_not(None) & reads.c.leased_until.is_(None)
+        sql.execute(reads.update().where(waits).values(due_at=now))
+        sql.commit()
