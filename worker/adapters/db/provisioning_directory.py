@@ -20,7 +20,7 @@ from domain.values import Stamp
 from worker.adapters.db import provisioning_statements as asks
 from worker.adapters.db import rows
 from worker.adapters.db.arrays import text_array
-from worker.adapters.db.direct import Direct, Row
+from worker.adapters.db.direct import Asked, Direct, Row
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.mapping import (
     edge_from_row,
@@ -52,6 +52,7 @@ class ProvisioningDirectory(SQLDirectory):
         self._keepers: list[Keeper] | None = None
         self._stirred: Collection[str] = ()
         self._foreseen = Foreseen()
+        self._turns: list[Asked] = []
 
     def foresee(self, connection: str, changes: Sequence[Change]) -> None:
         """Lock and read in one wait what the changes name, in the order of D5.
@@ -130,6 +131,25 @@ class ProvisioningDirectory(SQLDirectory):
         """See the port."""
         found = self._direct.ask(asks.LINKED, text_array(sorted(users)))
         return {row["id"]: row["person_id"] for row in found}
+
+    def take_turns(self, *, alone: Collection[str], beside: Collection[str]) -> None:
+        """See the port. Who links subjects reads their memberships next: sent with that."""
+        self._turns = [Asked(asks.TURN_ALONE, [key]) for key in sorted(alone)]
+        self._turns += [Asked(asks.TURN_BESIDE, [key]) for key in sorted(beside)]
+        if alone:
+            self._direct.ask_all(*self._turns)
+            self._turns = []
+
+    def edges_of_users(self, users: Collection[str]) -> list[Edge]:
+        """See the port; each statement sees what was committed when its turn came."""
+        by_connection: dict[str, list[str]] = {}
+        for user in sorted(users):
+            connection, _, key = user.partition(":")
+            by_connection.setdefault(connection, []).append(key)
+        wanted = [Asked(asks.EDGES_OF, [one, text_array(k)]) for one, k in by_connection.items()]
+        turns, self._turns = self._turns, []
+        found = self._direct.ask_all(*turns, *wanted)[len(turns) :]
+        return [edge_from_row(row) for one in found for row in one]
 
     def buried(self, connections: Collection[str], users: Collection[str]) -> dict[str, Stamp]:
         """See the port; an accepted write is newer than any tombstone (D2)."""

@@ -65,6 +65,9 @@ WHERE id = ANY($1) AND connection_id = $2 AND kind = $3 AND deleted_at IS NULL
 #: $1: accounts.
 ACCOUNTS_LOCKED = "SELECT id FROM accounts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
 ACCOUNTS_SHARED = "SELECT id FROM accounts WHERE id = ANY($1) ORDER BY id FOR SHARE"
+_ANNOUNCING = "hashtextextended('announcing ' || $1::text, 0)"
+TURN_ALONE = f"SELECT pg_advisory_xact_lock({_ANNOUNCING})"
+TURN_BESIDE = f"SELECT pg_advisory_xact_lock_shared({_ANNOUNCING})"
 
 
 def locked(table: Table, *, is_shared: bool = False) -> str:
@@ -109,6 +112,10 @@ WHERE account_id = $2 AND (role = 'owner' OR is_break_glass)
 """
 KEEPERS = f"""
 SELECT {_PERSON} FROM people WHERE account_id = $1 AND (role = 'owner' OR is_break_glass)
+"""
+#: $1: connection; $2: keys of its subjects.
+EDGES_OF = f"""
+SELECT {columns(rows.memberships)} FROM memberships WHERE connection_id = $1 AND user_key = ANY($2)
 """
 #: $1: ids of subjects.
 LINKED = "SELECT id, person_id FROM users WHERE id = ANY($1)"
