@@ -21,8 +21,8 @@ from tests.rules import ids
 EVERY = "ROSTERD_TEST_EVERY_DATABASE"
 FIXTURE = "database_url"
 POSTGRES, SQLITE = "postgres", "sqlite"
-#: Folders whose tests are about what a database does with what it is given.
-_OF_DATABASES = ("tests/contract/", "tests/fuzz/", "tests/property/")
+#: Where tests are about what a database does with what it is given.
+_OF_DATABASES = ("tests/contract/", "tests/fuzz/test_fuzz", "tests/property/")
 
 
 def left_out(items: Sequence[pytest.Item], *, has_postgres: bool) -> list[pytest.Item]:

@@ -7,8 +7,6 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from typer.main import get_command
 from tests.conftest import missing
 from tests.deploy.test_helm import pods, procfile, rendered
 from tests.harness import Rosterd
+from tests.preloaded import Preloaded
 from tests.servers import RedisServer, await_true, free_port
 from worker.cli.main import build_cli
 from worker.cli.sender import Sent, send
@@ -111,10 +110,8 @@ def test_started_so_they_work_on_postgres_and_redis_and_end_when_told(
     }
     # Pods and containers have an address of their own each; here they share this machine's.
     words = {name: [_free(word) for word in said] for name, said in started_by(what).items()}
-    running = {
-        name: subprocess.Popen([sys.executable, "-m", "worker", *said], env=environment)
-        for name, said in words.items()
-    }
+    preloaded = Preloaded(environment)
+    running = {name: preloaded.start(*said, environment={}) for name, said in words.items()}
     try:
         port = words["web"][words["web"].index("--port") + 1]
         url = f"http://127.0.0.1:{port}"
@@ -130,6 +127,7 @@ def test_started_so_they_work_on_postgres_and_redis_and_end_when_told(
         for process in running.values():
             process.send_signal(signal.SIGTERM)
         codes = {name: process.wait(timeout=40) for name, process in running.items()}
+        preloaded.stop()
         server.stop()
         rosterd.close()
     assert codes == dict.fromkeys(PROCESSES, 0)

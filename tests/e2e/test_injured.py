@@ -99,6 +99,8 @@ def test_t03_t04_an_event_that_kills_its_worker_is_dead_after_three_lone_crashes
         later = iter(range(1000))
 
         def is_dead() -> bool:
+            # Others go on coming, not as fast as they can: each is looked at again and again.
+            time.sleep(0.25)
             whole.hire(f"later{next(later)}")
             return bool(whole.events()[poison]["state"] == "dead")
 

@@ -11,12 +11,8 @@ from tests.story.__main__ import tell
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("database", ["embedded", "postgres"])
-def test_the_story_of_all_rules(
-    browser: Browser, tmp_path: Path, database: str, request: pytest.FixtureRequest
-) -> None:
-    options: tuple[str, ...] = ()
-    if database == "postgres":
-        options = ("--database-url", str(request.getfixturevalue("postgres_url")))
-    told = tell(tmp_path, browser, *options)
+def test_the_story_of_all_rules(browser: Browser, tmp_path: Path, database_url: str) -> None:
+    is_embedded = database_url.startswith("sqlite")
+    options = () if is_embedded else ("--database-url", database_url)
+    told = tell(tmp_path / "story", browser, *options)
     assert len(told.rules) > 25

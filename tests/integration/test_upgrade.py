@@ -20,13 +20,13 @@ from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import config, migrate
 from worker.adapters.db.scratch import scratch_database
 
+pytestmark = pytest.mark.every_database
+
 NEXT = '''
 """What a next release may do: whatever the version before it does not notice."""
 
 from alembic import op
 import sqlalchemy as sa
-
-pytestmark = pytest.mark.every_database
 
 revision = "9999"
 down_revision = "{newest}"
