@@ -30,6 +30,8 @@ from domain.values import FUTURE_TOLERANCE, HORIZON
 
 #: An event that waits is looked at again after so long, whatever becomes of its question.
 LOOK_AGAIN = timedelta(hours=1)
+#: An answer was given within so long after the time that is taken for when it was true.
+WITHIN = timedelta(seconds=2)
 
 
 class What(StrEnum):
@@ -76,15 +78,17 @@ class Answer:
         """D2: whether it tells of an event received then; one that began before causes another."""
         return self.began_at > received_at
 
-    def stamp(self, received_at: datetime) -> datetime:
+    def stamp(self, occurred_at: datetime, received_at: datetime) -> datetime:
         """D2: the IdP's own time of the version that was read, else when the answer was true.
 
         A version from before the horizon is as true as its answer: it is not too old to count.
+        occurred_at, received_at: of the event that asked. What bears no version is no older than
+        the event, which was told of before it was asked; and no newer than the answer.
         """
         told = self.found.changed_at if self.found is not None else None
-        if told is None or told < received_at - HORIZON:
-            return self.at
-        return self.at if told > self.at + FUTURE_TOLERANCE else told
+        if told is None or told < received_at - HORIZON or told > self.at + FUTURE_TOLERANCE:
+            return min(max(self.at, occurred_at), self.at + WITHIN)
+        return told
 
 
 def changes_of(wanted: Wanted, answer: Answer) -> tuple[Change, ...]:

@@ -113,10 +113,14 @@ class KeysNeededError(Exception):
 
 
 class UnparseableError(Exception):
-    """An authentic body that cannot be understood; place says where ("data.email")."""
+    """An authentic body that cannot be understood; place says where ("data.email").
 
-    def __init__(self, place: str, why: str) -> None:
+    wants: what may be read at the IdP instead.
+    """
+
+    def __init__(self, place: str, why: str, wants: Wanted | None = None) -> None:
         super().__init__(f"{why} at {place}" if place else why)
+        self.wants = wants
         self.place = place
         self.why = why
 

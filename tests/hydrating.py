@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.directory_access import DirectoryAccess
+from tests.fakes.keycloak import REALM, FakeKeycloak
 from tests.fakes.okta import FakeOkta
 from tests.harness import Feed, Rosterd
 from worker.adapters.db.directory_rows import accesses, reads
@@ -25,8 +26,12 @@ def reading(database_url: str, folder: Path, **settings: object) -> Iterator[Ros
     rosterd.close()
 
 
-def give_access(rosterd: Rosterd, feed: Feed, okta: FakeOkta) -> None:
-    access = DirectoryAccess("okta", okta.url, {}, okta.token)
+def give_access(rosterd: Rosterd, feed: Feed, idp: FakeOkta | FakeKeycloak) -> None:
+    if isinstance(idp, FakeOkta):
+        access = DirectoryAccess("okta", idp.url, {}, idp.token)
+    else:
+        details = {"realm": REALM, "client_id": idp.client}
+        access = DirectoryAccess("keycloak", idp.url, details, idp.secret)
     with rosterd.setup() as use:
         use.give_access(use.connection(feed.connection), access, reason="a test")
 

@@ -95,6 +95,13 @@ class _Read:
         else:
             self.batch.append(told)
 
+    def refuse(self, event: ClaimedEvent, error: UnparseableError, policy: Policy) -> None:
+        """What cannot be understood is read instead where it may, or is a dead letter."""
+        if error.wants is not None and policy.reads:
+            self.thin.append(Thin(Work(event, (), policy), error.wants))
+        else:
+            self.done.append(unparseable(event, error))
+
     def join(
         self, batch: Sequence[Work], done: Sequence[Result], events: Sequence[ClaimedEvent]
     ) -> None:
@@ -251,7 +258,7 @@ class Drain:
                     parsed = Parsed(ignored=Reason.OUT_OF_SCOPE)
                 changes = readdressed(parsed.changes, policy.address)
             except UnparseableError as error:
-                read.done.append(unparseable(event, error))
+                read.refuse(event, error, policy)
                 continue
             if event.kind in UNSORTED:
                 # Stored unsplit, or of a history that went live in one queue: known only now.

@@ -60,7 +60,7 @@ def _answered(one: Thin, answer: Answer) -> Work:
     event, policy = one.work.event, replace(one.work.policy, let_in=True)
     changes = readdressed(changes_of(one.wants, answer), policy.address)
     if not one.wants.app:
-        event = replace(event, occurred_at=answer.stamp(event.received_at))
+        event = replace(event, occurred_at=answer.stamp(event.occurred_at, event.received_at))
     return replace(one.work, event=event, changes=changes, policy=policy)
 
 

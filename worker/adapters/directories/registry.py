@@ -6,11 +6,15 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
+from urllib.parse import quote
+
+from authlib.oauth2.client import OAuth2Client
 
 from domain.directories import Directory
 from domain.directory_access import DirectoryAccess, check_directory_access
 from domain.errors import UsageError
 from worker.adapters.directories.api import DirectoryAPI
+from worker.adapters.directories.keycloak import KeycloakDirectory
 from worker.adapters.directories.keys import is_key, key_client, read_key
 from worker.adapters.directories.okta import OktaDirectory
 from worker.adapters.directories.proofs import FetchedToken, Proof, StandingToken
@@ -57,6 +61,25 @@ def _okta_proof(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> 
     return FetchedToken(http, url, made, seconds=seconds, monotonic=time.monotonic)
 
 
+def _keycloak(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Directory:
+    """A client of the realm itself, whose service account may view its users."""
+    realm = quote(access.details["realm"], safe="")
+    base = access.url.rstrip("/")
+    token_url = f"{base}/realms/{realm}/protocol/openid-connect/token"
+
+    def client(session: object) -> OAuth2Client:
+        return OAuth2Client(
+            session,
+            client_id=access.details["client_id"],
+            client_secret=access.secret.strip(),
+            token_endpoint_auth_method="client_secret_basic",  # noqa: S106 - a method
+        )
+
+    proof = FetchedToken(http, token_url, client, seconds=seconds, monotonic=time.monotonic)
+    api = DirectoryAPI(http, f"{base}/admin/realms/{realm}", proof, seconds=seconds)
+    return KeycloakDirectory(api)
+
+
 def _one_word(token: str) -> str:
     """A token as a header carries it; raises UsageError."""
     if not token.isascii() or not token.isprintable() or " " in token:
@@ -66,5 +89,5 @@ def _one_word(token: str) -> str:
 
 #: By kind of access; `domain.directory_access` says what each is told.
 CLIENTS: Mapping[str, Callable[[DirectoryAccess, OutboundHTTP, float], Directory]] = (
-    MappingProxyType({"okta": _okta})
+    MappingProxyType({"keycloak": _keycloak, "okta": _okta})
 )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from domain import changes
+from domain.hydration import Wanted, What
 from domain.inbox import Kind
 from domain.ports import (
     NotAuthenticError,
+    Parsed,
     Request,
     SigningSecret,
     UnparseableError,
@@ -155,6 +158,16 @@ RULES: Mapping[str, Rule] = {
 }
 
 
+_UPDATED_USER = "admin.USER-UPDATE"
+#: What an admin sent may be a part, cut short, or left out.
+_READABLE: Mapping[str, What] = {
+    "admin.USER-CREATE": What.PERSON,
+    _UPDATED_USER: What.PERSON,
+    "admin.GROUP-CREATE": What.GROUP,
+    "admin.GROUP-UPDATE": What.GROUP,
+}
+
+
 class KeycloakSource(RuledSource, TrustingSource):
     """Reads one event per request; key `uid` (native: `id`), clock `time`, in milliseconds.
 
@@ -199,6 +212,25 @@ class KeycloakSource(RuledSource, TrustingSource):
         cut = {**document, "representation": json.dumps(kept)}
         return json.dumps(cut).encode(), True
 
+    def _asked(self, event: Event) -> Parsed:
+        """What came without a representation, or with a part of one, can be read (`wants`)."""
+        wants = None if self.is_silent(event) else _wanted(event, self.type_of(event))
+        try:
+            parsed = super()._asked(event)
+        except UnparseableError as error:
+            raise UnparseableError(error.place, error.why, wants) from None
+        named = parsed.changes[0] if parsed.changes else None
+        is_whole = named is not None and getattr(named, "name", "") is not None
+        return parsed if is_whole else replace(parsed, wants=wants)
+
+    def _look(self, event: object) -> tuple[Kind, str]:
+        """An update that does not tell what it changed may be a suspension (D10)."""
+        kind, subject = super()._look(event)
+        if subject or self.type_of(event) != _UPDATED_USER or self.is_silent(event):
+            return kind, subject
+        wants = _wanted(event, _UPDATED_USER)
+        return (kind, subject) if wants is None else (Kind.HYDRATE, wants.key)
+
     def type_of(self, event: object) -> str:
         """The extension's `type`, or the same of a native event's parts."""
         parts = (fields.peek_text(event, name) for name in ("resourceType", "operationType"))
@@ -218,6 +250,15 @@ class KeycloakSource(RuledSource, TrustingSource):
     def time_of(self, event: object, request: Request, index: int) -> datetime | None:  # noqa: ARG002
         """When it happened, by Keycloak."""
         return fields.epoch(fields.peek(event, "time"), _MILLISECONDS)
+
+
+def _wanted(event: object, type_: str) -> Wanted | None:
+    """Whom or what an event is about, where it may say too little of them."""
+    what = _READABLE.get(type_)
+    parts = fields.peek_text(event, "resourcePath").strip("/").split("/")
+    if what is None or len(parts) != 2 or not 0 < len(parts[1]) <= fields.MAX_ID:  # noqa: PLR2004
+        return None
+    return Wanted(what, parts[1])
 
 
 def _is_secret(name: str) -> bool:

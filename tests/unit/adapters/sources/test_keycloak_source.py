@@ -10,6 +10,7 @@ import pytest
 
 from domain import changes as c
 from domain.errors import UsageError
+from domain.hydration import Wanted, What
 from domain.inbox import Kind, Reason
 from domain.ports import (
     KeysNeededError,
@@ -72,7 +73,7 @@ CASES: list[tuple[dict[str, Any], Told]] = [
             (c.UpdateProfile("u1", {"family_name": "Silva", "username": "bo@example.com"}),),
         ),
     ),
-    (admin("USER-UPDATE", "users/u1"), (Kind.SORT, "", ())),
+    (admin("USER-UPDATE", "users/u1"), (Kind.HYDRATE, "u1", ())),
     (admin("USER-DELETE", "users/u1"), OUT),
     (
         admin("GROUP-CREATE", "groups/g1", {"name": "Ops"}),
@@ -117,6 +118,28 @@ CASES: list[tuple[dict[str, Any], Told]] = [
 @pytest.mark.parametrize(("document", "told"), CASES)
 def test_event_asks_for_its_change(document: dict[str, Any], told: Told) -> None:
     assert told_by(SOURCE, document) == told
+
+
+@pytest.mark.parametrize("told", [None, '{"username":"ana",...}', "[1]"])
+def test_d10_what_says_too_little_can_be_read_and_may_be_a_suspension(told: str | None) -> None:
+    event = admin("USER-UPDATE", "users/u1", told)
+    (split,) = split_of(SOURCE, event)
+    assert (split.kind, split.subject) == (Kind.HYDRATE, "u1")
+    if told is None:
+        assert SOURCE.parse(event, 0).wants == Wanted(What.PERSON, "u1")
+        return
+    with pytest.raises(UnparseableError) as raised:
+        SOURCE.parse(event, 0)
+    assert raised.value.wants == Wanted(What.PERSON, "u1")
+
+
+def test_what_is_told_whole_is_not_read() -> None:
+    for told in (ANA, {"enabled": False}):
+        assert SOURCE.parse(admin("USER-UPDATE", "users/u1", told), 0).wants is None
+    assert SOURCE.parse(admin("GROUP-UPDATE", "groups/g1", {"name": "x"}), 0).wants is None
+    unnamed = SOURCE.parse(admin("GROUP-UPDATE", "groups/g1"), 0)
+    assert unnamed.wants == Wanted(What.GROUP, "g1")
+    assert SOURCE.parse(admin("USER-UPDATE", "users/u1", error="x"), 0).wants is None
 
 
 def test_native_event_is_read_by_its_parts() -> None:
