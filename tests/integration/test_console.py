@@ -89,6 +89,7 @@ class TestPages:
             page = eve.page(f"/?span={span}")
             assert page.count('role="img"') >= 5
             assert page.count("<desc") >= 5
+            assert "All that can be applied is applied" in page, "a dead letter is there"
             assert "The charts as a table" in page
         ours = (minutes.c.lane == "standard") & (minutes.c.account_id == EVERYBODY)
         told = rosterd.table(minutes, ours)

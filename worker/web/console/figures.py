@@ -72,14 +72,16 @@ def figures(snapshot: Snapshot) -> Figures:
     waiting = snapshot.count("pending", "retrying")
     due = [b.oldest for b in snapshot.backlog if b.state in ("pending", "retrying")]
     oldest = age(max(due, default=0.0))
-    headline = (
-        f"{many(waiting, 'event')} to apply, the oldest for {oldest}"
-        if waiting
-        else "The directory is up to date"
-    )
     late = max(snapshot.suspensions.values(), default=0.0)
+    needs = list(_needs(snapshot))
     if late > LATE_SUSPENSION:
         headline = "Not everybody who left is out yet"
+    elif waiting:
+        headline = f"{many(waiting, 'event')} to apply, the oldest for {oldest}"
+    elif needs:
+        headline = "All that can be applied is applied"
+    else:
+        headline = "The directory is up to date"
     return Figures(
         headline=headline,
         is_late=late > LATE_SUSPENSION,
@@ -91,7 +93,7 @@ def figures(snapshot: Snapshot) -> Figures:
         lanes=_lanes(snapshot),
         snapshot=snapshot,
         heard=[HeardRow(h, h.is_silent(snapshot.at)) for h in snapshot.heard],
-        needs=list(_needs(snapshot)),
+        needs=needs,
     )
 
 
