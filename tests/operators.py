@@ -298,10 +298,11 @@ ASKED: Mapping[str, Row] = {
         ("test_each_interval_names_the_word_that_began_and_the_word_that_ended_it",),
     ),
     "Erasure with proof": Row(
+        pages=("/people/{id}",),
         commands=("user delete", "erasure verify"),
         operations=("DELETE /users/{user}", "GET /erasures/{erasure}/verification"),
         tests=("test_u5_whatever_is_left_is_found_wherever_it_stands",),
-        note="in the console: " + NOT,
+        note="verified by command and API; in the console: " + NOT,
     ),
     "One trace from request to change": Row(
         tests=("test_the_change_is_in_the_trace_of_the_request_that_asked_for_it",),

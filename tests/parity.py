@@ -112,6 +112,17 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "mail template list": ("GET /accounts/{account}/mail-templates",),
     "mail template reset": ("DELETE /accounts/{account}/mail-templates/{kind}",),
     "operator alerts": ("GET /alerts",),
+    "operator add": ("POST /operators",),
+    "operator list": ("GET /operators",),
+    "operator role": ("PATCH /operators/{operator}",),
+    "operator remove": ("DELETE /operators/{operator}",),
+    "operator link": ("POST /operators/{operator}/link",),
+    "operator password": ("PUT /operators/{operator}/password",),
+    "operator sessions": ("GET /operators/{operator}/sessions",),
+    "operator sign-out": (
+        "DELETE /operators/{operator}/sessions",
+        "DELETE /operators/{operator}/sessions/{session}",
+    ),
     "source check": ("POST /sources/check",),
     "source list": ("GET /sources",),
     "status": ("GET /status",),
@@ -155,13 +166,6 @@ OWN: Mapping[str, str] = {
     "worker": PROCESS,
     "connection check": "asks from outside whether requests come in; one to the API has",
     "connection backfill": "a file as large as it likes; what it says can be posted to the hook",
-    "operator add": "who gets in is decided on the machine, or by whoever is signed in",
-    "operator list": "as `operator add`",
-    "operator role": "as `operator add`",
-    **{
-        f"operator {verb}": "as `operator add`"
-        for verb in ("link", "remove", "password", "sessions", "sign-out")
-    },
 }
 
 #: Operations of the API that are no command of their own.

@@ -16,7 +16,7 @@ from domain.permissions import ALL, Asker
 from domain.sign_in import SessionRule
 from worker import telemetry
 from worker.adapters.alert_hook import AlertHook
-from worker.adapters.db.engine import Database
+from worker.adapters.db.engine import Changing, Database
 from worker.adapters.db.gauges import Gauges
 from worker.adapters.db.operators import SQLOperators
 from worker.adapters.db.sessions import SQLSessionList, SQLSessions
@@ -63,9 +63,13 @@ class OperatorParts:
     @cached_property
     def appoint(self) -> Appoint:
         """Who is an operator."""
+        return self.appoint_on(self.database)
+
+    def appoint_on(self, changing: Changing) -> Appoint:
+        """The same, its changes in these transactions."""
         return Appoint(
-            operators=SQLOperators(self.database),
-            sessions=SQLSessionList(self.database),
+            operators=SQLOperators(self.database, changing),
+            sessions=SQLSessionList(self.database, changing),
             passwords=lambda: self.passwords,
         )
 

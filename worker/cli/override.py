@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from domain.errors import UsageError
 from domain.model import Override
+from domain.moments import parse_ahead
 from worker.cli.by_hand import Account, Reason, Who
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import actor, container, person_named, post, setup
-
-_AHEAD = re.compile(r"(\d+)([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def register(app: typer.Typer) -> None:
@@ -26,16 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def moment_ahead(text: str) -> datetime:
     """An ISO 8601 time (UTC unless it says otherwise), or 30m, 8h, 3d from now."""
-    found = _AHEAD.fullmatch(text)
-    if found is not None:
-        return datetime.now(UTC) + timedelta(**{_UNITS[found[2]]: int(found[1])})
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            f"{text!r} is no time: 2026-01-31T18:00Z, or 30m, 8h, 3d from now"
-        ) from error
-    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+    return parse_ahead(text, datetime.now(UTC))
 
 
 def override(

@@ -25,7 +25,7 @@ from domain.permissions import Role
 from domain.sign_in import LINK_LIFE, Operator, operator_key
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.auditing import Deed, audit
-from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.engine import Changing, Database, translated
 from worker.adapters.db.operator_rows import (
     account_operators,
     operator_passwords,
@@ -40,10 +40,14 @@ LINK, SESSION = "link", "session"
 
 
 class SQLOperators:
-    """Operators of the installation and of accounts. actor: who the audit says did it."""
+    """Operators of the installation and of accounts. actor: who the audit says did it.
 
-    def __init__(self, database: Database) -> None:
+    changing: whose transactions changes are made in, where not the database's own.
+    """
+
+    def __init__(self, database: Database, changing: Changing | None = None) -> None:
         self._database = database
+        self._changing: Changing = changing or database
 
     def one(self, email: str) -> Operator | None:
         """The operator of this address."""
@@ -69,7 +73,7 @@ class SQLOperators:
         """The id of a new operator, of an account and its children or of all; or UsageError."""
         entry: dict[str, Any] = {"id": new_id("opr"), "email": email, "role": role.value}
 
-        def put(connection: Connection) -> None:
+        def put(connection: Connection) -> str:
             if operator_named(connection, email) is not None:
                 raise UsageError(f"{email} is an operator already")
             entry["created_at"] = now = database_now(connection)
@@ -80,9 +84,9 @@ class SQLOperators:
             after = {"role": role.value}
             deed = Deed("operator.add", email, account, actor, reason, after=after)
             audit(connection, now, deed)
+            return str(entry["id"])
 
-        self._database.change(put)
-        return str(entry["id"])
+        return self._changing.change(put)
 
     def set_role(self, operator: Operator, role: Role, *, actor: str, reason: str) -> None:
         """Another role, from their next request on."""
@@ -95,7 +99,7 @@ class SQLOperators:
             deed = _deed("operator.role", operator, actor, reason, before=before, after=after)
             audit(connection, database_now(connection), deed)
 
-        self._database.change(put)
+        self._changing.change(put)
 
     def remove(self, operator: Operator, *, actor: str, reason: str) -> None:
         """No operator any more: sessions, links and the password go with them."""
@@ -110,13 +114,13 @@ class SQLOperators:
             deed = _deed("operator.remove", operator, actor, reason, before=before)
             audit(connection, database_now(connection), deed)
 
-        self._database.change(put)
+        self._changing.change(put)
 
     def link(self, operator: Operator, *, actor: str, reason: str) -> str:
         """A token for one sign-in, soon."""
         token = new_token()
 
-        def put(connection: Connection) -> None:
+        def put(connection: Connection) -> str:
             now = database_now(connection)
             entry = {
                 "hash": token_digest(token),
@@ -126,9 +130,9 @@ class SQLOperators:
             }
             bulk.insert(connection, sessions, [entry])
             audit(connection, now, _deed("operator.link", operator, actor, reason))
+            return token
 
-        self._database.change(put)
-        return token
+        return self._changing.change(put)
 
     def set_password(
         self, operator: Operator, stored: str | None, *, actor: str, reason: str
@@ -150,7 +154,7 @@ class SQLOperators:
             told = "operator.password" if stored is not None else "operator.no_password"
             audit(connection, now, _deed(told, operator, actor, reason))
 
-        self._database.change(put)
+        self._changing.change(put)
 
 
 def operator_named(connection: Connection, email: str) -> Operator | None:

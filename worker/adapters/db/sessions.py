@@ -24,7 +24,7 @@ from domain.sign_in import (
 )
 from worker.adapters.db import bulk
 from worker.adapters.db.auditing import Deed, audit
-from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.engine import Changing, Database, translated
 from worker.adapters.db.family import family_of
 from worker.adapters.db.operator_rows import operator_passwords, sessions, sign_in_tries
 from worker.adapters.db.operators import (
@@ -200,8 +200,9 @@ class SQLSessions:
 class SQLSessionList:
     """Sessions as operators look at them and end them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, changing: Changing | None = None) -> None:
         self._database = database
+        self._changing: Changing = changing or database
 
     def all(self, accounts: frozenset[str] | None, email: str | None = None) -> list[Session]:
         """Live sessions of operators of these accounts, None for all, last used first."""
@@ -235,7 +236,7 @@ class SQLSessionList:
                 )
                 audit(connection, now, deed)
 
-        self._database.change(put)
+        self._changing.change(put)
 
 
 def _session(row: RowMapping) -> Session:

@@ -217,4 +217,5 @@ def needs(permission: Permission) -> Any:
 Reader = Annotated[Caller, needs(Permission.DIRECTORY_READ)]
 Viewer = Annotated[Caller, needs(Permission.VIEW)]
 Tokens = Annotated[Caller, needs(Permission.TOKENS)]
+Appointer = Annotated[Caller, needs(Permission.OPERATORS)]
 Configurer = Annotated[Caller, needs(Permission.CONFIGURE)]

@@ -38,6 +38,7 @@ from worker.web.api import (
     holds,
     meaning,
     observing,
+    operators,
     replays,
     sources,
     status,
@@ -67,7 +68,7 @@ ROUTERS = (
     *(accounts.router, tokens.router, connections.router, directory_access.router),
     *(feeds.router, observing.router, endpoints.router, templates.router),
     *(users_by_operators.router, sources.router, directory.router, access.router),
-    *(addresses.router, erasures.router),
+    *(addresses.router, erasures.router, operators.router),
     *(dead_letters.router, replays.router, event_edits.router),
 )
 TRY_LATER = {"Retry-After": "5"}

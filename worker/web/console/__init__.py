@@ -13,8 +13,10 @@ from worker.web.console import (
     editing,
     events,
     going_live,
+    group_acts,
     holds,
     now,
+    people_acts,
     replays,
 )
 from worker.web.console.frame import Frame
@@ -29,6 +31,8 @@ def routes(parts: Container) -> list[Route]:
         now,
         events,
         directory,
+        people_acts,
+        group_acts,
         dead_letters,
         replays,
         editing,

@@ -206,6 +206,7 @@ def _group(call: Call) -> Response:
         "group.html",
         group=seen,
         ref=ref,
+        all_permissions=tuple(PERMISSIONS),
         powers=[PERMISSIONS[one] for one in sorted(seen.permissions)],
         members=members,
         of=_of(seen, names),
