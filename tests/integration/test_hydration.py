@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from domain.hydration import read_id
+from tests.api import Client
 from tests.fakes.idp import Fault
 from tests.fakes.okta import FakeOkta
 from tests.harness import Feed, Rosterd
@@ -222,6 +223,28 @@ def test_what_is_no_answer_uses_up_no_attempt(
     okta.fault = None
     rosterd.drain()
     assert rosterd.outcome(event["uuid"]) == ("applied", None)
+
+
+def test_operators_see_what_waits_and_why(rosterd: Rosterd, feed: Feed, okta: FakeOkta) -> None:
+    okta.fault = Fault.GARBAGE
+    event = okta.happened(UPDATED, person("00u1"))
+    hook(rosterd, feed, event)
+    rosterd.drain()
+    (row,) = rosterd.events(rows.events.c.external_id == event["uuid"])
+    story = rosterd.json("event", "show", str(row["id"]))
+    assert story["read"]["is_open"]
+    assert "broken JSON" in story["read"]["last_error"]
+    told = Client(rosterd, "operations:read").get(f"/events/{row['id']}")
+    assert told["read"]["attempts"] == story["read"]["attempts"] >= 1
+    doctor = rosterd.cli("doctor").stdout
+    assert "its directory gave no answer" in doctor
+    assert "broken JSON" in doctor
+    (failing,) = rosterd.parts.gauges.snapshot().readings
+    assert (failing.questions, failing.failures >= 1) == (1, True)
+    text = "".join(map(str, rosterd.parts.state_gauges()))
+    assert "rosterd_directory_questions" in text
+    rosterd.cli("connection", "access", "okta", "--remove")
+    assert "believed by its hook's secret alone" in rosterd.cli("doctor").stdout
 
 
 def test_an_idp_that_gives_no_answer_is_left_alone(

@@ -51,6 +51,7 @@ def state_gauges(snapshot: Snapshot, queues: dict[str, int]) -> list[Metric]:
         *_events(snapshot),
         _suspensions(snapshot),
         _tripped(snapshot),
+        *_readings(snapshot),
         _paused(snapshot),
         _dead(snapshot),
         _last_heard(snapshot),
@@ -120,6 +121,19 @@ def _tripped(snapshot: Snapshot) -> GaugeMetricFamily:
         is_open = one.connection_id in snapshot.tripped
         family.add_metric([one.account, one.connection], float(is_open))
     return family
+
+
+def _readings(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:
+    left = "People and groups that are to be read at the identity provider."
+    questions = _family("rosterd_directory_questions", left, "account", "connection")
+    says = "Requests to the identity provider's directory in a row that got no answer."
+    failing = _family("rosterd_directory_failures", says, "account", "connection")
+    names = {one.connection_id: [one.account, one.connection] for one in snapshot.connections}
+    for one in snapshot.readings:
+        if one.connection_id in names:
+            questions.add_metric(names[one.connection_id], one.questions)
+            failing.add_metric(names[one.connection_id], one.failures)
+    yield from (questions, failing)
 
 
 def _listeners(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:

@@ -168,7 +168,19 @@ def _accounts(parts: Container) -> Iterator[Finding]:
         if not is_filled and snapshot.states.get(one.connection_id) != "retired":
             says = f"{one.account}/{one.connection} is not backfilled: rosterd connection backfill"
             yield Finding("connection", "warn", says)
+    yield from _read(snapshot)
     yield from _fresh(snapshot)
+
+
+def _read(snapshot: Snapshot) -> Iterator[Finding]:
+    """Whether directories that can be read are."""
+    readings = {one.connection_id: one for one in snapshot.readings}
+    for one in snapshot.connections:
+        reading = readings.get(one.connection_id)
+        if reading is not None and reading.failures:
+            yield Finding("directory", "warn", warnings.gives_no_answer(one, reading))
+        if one.connection_id in snapshot.unread:
+            yield Finding("directory", "warn", warnings.is_unread(one))
 
 
 def _fresh(snapshot: Snapshot) -> Iterator[Finding]:

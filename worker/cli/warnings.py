@@ -6,7 +6,8 @@ import shlex
 from datetime import datetime, timedelta
 
 from worker.adapters.db.credentials_ending import Expiring
-from worker.adapters.db.gauges import Heard, Snapshot
+from worker.adapters.db.gauges import Heard, Named, Snapshot
+from worker.adapters.db.reading_state import Reading
 from worker.adapters.db.standing import DroppedOut
 
 
@@ -26,6 +27,25 @@ def expires(one: Expiring, now: datetime) -> str:
     if one.kind == "token":
         return f"{one.id} ({one.of}) {ends}: rosterd token add, then rosterd token revoke {one.id}"
     return f"the old secret of feed {one.of}, still in use, {ends}: set the new one at the provider"
+
+
+def gives_no_answer(one: Named, reading: Reading) -> str:
+    """An IdP whose directory is not read; events wait for it."""
+    name = shlex.quote(one.connection)
+    return (
+        f"{one.account}/{one.connection}: its directory gave no answer {reading.failures} times in "
+        f"a row ({reading.last_error}), {reading.questions} people and groups wait to be read: "
+        f"rosterd connection access {name} --check"
+    )
+
+
+def is_unread(one: Named) -> str:
+    """U8: whoever knows the hook's secret can let people in."""
+    name = shlex.quote(one.connection)
+    return (
+        f"{one.account}/{one.connection} is believed by its hook's secret alone, and changed "
+        f"profiles are not seen: rosterd connection access {name} lets rosterd read them"
+    )
 
 
 def opens(account: str, count: int) -> str:

@@ -15,6 +15,7 @@ from worker.adapters.db import bulk, rows
 from worker.adapters.db.choosing import chosen
 from worker.adapters.db.editing import edits_of
 from worker.adapters.db.link_queries import mails_of
+from worker.adapters.db.reading_state import read_of
 from worker.adapters.db.replay_queries import replays_of_event
 from worker.adapters.vault import Vault
 
@@ -104,6 +105,7 @@ def event_story(
         }
         if with_body:
             story["body"] = vault.open(delivery["body"]).decode("utf-8", "replace")
+    story["read"] = read_of(connection, row["connection_id"], row["subject"])
     story["attempts_made"] = _rows(connection, rows.attempts, event_id)
     story["dead_letter"] = next(iter(_rows(connection, rows.dead_letters, event_id)), None)
     story["decisions"] = _rows(connection, rows.decisions, event_id)

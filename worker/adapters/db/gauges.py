@@ -21,6 +21,7 @@ from worker.adapters.db.credentials_ending import Expiring, expiring
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.observing_rows import backfills
 from worker.adapters.db.outbound_rows import dispatches, endpoints
+from worker.adapters.db.reading_state import Reading, readings, unread
 from worker.adapters.db.scim_later_rows import scim_requests
 from worker.adapters.db.standing import DroppedOut, dropped_out, openers
 from worker.adapters.db.uow import database_now
@@ -102,6 +103,8 @@ class Snapshot:
 
     tripped: ids of connections whose breaker is open. backfilled: of those whose
     provider's list was read once (S4).
+    readings: connections whose IdP's directory can be read. unread: ids of those that cannot, and
+    are believed by a shared secret alone (U8).
     states: connection's id -> active, paused, observing or retired (C2).
     openers: account's name -> how many may open private spaces (G4).
     dropped: groups that dropped out of management (G3).
@@ -117,6 +120,8 @@ class Snapshot:
     backlog: tuple[Backlog, ...] = ()
     suspensions: dict[str, float] = field(default_factory=dict)
     tripped: tuple[str, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    unread: tuple[str, ...] = ()
     backfilled: tuple[str, ...] = ()
     dead: tuple[Dead, ...] = ()
     heard: tuple[Heard, ...] = ()
@@ -167,6 +172,8 @@ def take(connection: Connection) -> Snapshot:
         backlog=_backlog(connection, known, now),
         suspensions=_suspensions(connection, now),
         tripped=_tripped(connection),
+        readings=readings(connection),
+        unread=unread(connection),
         backfilled=tuple(
             sorted(connection.execute(select(backfills.c.connection_id).distinct()).scalars())
         ),
@@ -262,7 +269,8 @@ def _suspensions(connection: Connection, now: datetime) -> dict[str, float]:
         .where(events.c.due_at.is_not(None) | (events.c.state == "held"))
         # Who only observes keeps nobody's access open (S4).
         .where(func.coalesce(events.c.reason, "") != Reason.OBSERVING.value)
-        .where(events.c.kind == Kind.USERS_SUSPEND.value)
+        # What was not read yet may be one.
+        .where(events.c.kind.in_([Kind.USERS_SUSPEND.value, Kind.HYDRATE.value]))
         .group_by(events.c.connection_id)
     )
     return {row[0]: (now - row[1]).total_seconds() for row in found}

@@ -78,6 +78,18 @@ class Received(BaseModel):
     redacted: bool = Field(description="Whether what the body says of people is hidden.")
 
 
+class ReadAtIdP(BaseModel):
+    """What was last asked at the identity provider about the event's person or group."""
+
+    what: str = Field(description="person or group.")
+    is_open: bool = Field(description="It is still to be asked, or asked again.")
+    wanted_at: datetime = Field(description="By the newest event that needs it.")
+    asked_at: datetime | None
+    true_at: datetime | None = Field(description="When the last answer was true, by its clock.")
+    attempts: int = Field(description="In a row, without an answer.")
+    last_error: str | None
+
+
 class Letter(BaseModel):
     """The dead letter of an event."""
 
@@ -109,6 +121,7 @@ class Story(BaseModel):
     clamped: bool = Field(description="Whether its time was no believable one.")
     superseded_by: Superseder | None
     delivery: Received | None = Field(description="Null once retention has let it go.")
+    read: ReadAtIdP | None
     attempts: list[Attempt]
     dead_letter: Letter | None
     decisions: list[dict[str, Any]]
@@ -184,6 +197,7 @@ def story_of(found: dict[str, Any], *, may_read: bool) -> Story:
         )
         if delivery is not None
         else None,
+        read=ReadAtIdP(**found["read"]) if found["read"] is not None else None,
         attempts=[Attempt(**one) for one in found["attempts_made"]],
         dead_letter=Letter(**letter) if letter is not None else None,
         decisions=found["decisions"],
