@@ -37,7 +37,7 @@ def run_command(words: tuple[str, ...], environment: Mapping[str, str], *, typed
         mock.patch.object(cli, "build_cli", _command),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        _logs_given_back(),
+        logs_given_back(),
         _container_of_its_own(),
     ):
         code = _exit_code()
@@ -62,7 +62,8 @@ def _exit_code() -> int:
 
 
 @contextlib.contextmanager
-def _logs_given_back() -> Iterator[None]:
+def logs_given_back() -> Iterator[None]:
+    """Level and handlers of the root logger are afterwards what they were."""
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
     try:

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from tests.command import logs_given_back
 from tests.compiled import sharing
 from tests.databases import EVERY, left_out
 from tests.emptying import Emptying
@@ -27,6 +28,7 @@ from tests.scratch import given_back, in_memory
 from tests.servers import RabbitServer, RedisServer
 from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import migrate
+from worker.logs import configure_logs
 
 ADMIN_URL = os.environ.get(
     "ROSTERD_TEST_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
@@ -113,6 +115,13 @@ def _has_postgres() -> bool:
     except OperationalError:
         return False
     return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs_as_in_a_process() -> None:
+    """What is logged goes where a process's goes, whichever test runs first."""
+    with logs_given_back():
+        configure_logs(level="warning", format_="json")
 
 
 @pytest.fixture(scope="session", autouse=True)

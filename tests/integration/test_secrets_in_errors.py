@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.asgi import Asked, asking
-from tests.command import _logs_given_back, run_command
+from tests.command import logs_given_back, run_command
 from tests.harness import Rosterd
 from tests.marked import Hunt, processes
 from tests.servers import await_true, free_port
@@ -139,7 +139,7 @@ def test_settings_that_make_no_sense_are_refused_without_being_printed(
 def everything_logged() -> Iterator[io.StringIO]:
     """All lines of this process at debug, as its log would have them."""
     said = io.StringIO()
-    with _logs_given_back(), contextlib.redirect_stderr(said):
+    with logs_given_back(), contextlib.redirect_stderr(said):
         configure_logs(level="debug", format_="json")
         yield said
 
