@@ -42,7 +42,12 @@ PROVIDERS = ("authentik", "entra", "jumpcloud", "okta", "onelogin", "rippling")
 
 @pytest.mark.parametrize(
     ("page", "least"),
-    [("best-practices.md", 11), ("migrate.md", 11), *((f"scim/{one}.md", 4) for one in PROVIDERS)],
+    [
+        ("best-practices.md", 11),
+        ("migrate.md", 11),
+        *((f"scim/{one}.md", 4) for one in PROVIDERS),
+        *((f"directories/{one}.md", 4) for one in ("keycloak", "okta")),
+    ],
 )
 def test_every_command_of_the_page_does_what_the_page_says(
     page: str, least: int, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ of the directory; an answer wakes its events like whatever else they could wait 
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,8 @@ from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
 
 _OLD_AT_ONCE = 1_000
+#: Database connections that all who ask share in a process: a drain beside them needs some, too.
+TURNS = 4
 
 
 class SQLQuestions:
@@ -32,10 +35,11 @@ class SQLQuestions:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
+        self._turns = threading.BoundedSemaphore(TURNS)
 
     def due(self) -> list[str]:
         """See the port."""
-        with translated(), self._database.read() as sql:
+        with self._turns, translated(), self._database.read() as sql:
             now = database_now(sql)
             waits = select(reads.c.id).where(
                 reads.c.connection_id == accesses.c.id,
@@ -55,7 +59,7 @@ class SQLQuestions:
 
     def claim(self, connection: str, *, lease: timedelta) -> Question | Later | None:
         """See the port."""
-        with translated(), self._database.begin() as sql:
+        with self._turns, translated(), self._database.begin() as sql:
             access = _locked(sql, connection)
             now = database_now(sql)
             if access is None or (access.rests_until is not None and access.rests_until > now):
@@ -105,7 +109,8 @@ class SQLQuestions:
             _set_access(sql, question.connection, answered_at=now, needs_operator=False, **good)
             return _wake(sql, question, Answer(read.found, began, read.at), now)
 
-        return self._database.change(write, is_repeatable=True)
+        with self._turns:
+            return self._database.change(write, is_repeatable=True)
 
     def unanswered(
         self, question: Question, why: str, *, wait: timedelta, rest: Rest | None
@@ -132,7 +137,8 @@ class SQLQuestions:
                 )
             return True
 
-        return self._database.change(write, is_repeatable=True)
+        with self._turns:
+            return self._database.change(write, is_repeatable=True)
 
 
 def retain_reads(database: Database, *, days: int) -> int:
