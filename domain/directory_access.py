@@ -12,10 +12,12 @@ from domain.errors import UsageError
 NEEDED: Mapping[str, frozenset[str]] = {
     "okta": frozenset(),
     "keycloak": frozenset({"realm", "client_id"}),
+    "workos": frozenset({"directory"}),
 }
 OPTIONAL: Mapping[str, frozenset[str]] = {
     "okta": frozenset({"client_id", "key_id"}),
     "keycloak": frozenset(),
+    "workos": frozenset(),
 }
 LONGEST = 200
 

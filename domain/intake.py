@@ -29,7 +29,10 @@ class FeedView:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to be stored. digest: of the source's id; content: of what it says."""
+    """An event to be stored. digest: of the source's id.
+
+    content: of what it says; empty of one that a log told, which may do so in other bytes.
+    """
 
     digest: bytes
     content: bytes

@@ -23,6 +23,10 @@ GUEST = "guest"
 INHERITED = "(inherited)"
 #: Whose register it is that somebody was missing in a full list, or is in one again (S3).
 LISTING = "listing"
+#: Whose register it is what the IdP itself answered when its directory was read: it speaks for all
+#: its feeds. Active outranks what any of them said before; of one who was out, any feed's later
+#: "active" is news (U8 is about feeds that contradict each other, not about who is asked).
+READ = "read"
 HORIZON_MICROS = HORIZON // MICROSECOND
 
 
@@ -161,12 +165,12 @@ class _Status:
 
     def _hear_active(self, word: Word) -> None:
         """Nobody said that a missing person is out: any feed's later "active" outranks a list."""
-        if word.value:
-            self._out_by.discard(word.by)
-            self._out_by.discard(LISTING)
-            self._out_by.discard(INHERITED)
-        else:
+        if not word.value:
             self._out_by.add(word.by)
+        elif word.by == READ:
+            self._out_by.clear()
+        else:
+            self._out_by -= {word.by, LISTING, INHERITED, READ}
 
     @property
     def in_scope(self) -> bool:
@@ -223,6 +227,16 @@ def standing(facts: UserFacts, scope: Scope) -> Standing:
     return Standing(
         status.is_active, status.in_scope, was_in_scope, status.is_guest, tuple(absences)
     )
+
+
+def is_said_out(facts: UserFacts) -> bool:
+    """Whether anybody's last word is that the person is out, whatever the scope (U8)."""
+    status = _Status(Scope())
+    for _, words in _moments(facts):
+        for word, about_scope in words:
+            if not about_scope:
+                status.hear(word, about_scope=False)
+    return not status.is_active
 
 
 def _moments(facts: UserFacts) -> Iterator[tuple[Stamp, list[tuple[Word, bool]]]]:

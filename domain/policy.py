@@ -29,6 +29,8 @@ BUILT_IN_GROUPS = (
 
 #: How long a feed may be silent unless its connection says otherwise (C5).
 SILENT_AFTER = "3d"
+#: How often the log of an IdP is read on, where rosterd has access to one.
+CATCH_UP_EVERY = "5m"
 
 
 class ScopeRule(StrEnum):
@@ -187,6 +189,29 @@ CONNECTION_SETTINGS: Mapping[str, Setting] = {
             ("off", "on"),
             "S3",
             "on: who is missing in a full list (connection list-is) is suspended, else left alone",
+        ),
+        Setting(
+            "reconcile_every",
+            OFF,
+            (),
+            "D18",
+            "how often the IdP's directory is read and compared: off, or a duration such as 1d",
+            parse_patience,
+        ),
+        Setting(
+            "reconcile_applies",
+            "off",
+            ("off", "on"),
+            "D18",
+            "on: what a scheduled reconciliation finds is mended by events, else only told",
+        ),
+        Setting(
+            "catch_up_every",
+            CATCH_UP_EVERY,
+            (),
+            "G2",
+            "how often the log of the IdP is read for what its hooks did not bring: off, or 5m",
+            parse_patience,
         ),
         Setting(
             "existing_groups",

@@ -41,6 +41,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
         "PATCH /connections/{connection}/settings",
         "POST /connections/{connection}/address",
     ),
+    "connection backfill": ("POST /connections/{connection}/reconciliations",),
     "connection list-is": ("POST /connections/{connection}/list",),
     "directory import": ("POST /accounts/{account}/directory",),
     "directory export": ("GET /accounts/{account}/directory",),
@@ -68,6 +69,13 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "erasure show": ("GET /erasures/{erasure}",),
     "erasure verify": ("GET /erasures/{erasure}/verification",),
     "event edit-and-replay": ("POST /events/{event}/edit-and-replay",),
+    "reconcile": (
+        "POST /connections/{connection}/reconciliations",
+        "GET /connections/{connection}/reconciliations",
+        "GET /reconciliations/{reconciliation}",
+        "GET /reconciliations/{reconciliation}/differences",
+        "POST /reconciliations/{reconciliation}/cancel",
+    ),
     "replay list": ("GET /replays",),
     "replay show": (
         "GET /replays/{replay}",
@@ -165,7 +173,6 @@ OWN: Mapping[str, str] = {
     "web": PROCESS,
     "worker": PROCESS,
     "connection check": "asks from outside whether requests come in; one to the API has",
-    "connection backfill": "a file as large as it likes; what it says can be posted to the hook",
 }
 
 #: Operations of the API that are no command of their own.

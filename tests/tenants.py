@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
 
 from domain.keys import group_id, group_ref
+from domain.reconciliation import Order, Purpose
 from domain.replays import Selection
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
@@ -161,6 +163,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = No
             "discarded": discarded,
             "replay": replay.id,
             "observing": observing,
+            "reconciliation": _cancelled(rosterd, feed),
             "hold": next(row["id"] for row in rosterd.table(holds, holds.c.account_id == account)),
             "token": token,
             "endpoint": endpoint,
@@ -181,6 +184,16 @@ def furnished(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = No
             "session": session,
         },
     )
+
+
+def _cancelled(rosterd: Rosterd, feed: Feed) -> str:
+    """A reconciliation that came to nothing."""
+    runs = rosterd.parts.reading.runs
+    order = Order(Purpose.RECONCILE, applies=False, actor="test", reason="x")
+    run = runs.begin(feed.connection, order)
+    runs.cancel(run, actor="test", reason="x")
+    rosterd.parts.reading.reconcile.go_on(run, budget=timedelta(seconds=30))
+    return run
 
 
 def _people(rosterd: Rosterd, account: str) -> list[dict[str, Any]]:

@@ -65,6 +65,7 @@ from worker.adapters.vault import Vault, new_id
 from worker.adapters.webhook import WebhookPoster
 from worker.bootstrap_directories import DirectoryParts
 from worker.bootstrap_operators import OperatorParts
+from worker.bootstrap_reading import ReadingParts
 from worker.bootstrap_replay import ReplayParts, observing
 from worker.logs import configure_logs
 from worker.services.admit import PeopleByHand
@@ -271,21 +272,14 @@ class Container:
 
     def importing(self, order: ImportOrder, *, is_trial: bool) -> Importing:
         """An import of people, groups and memberships, or its dry run."""
-        store: ImportStore = (
-            cast("ImportStore", TrialImportStore(self.database, order, ImportTrial()))
+        seconds = self.settings.link_life.total_seconds()
+        store = (
+            TrialImportStore(self.database, order, ImportTrial())
             if is_trial
-            else cast(
-                "ImportStore",
-                SQLImportStore(
-                    self.database,
-                    self.vault,
-                    order,
-                    link_seconds=self.settings.link_life.total_seconds(),
-                ),
-            )
+            else SQLImportStore(self.database, self.vault, order, link_seconds=seconds)
         )
         return Importing(
-            store=store,
+            store=cast("ImportStore", store),
             new_user=lambda: new_id("usr"),
             new_group=lambda: new_id("grp"),
             account=order.account,
@@ -430,6 +424,12 @@ class Container:
         """Replays, discards and what there is about them."""
         return ReplayParts(self.database, self.drain, self.ringer, self.vault, self.worker_id)
 
+    @cached_property
+    def reading(self) -> ReadingParts:
+        """What reads identity providers' directories by itself."""
+        whose = (self.vault, self.ringer, self.worker_id)
+        return ReadingParts(self.database, *whose, self.directory_of)
+
     @property
     def replay(self) -> Replay:
         """Replay of dead letters."""
@@ -461,6 +461,7 @@ class Container:
         if told["dropped"]:
             self.log.warning("announcements_dropped", count=told["dropped"], days=days)
         told |= self.replays.retain(days=days) | self.directories.retain(days=days)
+        told |= self.reading.retain(days=days)
         return {**retain_bodies(self.database, days=days), **told}
 
     def report(self, event: str, fields: Mapping[str, object]) -> None:

@@ -286,7 +286,7 @@ def test_s4_a_bad_list_is_refused_whole_with_its_lines(rosterd: Rosterd, tmp_pat
 def test_s4_a_source_without_a_directory_to_read_says_so(rosterd: Rosterd) -> None:
     feed = observing(rosterd, source="okta")
     said = cli(rosterd, "connection", "backfill", feed.connection, code=1)
-    assert "cannot read the directory of okta" in said
+    assert "has no access to the directory of okta" in said
 
 
 def test_s4_nobody_begins_behind_a_batch_of_a_history_that_is_under_way(

@@ -100,6 +100,7 @@ TOLD_OF_BETA = (
     "connection access {connection}",
     "connection access {connection} --remove",
     f"connection backfill {{connection}} {LIST} --dry-run",
+    "reconcile {connection} --last",
     "connection plan {observing}",
     "connection go-live {observing} --reason x --yes --wait 0",
     "connection pause {connection} --reason x",

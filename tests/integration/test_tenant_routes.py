@@ -45,6 +45,7 @@ BODIES: dict[str, Any] = {
     "Move": {"to": "con_walk", "external_id": "u1"},
     "Import": {"records": [{"email": "walk@example.com"}]},
     "DirectoryAccessTold": {"url": "https://walk.okta.com", "secret": "00walk", "kind": "okta"},
+    "NewReconciliation": {"apply": True},
     "Changed": {"settings": {"rehire": "new_user"}},
 }
 ONE = ("GET", "PUT", "PATCH", "DELETE")

@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from domain.inbox import Lane, Reason
+from domain.reconciling import What
 from worker.adapters.db.gauges import OPEN_STATES, Dead, Named, Snapshot
 
 #: Reasons by which an event of a connection can die: told as 0 before the first does.
@@ -55,6 +56,7 @@ def state_gauges(snapshot: Snapshot, queues: dict[str, int]) -> list[Metric]:
         _paused(snapshot),
         _dead(snapshot),
         _last_heard(snapshot),
+        *_read(snapshot),
         *_listeners(snapshot),
         *_feeds(snapshot),
         _expiring(snapshot),
@@ -134,6 +136,40 @@ def _readings(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:
             questions.add_metric(names[one.connection_id], one.questions)
             failing.add_metric(names[one.connection_id], one.failures)
     yield from (questions, failing)
+
+
+def _read(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:
+    """Logs that are read on, and what the last reconciliations found; nothing of others."""
+    behind = _family(
+        "rosterd_catch_up_behind_seconds",
+        "Since the identity provider's log was last read to an answer.",
+        *("account", "connection"),
+    )
+    events = _family(
+        "rosterd_caught_up_events",
+        "What the log told: new events, and known ones, which had come by themselves.",
+        *("account", "connection", "result"),
+    )
+    names = {one.connection_id: [one.account, one.connection] for one in snapshot.connections}
+    for log in snapshot.caught_up:
+        whose = names.get(log.connection_id, ["", ""])
+        behind.add_metric(whose, log.behind(snapshot.at))
+        events.add_metric([*whose, "new"], log.found)
+        events.add_metric([*whose, "known"], log.known)
+    yield behind
+    yield events
+    yield _differences(snapshot, names)
+
+
+def _differences(snapshot: Snapshot, names: dict[str, list[str]]) -> GaugeMetricFamily:
+    says = "What the last reconciliation that finished found: rosterd reconcile --last."
+    family = _family("rosterd_differences", says, "account", "connection", "what")
+    for run in snapshot.reconciled:
+        for what in What:
+            ends = f".{what.value}"
+            count = sum(n for name, n in run.counts.items() if name.endswith(ends))
+            family.add_metric([*names.get(run.connection_id, ["", ""]), what.value], count)
+    return family
 
 
 def _listeners(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:

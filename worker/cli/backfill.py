@@ -16,12 +16,15 @@ from domain.errors import RefusedError, UsageError
 from domain.inbox import Lane
 from domain.intake import StoredEvent, Submission
 from domain.ports import Request, UnparseableError
+from domain.reconciliation import Purpose
+from domain.reconciling import What
 from worker.adapters.db.ingest import GroupCommitter, Stored
 from worker.adapters.db.setup import feed_view
 from worker.adapters.sources.registry import SOURCES
 from worker.cli.event import moment
 from worker.cli.output import AsJSON, DryRun, as_json, out
 from worker.cli.progress import Done, progress
+from worker.cli.reconcile import begun, followed, insist_finished, total
 from worker.cli.session import container, reading, setup
 from worker.cli.signing import standard_headers
 from worker.services.receive import receive
@@ -48,10 +51,16 @@ def backfill(
     dry_run: DryRun = False,
     json_: AsJSON = False,
 ) -> None:
-    """Read the provider's list, so that nobody is missing who was there before (S4)."""
+    """Read the provider's list, so that nobody is missing who was there before (S4).
+
+    Without a file its directory is read, where the connection has access to it.
+    """
     with setup() as use:
         found = use.connection(connection)
         feeds = [row for row in use.feeds(found["id"]) if row["state"] != "retired"]
+    if file is None and container().directory_of(found["id"]) is not None:
+        _read_directory(found, dry_run=dry_run, as_json_=json_)
+        return
     feed = next((row["id"] for row in feeds if row["source"] == STANDARD), None)
     if file is None or feed is None:
         raise RefusedError(_cannot(found))
@@ -72,13 +81,33 @@ def backfill(
         out.print(f"backfilled: {lines:,} lines, {stored:,} of them new; applied in the bulk lane")
 
 
+def _read_directory(found: dict[str, Any], *, dry_run: bool, as_json_: bool) -> None:
+    """Everybody whom the IdP has, by a run that goes on wherever it is stopped."""
+    run = begun(found["id"], Purpose.BACKFILL, applies=not dry_run, why="backfill")
+    seen = followed(run, is_quiet=as_json_)
+    insist_finished(seen)
+    people, groups = seen.counts.get("people", 0), seen.counts.get("groups", 0)
+    new = sum(total(seen.counts, what) for what in (What.MISSING, What.DIFFERING))
+    if as_json_:
+        told = {"connection": found["id"], "lines": people, "dry_run": dry_run}
+        print(as_json({**told, "stored": seen.counts.get("said", 0), "run": run}))
+    elif dry_run:
+        out.print(f"read {people:,} people and {groups:,} groups: would store {new:,} events")
+    else:
+        out.print(
+            f"backfilled: {people:,} people and {groups:,} groups read, {new:,} events of what is "
+            "new; applied in the bulk lane"
+        )
+
+
 def _cannot(found: dict[str, Any]) -> str:
     if found["source"] == STANDARD:
         return f"{found['name']} has no directory to ask: give its list as a file of JSON lines"
     return (
-        f"this version cannot read the directory of {found['source']}, and takes files for the "
-        f"source {STANDARD} only: {found['name']} stays not backfilled. Let the provider send "
-        "everybody once (a full sync, or a new assignment of the application)"
+        f"rosterd has no access to the directory of {found['name']}, and takes files for the "
+        f"source {STANDARD} only: {found['name']} stays not backfilled. Give it access with "
+        "`rosterd connection access`, or let the provider send everybody once (a full sync, or a "
+        "new assignment of the application)"
     )
 
 

@@ -9,6 +9,7 @@ import typer
 from domain.connecting import check_name, parse_scope
 from domain.errors import UsageError
 from domain.policy import Scope, ScopeRule
+from worker.adapters.db.reading_gauges import caught_up
 from worker.adapters.sources.registry import SOURCES
 from worker.adapters.sources.scim import NAME as SCIM
 from worker.cli import credentials, listing, setting
@@ -113,6 +114,9 @@ def show_(connection: str, json_: AsJSON = False) -> None:
         found["backfilled"] = use.backfilled().get(found["id"])
         if not json_:
             found["backfilled"] = found["backfilled"] or NOT_BACKFILLED
+        for one in caught_up(use.sql, found["id"]):
+            found["log_read_at"], found["log_found"] = one.read_at, one.found
+            found["log_fails"] = one.why or None
         found["feeds"] = [
             {"id": row["id"], "source": row["source"], "last_heard_at": row["last_heard_at"]}
             for row in use.feeds(found["id"])

@@ -28,7 +28,10 @@ def access(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="client_id=.., key_id=.. (okta); realm=.., client_id=.."),
+        typer.Option(
+            "--set",
+            help="client_id=.., key_id=.. (okta); realm=.., client_id=..; directory=.. (workos)",
+        ),
     ] = None,
     secret: Annotated[
         str | None,

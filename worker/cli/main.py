@@ -36,6 +36,9 @@ VERBS = {
         "worker": "Consume rings and drain the inbox.",
         "beat": "Ring the sweep on time. Workers sweep without it, too.",
     },
+    "reconcile": {
+        "reconcile": "Read an identity provider's directory and print what differs from ours."
+    },
     "status": {
         "status": "Per lane and connection: backlog, oldest age, retrying, waiting, held, dead."
     },

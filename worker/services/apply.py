@@ -165,11 +165,7 @@ class _Applying:
         for change in work.changes:
             if not is_destructive(change):
                 continue
-            part = (
-                SuspendUser(change.user)
-                if hasattr(change, "user") and not isinstance(change, RemoveMember)
-                else change
-            )
+            part = _suspension_in(change)
             with self._world.trial() as trial:
                 begun = len(self._world.writes.effects)
                 decided = self._change(work, part)
@@ -387,6 +383,13 @@ class _Applying:
         if stamp < group.floor and not has_word(facts, group.key, group.floor):
             waits_for = self._rescope(work, user, group.key, group.floor, is_in=False)
         return waits_for
+
+
+def _suspension_in(change: Change) -> Change:
+    """What of a destructive change takes away; the word of a register of its own stays that."""
+    if isinstance(change, SuspendUser | RemoveMember) or not hasattr(change, "user"):
+        return change
+    return SuspendUser(change.user)
 
 
 def _alive(world: World, work: Work, change: ReplaceMembers, stamp: Stamp) -> tuple[str, ...]:

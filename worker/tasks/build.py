@@ -29,10 +29,11 @@ from worker.tasks import events, groups, maintenance, notices, scim, users
 from worker.tasks.conductor import Conductor
 from worker.tasks.keeper import Keeper
 from worker.tasks.process import container, lanes, stop_post
+from worker.tasks.reader import Reader
 from worker.tasks.teller import Teller
 from worker.telemetry import shared_registry
 
-_KEEPERS: list[Keeper | Conductor | Teller] = []
+_KEEPERS: list[Keeper | Conductor | Reader | Teller] = []
 _SERVERS: list[WSGIServer] = []
 
 
@@ -70,6 +71,7 @@ def _keep_house(*, consumer: int) -> None:
     _KEEPERS.append(Keeper(container(), consumer=consumer))
     if Lane.BULK.value in lanes():
         _KEEPERS.append(Conductor(container()))
+        _KEEPERS.append(Reader(container()))
     folder = shared_folder()
     if folder is not None and METRICS_PORT_VARIABLE in os.environ:
         _KEEPERS.append(Teller(container(), StateFile(folder)))

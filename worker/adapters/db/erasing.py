@@ -48,6 +48,7 @@ from worker.adapters.db.override_rows import overrides
 from worker.adapters.db.proving import Proven, keep_proof
 from worker.adapters.db.redacting import names_of, redact
 from worker.adapters.db.replay_rows import event_edits
+from worker.adapters.db.saying import forget_person
 from worker.adapters.db.scim_store import forget_resources
 from worker.adapters.vault import Vault
 
@@ -175,6 +176,8 @@ class _Burial:
         self._do(answers_of(of, user.key), reads, "deleted")
         gone = forget_resources(self.connection, of, user.key)
         self.ledger.add("scim_resources", "deleted", gone)
+        for name, count in forget_person(self.connection, of, user.key).items():
+            self.ledger.add(name, "deleted", count)
         # Counted as lost it stays, without a name, for as long as the breaker's window is.
         marks = breaker_marks
         counted = (marks.c.connection_id == of) & (marks.c.key == f"u:{user.key}")

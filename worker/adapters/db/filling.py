@@ -28,6 +28,35 @@ _PEOPLE = {
     " {empty}, {true}",
 }
 
+#: As if the IdP had told of each: `u<i>`, an address and a name; a thousand in each group.
+_STAMP = '[1,0,"e"]'
+_TOLD = {
+    "users": "(id, account_id, connection_id, key, facts, person_id)"
+    " SELECT '{connection}:u' || (i - 1), 'a', '{connection}', 'u' || (i - 1),"
+    ' {open}\'{{"d":true,"p":{{"given_name":[{stamp},"Ana"]}},"e":[[{stamp},"f","u\' ||'
+    " (i - 1) || '@example.com\"]]}}'{shut}, 'p' || (i - 1)",
+    "people": "(id, account_id, email, requested, state, claim, is_accepted, has_address, profile,"
+    " role, is_break_glass, connection_id, user_key) SELECT 'p' || (i - 1), 'a',"
+    " 'u' || (i - 1) || '@example.com', 'u' || (i - 1) || '@example.com', 'active', {empty},"
+    " {true}, {true}, {empty}, 'member', {false}, '{connection}', 'u' || (i - 1)",
+    "memberships": "(id, connection_id, group_key, user_key, stamp, is_member)"
+    " SELECT '{connection}:' || length('g' || ((i - 1) / 1000)) || ':g' || ((i - 1) / 1000) ||"
+    " ':u' || (i - 1), '{connection}', 'g' || ((i - 1) / 1000), 'u' || (i - 1),"
+    " {open}'{stamp}'{shut}, {true}",
+}
+_TOLD_GROUPS = {
+    "groups": "(id, account_id, connection_id, key, name, is_seen, facts)"
+    " SELECT '{connection}:g' || (i - 1), 'a', '{connection}', 'g' || (i - 1),"
+    " 'Group ' || (i - 1), {true}, {open}'[[{stamp},\"Group ' || (i - 1) ||"
+    ' \'"],[{stamp},true],[0,0,""],[0,0,""],true]\'{shut}'
+}
+
+
+def fill_told(database: Database, connection_id: str, count: int) -> None:
+    """People of the connection as their IdP told of them, and groups of a thousand of them."""
+    _fill(database, _TOLD, connection_id, count)
+    _fill(database, _TOLD_GROUPS, connection_id, max(1, count // 1000))
+
 
 def fill_ended(database: Database, connection_id: str, count: int) -> None:
     """Events that ended, of the connection that is measured."""
@@ -48,6 +77,9 @@ def _fill(database: Database, tables: dict[str, str], connection_id: str, count:
         "now": "now()" if is_postgres else "'2026-01-01 00:00:00.000000'",
         "true": "true" if is_postgres else "1",
         "false": "false" if is_postgres else "0",
+        "stamp": _STAMP,
+        "open": "convert_to(" if is_postgres else "CAST(",
+        "shut": ", 'UTF8')" if is_postgres else " AS blob)",
     }
     series = _SERIES[is_postgres].format(count=count)
     with database.begin() as connection:

@@ -21,6 +21,7 @@ from worker.adapters.db.credentials_ending import Expiring, expiring
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.observing_rows import backfills
 from worker.adapters.db.outbound_rows import dispatches, endpoints
+from worker.adapters.db.reading_gauges import CaughtUp, Reconciled, caught_up, reconciled
 from worker.adapters.db.reading_state import Reading, readings, unread
 from worker.adapters.db.scim_later_rows import scim_requests
 from worker.adapters.db.standing import DroppedOut, dropped_out, openers
@@ -132,6 +133,8 @@ class Snapshot:
     workers: int = 0
     swept_at: datetime | None = None
     notices: dict[str, int] = field(default_factory=dict)
+    caught_up: tuple[CaughtUp, ...] = ()
+    reconciled: tuple[Reconciled, ...] = ()
     recent: tuple[dict[str, Any], ...] = ()
 
     def count(self, *states: str) -> int:
@@ -188,6 +191,8 @@ def take(connection: Connection) -> Snapshot:
             select(rows.marks.c.at).where(rows.marks.c.name == "swept")
         ).scalar(),
         notices=unsent_notices(connection),
+        caught_up=caught_up(connection),
+        reconciled=reconciled(connection),
         recent=recent_events(connection, known),
     )
 

@@ -210,7 +210,7 @@ class _Storing:
                 first = self._wanted.setdefault(key, (index, ordinal))
                 if first == (index, ordinal):
                     continue
-                if self._event(first).content == event.content:
+                if _is_same(self._event(first).content, event.content):
                     self._stored[index].duplicates += 1
                 else:
                     self._contradicting.append((index, ordinal))
@@ -289,7 +289,7 @@ class _Storing:
             known = {(row.connection_id, row.digest): row.content_digest for row in found}
             for key in keys:
                 place = self._wanted[key]
-                if known.get(key) == self._event(place).content:
+                if key in known and _is_same(known[key], self._event(place).content):
                     self._stored[place[0]].duplicates += 1
                 else:
                     self._contradicting.append(place)
@@ -363,6 +363,11 @@ class _Storing:
             if not stored.is_closed and (stored.events or stored.conflicts or not submission.events)
         ]
         bulk.insert(self._connection, rows.deliveries, kept)
+
+
+def _is_same(one: bytes, other: bytes) -> bool:
+    """Whether two tell the same event; what a log told has no content to be held against (D12)."""
+    return one == other or not one or not other
 
 
 def store_inside(connection: Connection, vault: Vault, group: Sequence[Submission]) -> list[Stored]:

@@ -7,7 +7,7 @@ tell who had them said: the operator and the reason stand where a request has it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -29,11 +29,15 @@ AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class OwnWord:
-    """One thing to say of a subject. type: one of the source `reconciliation`'s."""
+    """One thing to say of a subject. type: one of the source `reconciliation`'s.
+
+    at: when it was true, where that is another moment than of the words beside it.
+    """
 
     type: str
     subject: str
-    more: Mapping[str, str]
+    more: Mapping[str, Any]
+    at: datetime | None = None
 
 
 class OwnWords(SetupPart):
@@ -46,22 +50,28 @@ class OwnWords(SetupPart):
         *,
         at: datetime,
         why: Mapping[str, str],
+        is_bulk: bool = False,
     ) -> list[StoredEvent]:
         """Store events, as of a moment; what they touch is applied by workers.
 
-        why: what an operator will ask: which command, by whom, with which reason.
+        why: what an operator will ask: which command, by whom, with which reason. is_bulk: all of
+        them give way to live traffic, suspensions too.
         """
         run = new_id("own")
         feed = self._feed_view(connection)
         headers = orjson.dumps({"actor": self.actor, "run": run, **why})
         group = [
-            _submission(feed, part, headers, run=f"{run}:{number}", at=at)
+            replace(
+                _submission(feed, part, headers, run=f"{run}:{number}", at=at),
+                lane=Lane.BULK if is_bulk else None,
+            )
             for number, part in enumerate(_parts(words))
         ]
         stored = [
             event for one in store_inside(self.sql, self.vault, group) for event in one.events
         ]
-        self._leave_the_rest_to_bulk([event.id for event in stored])
+        if not is_bulk:
+            self._leave_the_rest_to_bulk([event.id for event in stored])
         return stored
 
     def _feed_view(self, connection: Mapping[str, Any]) -> FeedView:
@@ -124,7 +134,7 @@ def _submission(
             type=word.type,
             subject=printable(word.subject),
             kind=KINDS[word.type],
-            occurred_at=at,
+            occurred_at=word.at or at,
         )
         for number, word in enumerate(words)
     )

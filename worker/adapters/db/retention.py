@@ -9,6 +9,7 @@ from sqlalchemy import delete, exists, select, update
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.outbound_rows import announcements, dispatches, endpoints
+from worker.adapters.db.reconciliation_rows import differences, reconciliations
 from worker.adapters.db.replay_rows import replay_items, replays
 from worker.adapters.db.uow import database_now
 
@@ -69,6 +70,28 @@ def _old_items(database: Database, age: timedelta) -> int:
         )
         connection.commit()
         return len(found)
+
+
+def retain_reconciliations(database: Database, *, days: int) -> dict[str, int]:
+    """Delete what runs found that were over so long ago; what a run was, and its counts, stay."""
+    dropped = 0
+    while gone := _old_differences(database, timedelta(days=days)):
+        dropped += gone
+    return {"differences": dropped}
+
+
+def _old_differences(database: Database, age: timedelta) -> int:
+    with translated(), database.begin() as connection:
+        before, table = database_now(connection) - age, differences
+        old = select(reconciliations.c.id).where(reconciliations.c.ended_at < before)
+        run = connection.scalar(select(table.c.run_id).where(table.c.run_id.in_(old)).limit(1))
+        if run is None:
+            return 0
+        some = select(table.c.place).where(table.c.run_id == run).limit(AT_ONCE)
+        gone = delete(table).where(table.c.run_id == run, table.c.place.in_(some))
+        count = connection.execute(gone).rowcount
+        connection.commit()
+        return count
 
 
 def _old_announcements(database: Database, age: timedelta) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from worker.adapters.db import (
     minute_rows,  # noqa: F401 - likewise
     observing_rows,  # noqa: F401 - likewise
     operator_rows,  # noqa: F401 - likewise
+    reconciliation_rows,  # noqa: F401 - likewise
     replay_rows,  # noqa: F401 - likewise
     scim_later_rows,  # noqa: F401 - likewise
     scim_rows,  # noqa: F401 - likewise

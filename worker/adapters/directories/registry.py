@@ -18,6 +18,7 @@ from worker.adapters.directories.keycloak import KeycloakDirectory
 from worker.adapters.directories.keys import is_key, key_client, read_key
 from worker.adapters.directories.okta import OktaDirectory
 from worker.adapters.directories.proofs import FetchedToken, Proof, StandingToken
+from worker.adapters.directories.workos import WorkosDirectory
 from worker.adapters.outbound_http import OutboundHTTP
 
 OKTA_SCOPE = "okta.users.read okta.groups.read okta.logs.read"
@@ -87,7 +88,13 @@ def _one_word(token: str) -> str:
     return token
 
 
+def _workos(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Directory:
+    proof = StandingToken("Bearer", _one_word(access.secret.strip()))
+    api = DirectoryAPI(http, access.url, proof, seconds=seconds)
+    return WorkosDirectory(api, access.details["directory"])
+
+
 #: By kind of access; `domain.directory_access` says what each is told.
 CLIENTS: Mapping[str, Callable[[DirectoryAccess, OutboundHTTP, float], Directory]] = (
-    MappingProxyType({"keycloak": _keycloak, "okta": _okta})
+    MappingProxyType({"keycloak": _keycloak, "okta": _okta, "workos": _workos})
 )

@@ -23,6 +23,7 @@ from worker.cli.bench.memory import resident
 from worker.cli.bench.noop import noops
 from worker.cli.bench.outbound import told_after
 from worker.cli.bench.pages import page_times
+from worker.cli.bench.reconcile import reconciled
 from worker.cli.bench.replay import beside_replays
 from worker.cli.bench.report import Series, percentile, tell
 from worker.cli.bench.scim import group_changes, lookups, mixes, peer_mixes
@@ -301,6 +302,23 @@ def scale(
 
     series = [Series(f"{many:,} people", "/s"), Series(f"{few:,} people", "/s")]
     tell("scale", _rounds(rounds, series, measured), json_=json_, setting=_on(database_url))
+
+
+@app.command("reconcile")
+def reconcile(
+    people: Annotated[int, typer.Option(help="In the identity provider's directory.")] = 100_000,
+    few: Annotated[int, typer.Option(help="The same of so many.")] = 10_000,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """A directory read and compared: time a person, memory of the process; against a small one."""
+    series = []
+    for count in (people, few):
+        with _folder() as folder:
+            found = reconciled(database_url, folder, count)
+        series.append(Series(f"{count:,} people: each", "us", [found.each]))
+        series.append(Series(f"{count:,} people: memory", "MiB", [found.most]))
+    tell("reconcile", series, json_=json_, setting=_on(database_url), against=2)
 
 
 @app.command("scim")

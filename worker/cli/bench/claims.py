@@ -23,7 +23,7 @@ def claim_times(server: str | None, folder: Path, ended: int) -> tuple[float, fl
         hook = connect(parts)
         store(parts, submissions(parts, hook, range(DUE)))
         empty = _claim_time(parts)
-        fill_ended(parts.database, _connection(parts), ended)
+        fill_ended(parts.database, connection_of(parts), ended)
         return _claim_time(parts), empty
 
 
@@ -35,13 +35,14 @@ def among_people(
     for people in (many, few):
         with scratch_database(server, folder) as url, rosterd_on(url, folder) as parts:
             hook = connect(parts)
-            fill_people(parts.database, _connection(parts), people)
+            fill_people(parts.database, connection_of(parts), people)
             store(parts, submissions(parts, hook, range(events)))
             found.append(events / drained(parts))
     return found
 
 
-def _connection(parts: Container) -> str:
+def connection_of(parts: Container) -> str:
+    """Id of the one connection that there is."""
     with parts.database.read() as connection:
         return str(connection.exec_driver_sql("SELECT id FROM connections").scalar_one())
 

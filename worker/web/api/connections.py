@@ -20,6 +20,7 @@ from domain.errors import RefusedError, UsageError
 from domain.policy import CONNECTION_SETTINGS, Scope, ScopeRule
 from domain.ports import Source
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.reading_gauges import caught_up
 from worker.adapters.db.retiring import Farewell
 from worker.adapters.db.setup import SQLSetup
 from worker.adapters.sources.registry import SOURCES
@@ -52,10 +53,21 @@ class Connection(BaseModel):
     created_at: datetime
 
 
+class CatchUp(BaseModel):
+    """Its identity provider's log, which is read for what hooks did not bring."""
+
+    read_at: datetime | None = Field(description="When it last answered.")
+    due_at: datetime = Field(description="When it is read next.")
+    found: int = Field(description="Events that had not come by themselves.")
+    known: int = Field(description="Events that had.")
+    why: str = Field(description="What keeps it from being read; empty for nothing.")
+
+
 class ConnectionShown(Connection):
     """A connection with its feeds."""
 
     backfilled_at: datetime | None = Field(description="When its whole list was read last (S4).")
+    caught_up: CatchUp | None = Field(description="Null where no log is read.")
     feeds: list[Feed]
 
 
@@ -195,7 +207,11 @@ def _shown(row: Any, parts: Parts) -> ConnectionShown:
         use = SQLSetup(open_, parts.vault, actor="")
         feeds = [feed_of(one, parts) for one in use.feeds(row["id"])]
         backfilled = use.backfilled_at(row["id"])
-    return ConnectionShown(**connection_of(row).model_dump(), feeds=feeds, backfilled_at=backfilled)
+        read = next(iter(caught_up(open_, row["id"])), None)
+    told = {} if read is None else asdict(read)
+    log = CatchUp(**{n: told[n] for n in CatchUp.model_fields}) if told else None
+    known = connection_of(row).model_dump()
+    return ConnectionShown(**known, feeds=feeds, backfilled_at=backfilled, caught_up=log)
 
 
 @router.post("/connections/{connection}/pause", response_model=State, responses=WRITES)

@@ -39,6 +39,7 @@ from worker.web.api import (
     meaning,
     observing,
     operators,
+    reconciliations,
     replays,
     sources,
     status,
@@ -68,7 +69,7 @@ ROUTERS = (
     *(accounts.router, tokens.router, connections.router, directory_access.router),
     *(feeds.router, observing.router, endpoints.router, templates.router),
     *(users_by_operators.router, sources.router, directory.router, access.router),
-    *(addresses.router, erasures.router, operators.router),
+    *(addresses.router, erasures.router, operators.router, reconciliations.router),
     *(dead_letters.router, replays.router, event_edits.router),
 )
 TRY_LATER = {"Retry-After": "5"}

@@ -13,7 +13,7 @@ from worker.adapters.db.types import Moment, RowNumber
 from worker.adapters.db.uow import database_now
 
 revision = "0025"
-down_revision = "0023"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
