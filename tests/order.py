@@ -21,6 +21,7 @@ SECONDS = {
     "e2e/test_bench.py": 60,
     "e2e/test_reach.py": 30,
     "e2e/test_breaker_processes.py": 30,
+    "e2e/test_reading_killed.py": 45,
     "e2e/test_replay_killed.py": 30,
     "e2e/test_stopping.py": 20,
     "e2e/test_three_am.py": 60,
