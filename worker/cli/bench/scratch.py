@@ -21,6 +21,7 @@ from worker.adapters.sources.registry import SOURCES
 from worker.bootstrap import Container
 from worker.cli.sender import Hook
 from worker.cli.signing import standard_headers
+from worker.logs import configure_logs
 from worker.services.receive import receive
 from worker.settings import load_settings
 
@@ -42,6 +43,8 @@ def scratch_broker(url: str | None, folder: Path) -> Iterator[str]:
 def rosterd_on(url: str, folder: Path, broker: str = "memory://") -> Iterator[Container]:
     """A migrated rosterd in this process."""
     settings = load_settings(data_dir=folder, database_url=url, broker_url=broker)
+    # On standard error: what is measured is told on standard output, as JSON where that is asked.
+    configure_logs(level="warning", format_=settings.log_format)
     parts = Container(settings)
     migrate(parts.database)
     try:
