@@ -15,6 +15,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import HTTPError
 
@@ -211,7 +212,18 @@ def set_up(marked: Marked) -> None:
     rotated = json.loads(marked.command("feed", "rotate", _feed(marked, "workos"), "--json"))
     hunt.secret("rotated", rotated["signing_secret"])
     marked.command("keys", "new")
+    _set_up_directory(marked)
     _set_up_endpoints(marked)
+
+
+def _set_up_directory(marked: Marked) -> None:
+    """A token for a directory, handed over in a file that is deleted afterwards."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "token"
+        file.write_text(marked.hunt.secret("directory token"), encoding="utf-8")
+        told = ("--kind", "okta", "--url", "https://example.okta.com", "--secret-file", str(file))
+        marked.command("connection", "access", "workos", *told, "--reason", "x")
+    marked.command("connection", "access", "workos")
 
 
 def _set_up_endpoints(marked: Marked) -> None:
