@@ -15,7 +15,7 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from domain.connecting import parse_scope
-from domain.inbox import Kind, Lane
+from domain.inbox import Kind, Lane, Reason
 from domain.sign_in import Visitor
 from tests.command import Done, run_command
 from worker.adapters.db import rows
@@ -207,7 +207,7 @@ class Rosterd:
         for _ in range(20):
             if self._has_replays():
                 self.parts.replays.conduct.run()
-            claimed = sum(self.parts.directories.hydrate.run().values())
+            claimed = self._read_at_idps()
             for lane, kind in self._due():
                 tally, _ = self.parts.drain.run(lane=lane, kind=kind, budget=timedelta(seconds=30))
                 claimed += tally.claimed
@@ -216,6 +216,12 @@ class Rosterd:
             if not claimed:
                 return total
         return total
+
+    def _read_at_idps(self) -> int:
+        """How many questions were asked; whether any is, events tell, from the first schema on."""
+        if not self.events(rows.events.c.reason == Reason.READING.value):
+            return 0
+        return sum(self.parts.directories.hydrate.run().values())
 
     def _has_replays(self) -> bool:
         """Asked of what was there from the first schema on."""

@@ -42,7 +42,7 @@ def upgrade():
 #: The oldest schema on which this code takes and applies events: a release migrates first and
 #: starts then, so the steps before it cannot be taken under load of this code, and those after it
 #: are. Where a new step is one that drains need, this moves up to it.
-WORKS_ON = "0014"
+WORKS_ON = "0023"
 
 
 @pytest.fixture
