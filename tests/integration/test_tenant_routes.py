@@ -46,6 +46,8 @@ BODIES: dict[str, Any] = {
     "Import": {"records": [{"email": "walk@example.com"}]},
     "DirectoryAccessTold": {"url": "https://walk.okta.com", "secret": "00walk", "kind": "okta"},
     "NewReconciliation": {"apply": True},
+    "Appointed": {"role": "viewer"},
+    "NewPassword": {"password": None},
     "Changed": {"settings": {"rehire": "new_user"}},
 }
 ONE = ("GET", "PUT", "PATCH", "DELETE")
