@@ -26,6 +26,11 @@ def sharing() -> Any:
     return mock.patch.object(engines, "create_engine", _create)
 
 
+def apart() -> Any:
+    """A patch under which engines share nothing, for tests that break what is inside of them."""
+    return mock.patch.object(engines, "create_engine", create_engine)
+
+
 def _create(url: URL, **options: Any) -> Engine:
     engine = create_engine(url, **options)
     server = url.get_backend_name(), url.host, url.port

@@ -18,11 +18,18 @@ from sqlalchemy.engine import make_url
 
 from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
+from tests.compiled import apart
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import KeptConnection
 from worker.adapters.db.sweeping import SQLSweep
 from worker.bootstrap import Container
+
+
+@pytest.fixture(autouse=True)
+def engines_of_their_own() -> Iterator[None]:
+    with apart():
+        yield
 
 
 @pytest.fixture
