@@ -38,6 +38,8 @@ NAMED = {
     "group": "group_by_hand",
     "hold": "hold",
     "letter": "letter",
+    "operator": "operator",
+    "reconciliation": "reconciliation",
     "replay": "replay",
     "token": "token",
     "user": "person",
@@ -45,6 +47,9 @@ NAMED = {
     "permission": "",
     "domain": "",
     "code": "",
+    # Nobody was deleted for good, and an operator's sessions are theirs.
+    "erasure": "",
+    "session": "",
 }
 
 

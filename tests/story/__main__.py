@@ -25,6 +25,7 @@ CHAPTERS = (
 
 def tell(folder: Path, browser: Browser, *options: str) -> Timeline:
     """All chapters, one after the other, in one rosterd; raises where a promise is not kept."""
+    folder.mkdir(exist_ok=True)
     with town(folder, browser, *options) as here:
         told = Timeline()
         _begin(here, told)
