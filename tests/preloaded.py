@@ -173,8 +173,13 @@ def _reaped() -> Iterator[tuple[int, int]]:
 
 
 def _forked(asked: dict[str, Any]) -> int:
+    begun, beginning = os.pipe()
     pid = os.fork()
     if pid:
+        os.close(beginning)
+        # Empty once the child has closed its end: whoever hears of it may signal its session.
+        os.read(begun, 1)
+        os.close(begun)
         return pid
     code = 1
     try:
@@ -189,7 +194,7 @@ def _be(asked: dict[str, Any]) -> int:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Neither the pipe nor the socket is the command's.
+    # Neither the pipes nor the socket are the command's.
     os.closerange(3, 64)
     os.environ.update(asked["environment"])
     if asked["log"]:

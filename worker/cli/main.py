@@ -37,7 +37,8 @@ VERBS = {
         "beat": "Ring the sweep on time. Workers sweep without it, too.",
     },
     "reconcile": {
-        "reconcile": "Read an identity provider's directory and print what differs from ours."
+        "reconcile": "Read the identity provider's directory and print what differs from ours; "
+        "a dry run."
     },
     "status": {
         "status": "Per lane and connection: backlog, oldest age, retrying, waiting, held, dead."
