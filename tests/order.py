@@ -46,6 +46,7 @@ SECONDS = {
     "integration/test_isolation.py": 30,
     "integration/test_openid.py": 40,
     "integration/test_plans.py": 30,
+    "integration/test_tenant_routes.py": 150,
     "integration/test_upgrade.py": 60,
     "property/test_convergence.py": 40,
 }

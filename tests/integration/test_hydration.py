@@ -305,7 +305,7 @@ def test_what_was_refused_for_want_of_reading_is_read_at_its_replay(
     assert rosterd.outcome(event["uuid"]) == ("dead", "needs_reading")
     give_access(rosterd, feed, okta)
     (letter,) = rosterd.dead()
-    done = rosterd.cli("dead", "replay", str(letter["id"]), "--reason", "x", "--yes")
+    done = rosterd.cli("dead", "replay", str(letter["id"]), "--reason", "x", "--yes", "--wait", "0")
     assert done.returncode == 0, done.stderr
     rosterd.drain()
     assert rosterd.user("00u1") is not None

@@ -82,7 +82,9 @@ def test_a_dead_letter_is_an_error_and_its_replay_goes_on_with_the_trace(
     (dead,) = collected.named("users.create")
     assert (dead.is_error, dead.attributes["rosterd.reason"]) == (True, "domain_not_allowed")
     traced.allow("elsewhere.example")
-    done = traced.cli("dead", "replay", "--account", "acme", "--yes", "--reason", "r")
+    done = traced.cli(
+        "dead", "replay", "--account", "acme", "--yes", "--reason", "r", "--wait", "0"
+    )
     assert done.returncode == 0, done.stderr
     traced.drain()
     flushed(traced)

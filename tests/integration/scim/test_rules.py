@@ -20,7 +20,9 @@ def test_a_domain_that_is_not_allowed_is_told_and_replayed_once_it_is(rosterd: R
     assert (letter["reason"], letter["attempts"]) == ("domain_not_allowed", 2)
     assert rosterd.users() == []
     rosterd.allow("other.example")
-    done = rosterd.cli("dead", "replay", str(letter["event_id"]), "--reason", "allowed", "--yes")
+    done = rosterd.cli(
+        "dead", "replay", str(letter["event_id"]), "--reason", "allowed", "--yes", "--wait", "0"
+    )
     assert done.returncode == 0, done.stderr
     rosterd.drain()
     assert rosterd.user("e1")["state"] == "invited"  # type: ignore[index]
@@ -311,7 +313,16 @@ def test_g8_who_names_no_subject_is_refused_again_as_the_same(rosterd: Rosterd) 
     assert told == {"ana@other.example", "bob@other.example"}
     rosterd.allow("other.example")
     for letter in rosterd.dead():
-        words = ("dead", "replay", str(letter["event_id"]), "--reason", "allowed", "--yes")
+        words = (
+            "dead",
+            "replay",
+            str(letter["event_id"]),
+            "--reason",
+            "allowed",
+            "--yes",
+            "--wait",
+            "0",
+        )
         assert rosterd.cli(*words, "--wait", "0").returncode == 0
         rosterd.drain()
     users = {one["email"]: one["external_id"] for one in rosterd.users()}
