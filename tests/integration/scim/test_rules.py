@@ -251,7 +251,9 @@ def test_an_observing_connection_keeps_what_it_is_told(rosterd: Rosterd) -> None
     assert idp.get(ana["id"])["title"] == "Boss"
     assert rosterd.export() == []
     assert {row["state"] for row in rosterd.events()} == {"held"}
-    done = rosterd.cli("connection", "go-live", made["id"], "--reason", "ready", "--yes")
+    done = rosterd.cli(
+        "connection", "go-live", made["id"], "--reason", "ready", "--yes", "--wait", "0"
+    )
     assert done.returncode == 0, done.stderr
     rosterd.drain()
     assert rosterd.user("e1")["state"] == "invited"  # type: ignore[index]
