@@ -42,7 +42,7 @@ def dead_groups(
     """Open dead letters by fingerprint, the largest group first."""
     letters = rows.dead_letters
     mine = _mine(sql, within, cause, fingerprint)
-    wanted = (
+    groups = (
         select(
             letters.c.fingerprint,
             letters.c.reason,
@@ -50,11 +50,19 @@ def dead_groups(
             func.min(letters.c.first_at, type_=letters.c.first_at.type).label("first_at"),
             func.max(letters.c.last_at, type_=letters.c.last_at.type).label("last_at"),
             func.max(letters.c.event_id).label("example"),
-            func.max(letters.c.last_error).label("last_error"),
+            func.max(letters.c.id).label("newest"),
         )
         .where(*mine)
         .group_by(letters.c.fingerprint, letters.c.reason)
-        .order_by(func.count().desc(), letters.c.fingerprint)
+        .subquery()
+    )
+    # Looked up for each group: to find the largest of a hundred thousand texts takes longer.
+    newest = letters.alias("newest")
+    told = [column for column in groups.c if column.name != "newest"]
+    wanted = (
+        select(*told, newest.c.last_error)
+        .join(newest, newest.c.id == groups.c.newest)
+        .order_by(groups.c["count"].desc(), groups.c.fingerprint)
     )
     trends, notes = _trends(sql, mine), _note_counts(sql, within)
     return [
