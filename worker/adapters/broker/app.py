@@ -30,7 +30,7 @@ REDIS_OPTIONS: dict[str, Any] = {
 #: A publish counts once the broker has it on disk (F10).
 RABBITMQ_OPTIONS: dict[str, Any] = {"confirm_publish": True}
 
-#: A child is 120 MiB, whatever it has done (`bench memory`). One that was two and a half times that
+#: A child is 120 to 140 MiB (`bench memory`). One that was more than twice that
 #: at its largest, after a batch of the largest bodies or by a leak, is replaced when its task is
 #: done: two of them and their parent stay within the 768 MiB of the chart.
 CHILD_KIB = 300 * 1024
