@@ -12,11 +12,15 @@ from domain.errors import UsageError
 NEEDED: Mapping[str, frozenset[str]] = {
     "okta": frozenset(),
     "keycloak": frozenset({"realm", "client_id"}),
+    "onelogin": frozenset({"client_id"}),
+    "pingone": frozenset({"environment", "client_id"}),
     "workos": frozenset({"directory"}),
 }
 OPTIONAL: Mapping[str, frozenset[str]] = {
     "okta": frozenset({"client_id", "key_id"}),
     "keycloak": frozenset(),
+    "onelogin": frozenset(),
+    "pingone": frozenset({"client_environment"}),
     "workos": frozenset(),
 }
 LONGEST = 200

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from domain.directory_access import DirectoryAccess
+from tests.fakes.idp import FakeIDP
 from tests.fakes.keycloak import REALM, FakeKeycloak
 from tests.fakes.okta import FakeOkta
+from tests.fakes.onelogin import FakeOnelogin
+from tests.fakes.pingone import FakePingone
 from tests.harness import Feed, Rosterd
 from worker.adapters.db.directory_rows import accesses, reads
 from worker.cli.sender import Sent
@@ -26,14 +29,25 @@ def reading(database_url: str, folder: Path, **settings: object) -> Iterator[Ros
     rosterd.close()
 
 
-def give_access(rosterd: Rosterd, feed: Feed, idp: FakeOkta | FakeKeycloak) -> None:
-    if isinstance(idp, FakeOkta):
-        access = DirectoryAccess("okta", idp.url, {}, idp.token)
-    else:
-        details = {"realm": REALM, "client_id": idp.client}
-        access = DirectoryAccess("keycloak", idp.url, details, idp.secret)
+def access_to(idp: FakeIDP) -> DirectoryAccess:
+    """As an operator tells of this server."""
+    match idp:
+        case FakeOkta():
+            return DirectoryAccess("okta", idp.url, {}, idp.token)
+        case FakeKeycloak():
+            details = {"realm": REALM, "client_id": idp.client}
+            return DirectoryAccess("keycloak", idp.url, details, idp.secret)
+        case FakePingone():
+            told = {"environment": idp.environment, "client_id": idp.client}
+            return DirectoryAccess("pingone", idp.url, told, idp.secret)
+        case FakeOnelogin():
+            return DirectoryAccess("onelogin", idp.url, {"client_id": idp.client}, idp.secret)
+    raise AssertionError(idp)
+
+
+def give_access(rosterd: Rosterd, feed: Feed, idp: FakeIDP) -> None:
     with rosterd.setup() as use:
-        use.give_access(use.connection(feed.connection), access, reason="a test")
+        use.give_access(use.connection(feed.connection), access_to(idp), reason="a test")
 
 
 def hook(rosterd: Rosterd, feed: Feed, *events: dict[str, Any]) -> int:

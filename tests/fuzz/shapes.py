@@ -46,6 +46,46 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
             },
         }
     ],
+    "pingone": [
+        {
+            "id": "e",
+            "recordedAt": "2026-06-01T00:00:00.000Z",
+            "action": {"type": "MEMBER_OF_GROUP.CREATED"},
+            "resources": [
+                {
+                    "type": "MEMBER_OF_GROUP",
+                    "id": "u",
+                    "name": "Crew",
+                    "href": "https://api.pingone.eu/v1/environments/v/users/u/memberOfGroups/g",
+                }
+            ],
+            "result": {"status": "SUCCESS"},
+        },
+        {
+            "id": "e",
+            "recordedAt": "2026-06-01T00:00:00.000Z",
+            "action": {"type": "USER.UPDATED"},
+            "resources": [{"type": "USER", "id": "u", "name": "u@example.com"}],
+            "result": {"status": "SUCCESS"},
+        },
+    ],
+    "onelogin": [
+        {
+            "uuid": "e",
+            "create": {"_id": "e"},
+            "event_timestamp": "2026-06-01 00:00:00 UTC",
+            "event_type_id": 551,
+            "user_id": 123456,
+            "user_name": "U",
+        },
+        {
+            "uuid": "e",
+            "event_timestamp": "2026-06-01 00:00:00 UTC",
+            "event_type_id": "4",
+            "user_id": 123456,
+            "role_id": 7,
+        },
+    ],
     "workos": [
         {
             "id": "event_1",

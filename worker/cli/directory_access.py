@@ -30,7 +30,8 @@ def access(  # noqa: PLR0913, PLR0917 - an option each
         list[str] | None,
         typer.Option(
             "--set",
-            help="client_id=.., key_id=.. (okta); realm=.., client_id=..; directory=.. (workos)",
+            help="client_id=.., key_id=.. (okta); realm=.., client_id=.. (keycloak); client_id=.. "
+            "(onelogin); environment=.., client_id=.. (pingone); directory=.. (workos)",
         ),
     ] = None,
     secret: Annotated[

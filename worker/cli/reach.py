@@ -36,6 +36,12 @@ _SPEAK: dict[str, Callable[[Sender], int]] = {
     "zitadel": lambda sender: sender.speak(
         "zitadel", {"aggregateID": new_id("evt"), "sequence": 1, "event_type": CHECKED_TYPE}
     ),
+    "pingone": lambda sender: sender.speak(
+        "pingone", [{"id": new_id("evt"), "action": {"type": CHECKED_TYPE}}]
+    ),
+    "onelogin": lambda sender: sender.speak(
+        "onelogin", [{"uuid": new_id("evt"), "event_type_id": CHECKED_TYPE}]
+    ),
     "polis": lambda sender: sender.speak("polis", {"event": CHECKED_TYPE}),
     "clerk": lambda sender: sender.speak("clerk", {"type": CHECKED_TYPE}),
     "scalekit": lambda sender: sender.speak("scalekit", {"type": CHECKED_TYPE}),

@@ -73,6 +73,8 @@ SIGN: Mapping[str, Sign] = {
     "fusionauth": _fusionauth,
     "keycloak": _keycloak,
     "okta": _static,
+    "onelogin": _static,
+    "pingone": _static,
     "polis": _timed("boxyhq-signature", "s", 1000),
     "scalekit": _standard,
     "standard": _standard,

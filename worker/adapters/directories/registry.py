@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from authlib.oauth2.client import OAuth2Client
 
@@ -17,6 +17,8 @@ from worker.adapters.directories.api import DirectoryAPI
 from worker.adapters.directories.keycloak import KeycloakDirectory
 from worker.adapters.directories.keys import is_key, key_client, read_key
 from worker.adapters.directories.okta import OktaDirectory
+from worker.adapters.directories.onelogin import OneloginDirectory
+from worker.adapters.directories.pingone import PingoneDirectory
 from worker.adapters.directories.proofs import FetchedToken, Proof, StandingToken
 from worker.adapters.directories.workos import WorkosDirectory
 from worker.adapters.outbound_http import OutboundHTTP
@@ -67,18 +69,47 @@ def _keycloak(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Di
     realm = quote(access.details["realm"], safe="")
     base = access.url.rstrip("/")
     token_url = f"{base}/realms/{realm}/protocol/openid-connect/token"
+    client = _secret_client("client_secret_basic", access)
+    proof = FetchedToken(http, token_url, client, seconds=seconds, monotonic=time.monotonic)
+    api = DirectoryAPI(http, f"{base}/admin/realms/{realm}", proof, seconds=seconds)
+    return KeycloakDirectory(api)
+
+
+def _secret_client(method: str, access: DirectoryAccess) -> Callable[[object], OAuth2Client]:
+    """A client that proves itself by its secret, in the way that the vendor takes."""
 
     def client(session: object) -> OAuth2Client:
         return OAuth2Client(
             session,
             client_id=access.details["client_id"],
             client_secret=access.secret.strip(),
-            token_endpoint_auth_method="client_secret_basic",  # noqa: S106 - a method
+            token_endpoint_auth_method=method,
         )
 
-    proof = FetchedToken(http, token_url, client, seconds=seconds, monotonic=time.monotonic)
-    api = DirectoryAPI(http, f"{base}/admin/realms/{realm}", proof, seconds=seconds)
-    return KeycloakDirectory(api)
+    return client
+
+
+def _pingone(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Directory:
+    """A worker application; its tokens come from the host `auth.` beside that of the API."""
+    environment = quote(access.details["environment"], safe="")
+    home = quote(access.details.get("client_environment", ""), safe="") or environment
+    base = access.url.rstrip("/").removesuffix("/v1")
+    parts = urlsplit(base)
+    host = parts.netloc
+    auth = "auth." + host.removeprefix("api.") if host.startswith("api.") else host
+    token_url = f"{parts.scheme}://{auth}/{home}/as/token"
+    made = _secret_client("client_secret_basic", access)
+    proof = FetchedToken(http, token_url, made, seconds=seconds, monotonic=time.monotonic)
+    api = DirectoryAPI(http, f"{base}/v1/environments/{environment}", proof, seconds=seconds)
+    return PingoneDirectory(api)
+
+
+def _onelogin(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Directory:
+    """A pair of API credentials, with the scope to read users."""
+    token_url = access.url.rstrip("/") + "/auth/oauth2/v2/token"
+    made = _secret_client("client_secret_post", access)
+    proof = FetchedToken(http, token_url, made, seconds=seconds, monotonic=time.monotonic)
+    return OneloginDirectory(DirectoryAPI(http, access.url, proof, seconds=seconds))
 
 
 def _one_word(token: str) -> str:
@@ -96,5 +127,13 @@ def _workos(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Dire
 
 #: By kind of access; `domain.directory_access` says what each is told.
 CLIENTS: Mapping[str, Callable[[DirectoryAccess, OutboundHTTP, float], Directory]] = (
-    MappingProxyType({"keycloak": _keycloak, "okta": _okta, "workos": _workos})
+    MappingProxyType(
+        {
+            "keycloak": _keycloak,
+            "okta": _okta,
+            "onelogin": _onelogin,
+            "pingone": _pingone,
+            "workos": _workos,
+        }
+    )
 )

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from domain.ports import Request, UnparseableError
-from worker.adapters.sources import auth0, clerk, fields, fusionauth, keycloak, scalekit, zitadel
+from worker.adapters.sources import (
+    auth0,
+    clerk,
+    fields,
+    fusionauth,
+    keycloak,
+    pingone,
+    scalekit,
+    zitadel,
+)
+from worker.adapters.sources.onelogin import OneloginSource
 from worker.adapters.sources.strict_json import read_json
 
 #: Headers that only one source's senders have.
@@ -45,10 +55,17 @@ def _is_token(request: Request) -> bool:
 
 
 def _document(body: bytes) -> object:
-    try:
-        return read_json(body)
-    except UnparseableError:
-        return None
+    """The document, or the documents of a body with one a line, as only OneLogin has it."""
+    for read in (read_json, OneloginSource().read):
+        try:
+            return read(body)
+        except UnparseableError:
+            continue
+    return None
+
+
+def _first(document: object) -> object:
+    return document[0] if isinstance(document, list) and document else document
 
 
 def _type(document: object) -> str:
@@ -71,8 +88,20 @@ def _is_workos(document: object) -> bool:
 
 
 def _is_polis(document: object) -> bool:
-    one = document[0] if isinstance(document, list) and document else document
+    one = _first(document)
     return {"event", "data"} <= _members(one) and "id" not in _members(one)
+
+
+def _is_pingone(document: object) -> bool:
+    page = fields.peek(document, "_embedded", "activities")
+    one = _first(document if page is None else page)
+    named = {"action", "resources", "recordedAt"} <= _members(one)
+    return named or fields.peek_text(one, "action", "type") in pingone.RULES
+
+
+def _is_onelogin(document: object) -> bool:
+    told = _members(_first(document))
+    return "event_type_id" in told or {"event_timestamp", "actor_user_id"} <= told
 
 
 def _is_fusionauth(document: object) -> bool:
@@ -129,6 +158,8 @@ _LOOKS: Mapping[str, Callable[[object], bool]] = {
     "okta": _is_okta,
     "auth0": _is_auth0,
     "polis": _is_polis,
+    "pingone": _is_pingone,
+    "onelogin": _is_onelogin,
     "workos": _is_workos,
     "fusionauth": _is_fusionauth,
     "keycloak": _is_keycloak,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from domain.inbox import Kind, Reason
-from domain.ports import NotAuthenticError, Parsed, Reply, Request, SigningSecret, SplitEvent
+from domain.ports import Parsed, Reply, Request, SigningSecret, SplitEvent
 from worker.adapters.sources import fields, proofs
 from worker.adapters.sources.okta_events import RULES, peek_target, successful, wanted
 from worker.adapters.sources.webhook import Webhook
@@ -38,12 +37,7 @@ class OktaSource(Webhook):
         now: datetime,  # noqa: ARG002
     ) -> SigningSecret:
         """The secret that came verbatim in `Authorization`; there is nothing to be stale."""
-        told = proofs.wire_bytes(proofs.header(request, "authorization"))
-        for secret in secrets:
-            value = secret.value.encode("utf-8", "surrogatepass")
-            if value and hmac.compare_digest(told, value):
-                return secret
-        raise NotAuthenticError(proofs.WRONG)
+        return proofs.matching(proofs.wire_bytes(proofs.header(request, "authorization")), secrets)
 
     def split(self, document: object, request: Request) -> list[SplitEvent]:  # noqa: ARG002
         """One event per LogEvent."""

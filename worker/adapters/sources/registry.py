@@ -11,6 +11,8 @@ from worker.adapters.sources.clerk import ClerkSource
 from worker.adapters.sources.fusionauth import FusionauthSource
 from worker.adapters.sources.keycloak import KeycloakSource
 from worker.adapters.sources.okta import OktaSource
+from worker.adapters.sources.onelogin import OneloginSource
+from worker.adapters.sources.pingone import PingoneSource
 from worker.adapters.sources.polis import PolisSource
 from worker.adapters.sources.reconciliation import ReconciliationSource
 from worker.adapters.sources.scalekit import ScalekitSource
@@ -27,6 +29,8 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "fusionauth": FusionauthSource(),
         "keycloak": KeycloakSource(),
         "okta": OktaSource(),
+        "onelogin": OneloginSource(),
+        "pingone": PingoneSource(),
         "polis": PolisSource(),
         "scalekit": ScalekitSource(),
         "scim": ScimSource(),

@@ -49,7 +49,9 @@ class DirectoryAccessShown(BaseModel):
 class DirectoryAccessTold(Asking):
     """Where, and as whom."""
 
-    kind: Text | None = Field(None, description="okta or keycloak; default: the source.")
+    kind: Text | None = Field(
+        None, description="okta, keycloak, onelogin, pingone or workos; default: the source."
+    )
     url: Text
     details: dict[Text, Text] = Field(default_factory=dict, max_length=10)
     secret: Annotated[str, Field(min_length=1, max_length=20_000)] = Field(

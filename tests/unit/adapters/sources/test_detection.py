@@ -15,7 +15,10 @@ from worker.adapters.sources.detection import detected
 from worker.adapters.sources.registry import SOURCES
 from worker.cli.captured import read_request
 
-FOLDERS = ("auth0", "clerk", "fusionauth", "keycloak", "polis", "scalekit", "workos", "zitadel")
+FOLDERS = (
+    *("auth0", "clerk", "fusionauth", "keycloak", "onelogin", "pingone"),
+    *("polis", "scalekit", "workos", "zitadel"),
+)
 #: Log events lie there without the envelope in which hooks deliver them; claims without a token.
 OTHERS = {"okta": ("okta", "eventhook-*.json"), "scim-events": ("set", "*.json")}
 

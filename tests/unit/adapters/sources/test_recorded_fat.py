@@ -1,4 +1,4 @@
-"""Requests that vendors of fat sources published: what comes of each, none without a verdict."""
+"""Requests that vendors and others published: what comes of each, none without a verdict."""
 
 from __future__ import annotations
 
@@ -86,6 +86,13 @@ VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
             for verb in ("created", "activated", "deactivated", "deleted")
         },
     },
+    "pingone": {
+        "USER.CREATED": (Kind.USERS_CREATE, []),
+        "USER.UPDATED-enabled": (Kind.HYDRATE, []),
+        "USER.DELETED": (Kind.USERS_SUSPEND, [c.SuspendUser]),
+        "MEMBER_OF_GROUP.CREATED": (Kind.GROUPS_ADD_MEMBERS, [c.AddMember]),
+        "MEMBER_OF_GROUP.DELETED": (Kind.GROUPS_REMOVE_MEMBERS, [c.RemoveMember]),
+    },
     "clerk": {"user.created": (Kind.USERS_CREATE, [c.ProvisionUser])},
     "scalekit": {
         f"{_DIRECTORY}.user_created": (Kind.USERS_CREATE, [c.ProvisionUser, c.AddMember]),
@@ -128,6 +135,48 @@ def test_recorded_request(payloads: Path, name: str, file: str) -> None:
 @pytest.mark.parametrize("name", VERDICTS)
 def test_no_recorded_body_is_without_a_verdict(payloads: Path, name: str) -> None:
     assert {it.stem for it in (payloads / name).glob("*.json")} == set(VERDICTS[name])
+
+
+#: Their publisher cut them down to what a rule of theirs reads: no id, no time. 16 was published as
+#: the activation of somebody, and is told elsewhere as the opposite.
+ONELOGIN: Mapping[str, tuple[Kind, list[type], bool]] = {
+    "event-11-user-activated": (Kind.HYDRATE, [], True),
+    "event-16-user-deactivated": (Kind.HYDRATE, [], True),
+    "event-17-user-deleted": (Kind.USERS_SUSPEND, [c.SuspendUser], False),
+    "event-531-user-locked-via-api": (Kind.USERS_SUSPEND, [c.SuspendUser], True),
+    "event-551-user-suspended-via-api": (Kind.USERS_SUSPEND, [c.SuspendUser], False),
+    "event-553-user-locked-via-api-2": (Kind.USERS_SUSPEND, [c.SuspendUser], True),
+}
+#: Without a type, as the vendor's page has it.
+EXCERPT = "vendor-page-login-excerpt"
+
+
+@pytest.mark.parametrize("file", ONELOGIN)
+def test_recorded_onelogin_event(payloads: Path, file: str) -> None:
+    source = SOURCES["onelogin"]
+    cut = json.loads((payloads / f"onelogin/{file}.json").read_bytes())
+    with pytest.raises(UnparseableError) as refusal:
+        source.split(cut, Request("POST", {}))
+    assert refusal.value.place == "[0].uuid"
+    whole = [{**cut, "uuid": "e1", "event_timestamp": "2026-03-09 08:30:00 UTC"}]
+    (split,) = source.split(whole, Request("POST", {}))
+    parsed = source.parse(whole, 0)
+    told = (split.kind, [type(one) for one in parsed.changes], parsed.wants is not None)
+    assert told == ONELOGIN[file]
+    assert split.subject == "123456"
+
+
+def test_onelogins_own_example_is_one_event_that_changes_nothing(payloads: Path) -> None:
+    source = SOURCES["onelogin"]
+    document = source.read((payloads / f"onelogin/{EXCERPT}.json").read_bytes())
+    (split,) = source.split(document, Request("POST", {}))
+    assert split.id == "d210df80-ede8-42ba-8199-00ce951bc222"
+    assert split.occurred_at == datetime(2017, 12, 5, 19, 13, 6, tzinfo=UTC)
+    assert source.parse(document, 0) == Parsed(ignored=Reason.UNKNOWN_TYPE)
+
+
+def test_no_onelogin_body_is_without_a_verdict(payloads: Path) -> None:
+    assert {it.stem for it in (payloads / "onelogin").glob("*.json")} == {*ONELOGIN, EXCERPT}
 
 
 def recorded(payloads: Path, source: str, file: str) -> tuple[c.Change, ...]:

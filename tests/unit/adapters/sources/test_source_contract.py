@@ -80,6 +80,7 @@ TYPES = [
     *("user.create.complete", "group.member.remove.complete", "user.bulk.create"),
     *(f"urn:ietf:params:scim:event:prov:{it}" for it in ("create:full", "patch:full", "delete")),
     *(f"{RISC}{it}" for it in ("account-disabled", "identifier-changed", "opt-in")),
+    *("USER.CREATED", "USER.DELETED", "GROUP.UPDATED", "MEMBER_OF_GROUP.CREATED", "17", "551"),
     *("group.member.added", "organization.member.deleted", "group.user_added", "dsync.deleted"),
 ]
 WORDS = [
@@ -98,6 +99,8 @@ MEMBERS = [
     *("resourcePath", "representation", "authDetails", "details", "uid", "event_type"),
     *("aggregateID", "sequence", "event_payload", "created_at"),
     *("public_user_data", "primary_email_address_id", "display_name"),
+    *("action", "resources", "recordedAt", "href", "status", "event_type_id", "role_id"),
+    *("create", "_id", "event_timestamp"),
 ]
 SCALARS = (
     st.sampled_from([*TYPES, *WORDS])
@@ -197,6 +200,8 @@ def test_fresh_secrets_differ_and_are_long(source: Source) -> None:
         ("standard", 200, False, False, ("attributes.",)),
         ("okta", 200, True, True, ()),
         ("workos", 200, False, False, ("username", "emails[primary]")),
+        ("onelogin", 200, True, True, ()),
+        ("pingone", 200, True, True, ()),
         ("auth0", 200, True, True, ()),
         ("polis", 200, False, False, ("userName",)),
         ("clerk", 200, False, True, ()),
