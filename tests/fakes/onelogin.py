@@ -39,7 +39,11 @@ class FakeOnelogin(FakeIDP):
     def user(self, key: int, **changes: Any) -> dict[str, Any]:
         """Make or change somebody; the event of it, as the hook tells it."""
         known = self.users.get(key)
-        default: dict[str, Any] = {"username": f"u{key}", "email": f"u{key}@example.com", "firstname": "U"}
+        default: dict[str, Any] = {
+            "username": f"u{key}",
+            "email": f"u{key}@example.com",
+            "firstname": "U",
+        }
         default |= {"status": 1, "state": 1, "locked_until": None}
         person = {"id": key, **default, **(known or {}), **changes}
         self.users[key] = {**person, "updated_at": self.moment()}
