@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +40,42 @@ class ReadGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Read(Generic[T]):
+class ReadMembership:
+    """Whether somebody belongs to a group, directly.
+
+    user: external id, "" where the IdP has nobody of that name. changed_at: as of a person.
+    """
+
+    group: ReadGroup
+    user: str
+    is_member: bool
+    changed_at: datetime | None = None
+
+
+#: What is found out of one person, group or membership.
+Found = ReadPerson | ReadGroup | ReadMembership
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[T_co]):
     """One thing that was asked for. found: None where the IdP says that there is none (a 404).
 
     at: when it was true: the answer's `Date` minus a second, or our clock before we asked if the
     answer has none (D1).
     """
 
-    found: T | None
+    found: T_co | None
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Generic[T_co]):
     """Some of a list. after: pass it for the next page; None on the last.
 
     total: how many the IdP says there are in all; None if it says nothing. at: as of `Read`.
     """
 
-    items: tuple[T, ...]
+    items: tuple[T_co, ...]
     at: datetime
     after: str | None = None
     total: int | None = None
@@ -97,9 +114,11 @@ class UnaskableError(DirectoryError):
 
 
 class Directory(Protocol):
-    """One connection's directory at its IdP. Each call is one request, and raises DirectoryError.
+    """One connection's directory at its IdP. Each call is a request or two; raises DirectoryError.
 
-    A half page, garbage or a wrong content type is an error, never an empty answer.
+    A half page, garbage or a wrong content type is an error, never an empty answer. `person`,
+    `group` and `membership` take an address in place of an id where the IdP's own events name
+    people and groups by theirs; what is found bears the id.
     """
 
     def person(self, key: str) -> Read[ReadPerson]:
@@ -108,6 +127,13 @@ class Directory(Protocol):
 
     def group(self, key: str) -> Read[ReadGroup]:
         """One group."""
+        ...
+
+    def membership(self, group: str, user: str) -> Read[ReadMembership]:
+        """Whether this one belongs to that group; None found where there is no such group.
+
+        Never by reading all its members: raises UnaskableError where the IdP has no such request.
+        """
         ...
 
     def people(self, after: str | None = None) -> Page[ReadPerson]:

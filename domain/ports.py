@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -129,10 +129,9 @@ class Source(Protocol):
     """One kind of interface that identity providers speak (PRODUCT.md, Words).
 
     Shapes: `read` gives the decoded document; `split` one SplitEvent per event in it, in
-    order; `parse` what the event at that index asks for. Both raise UnparseableError. A feed
-    whose body cannot be read or split is stored as one event of kind `events.sort`. addresses:
-    the attributes that may be the address besides the source's own (`domain.addressing`).
-    tells_tenant: whether events say whose customer they concern (setting `tenant`).
+    order; `parse` what the event at that index asks for. Both raise UnparseableError: what cannot
+    be split is stored as one event of kind `events.sort`. addresses: attributes that may be the
+    address besides the source's own (`domain.addressing`). tells_tenant: see setting `tenant`.
     """
 
     name: str
@@ -159,6 +158,10 @@ class Source(Protocol):
 
     def refusal(self, error: NotAuthenticError) -> Reply | None:
         """What this source's senders want to hear instead of a plain 401, or None."""
+        ...
+
+    def content(self, request: Request) -> bytes:
+        """What a proven request says: its body, with what only its headers tell; never raises."""
         ...
 
     def opened(self, body: bytes) -> tuple[bytes, bool]:
@@ -207,9 +210,6 @@ class Ringer(Protocol):
     def ring(self, kind: Kind, lane: str, *, connection: str, event_ids: Sequence[int]) -> None:
         """Ask for a drain of this kind in this lane; never raises, never blocks long."""
         ...
-
-
-Random = Callable[[], float]
 
 
 def stamp_key(digest: bytes) -> str:

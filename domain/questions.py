@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from domain.directories import Read, ReadGroup, ReadPerson
+from domain.directories import Found, Read
 from domain.hydration import What
 from domain.inbox import Kind, Lane
 from domain.retry import RetryPolicy
@@ -69,9 +69,7 @@ class Questions(Protocol):
         """The next one: possible suspensions first, the newest subject first (D10)."""
         ...
 
-    def answered(
-        self, question: Question, read: Read[ReadPerson] | Read[ReadGroup]
-    ) -> list[tuple[Kind, Lane]] | None:
+    def answered(self, question: Question, read: Read[Found]) -> list[tuple[Kind, Lane]] | None:
         """Keep the answer and wake who waits for it: kinds and lanes to ring. None: lease lost."""
         ...
 

@@ -13,6 +13,7 @@ from domain.directories import (
     Page,
     Read,
     ReadGroup,
+    ReadMembership,
     ReadPerson,
 )
 
@@ -61,6 +62,14 @@ class Truth:
         self._ask("group")
         return Read(self.groups.get(key), self.clock())
 
+    def membership(self, group: str, user: str) -> Read[ReadMembership]:
+        self._ask("membership")
+        known = self.groups.get(group)
+        if known is None:
+            return Read(None, self.clock())
+        found = ReadMembership(known, user, user in self.members.get(group, set()))
+        return Read(found, self.clock())
+
     def people_page(self, after: str | None = None) -> Page[ReadPerson]:
         self._ask("people")
         found = [one for key, one in sorted(self.people.items()) if key not in self.hidden]
@@ -105,6 +114,7 @@ class TruthDirectory:
         self._truth = truth
         self.person = truth.person
         self.group = truth.group
+        self.membership = truth.membership
         self.people = truth.people_page
         self.groups = truth.groups_page
         self.members = truth.members_page

@@ -159,6 +159,49 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
             "resourcePath": "users/u/groups/g",
         },
     ],
+    "google": [
+        {
+            "kind": "admin#reports#activity",
+            "id": {
+                "time": "2026-06-01T00:00:00.000Z",
+                "uniqueQualifier": "-7",
+                "applicationName": "groups_enterprise",
+            },
+            "events": [
+                {
+                    "type": "moderator_action",
+                    "name": "remove_member",
+                    "parameters": [
+                        {"name": "member_id", "value": "u@example.com"},
+                        {"name": "group_id", "value": "crew@example.com"},
+                    ],
+                }
+            ],
+        },
+        {
+            "kind": "admin#reports#activity",
+            "id": {
+                "time": "2026-06-01T00:00:00.000Z",
+                "uniqueQualifier": "7",
+                "applicationName": "admin",
+            },
+            "events": [
+                {
+                    "type": "USER_SETTINGS",
+                    "name": "SUSPEND_USER",
+                    "parameters": [{"name": "USER_EMAIL", "value": "u@example.com"}],
+                }
+            ],
+        },
+        {
+            "channel": {"id": "c", "number": "4", "state": "delete"},
+            "user": {
+                "kind": "admin#directory#user",
+                "id": "101",
+                "primaryEmail": "u@example.com",
+            },
+        },
+    ],
     "zitadel": [
         {
             "aggregateID": "u",

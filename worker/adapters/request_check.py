@@ -65,7 +65,7 @@ def _content(source: Source, request: Request) -> dict[str, Any]:
     reply = source.handshake(request)
     if reply is not None:
         return {"handshake": reply.body.decode("utf-8", "replace"), "events": []}
-    body, is_cut = source.opened(request.body)
+    body, is_cut = source.opened(source.content(request))
     try:
         document = source.read(body)
         events = source.split(document, replace(request, body=body))

@@ -30,6 +30,14 @@ _SPEAK: dict[str, Callable[[Sender], int]] = {
     "fusionauth": lambda sender: sender.speak(
         "fusionauth", {"event": {"id": new_id("evt"), "type": CHECKED_TYPE}}
     ),
+    "google": lambda sender: sender.speak(
+        "google",
+        {
+            "kind": "admin#reports#activity",
+            "id": {"applicationName": "rosterd", "time": new_id("evt"), "uniqueQualifier": "1"},
+            "events": [{"name": CHECKED_TYPE.partition(".")[2]}],
+        },
+    ),
     "keycloak": lambda sender: sender.speak(
         "keycloak", {"uid": new_id("evt"), "type": CHECKED_TYPE}
     ),

@@ -46,6 +46,10 @@ def _static(secret: str, body: bytes, now: datetime) -> dict[str, str]:  # noqa:
     return {"authorization": secret}
 
 
+def _channel(secret: str, body: bytes, now: datetime) -> dict[str, str]:  # noqa: ARG001
+    return {"x-goog-channel-token": secret}
+
+
 def _timed(header: str, name: str, per_second: int) -> Sign:
     """`t=<time>,<name>=<hex HMAC-SHA256 over time, dot and body>`."""
 
@@ -71,6 +75,7 @@ SIGN: Mapping[str, Sign] = {
     "auth0": _bearer,
     "clerk": _svix,
     "fusionauth": _fusionauth,
+    "google": _channel,
     "keycloak": _keycloak,
     "okta": _static,
     "onelogin": _static,

@@ -267,7 +267,7 @@ class Drain:
         if read.unnamed:
             read.join(*by_address(work.directory, read.unnamed, now=work.now), events)
         if read.thin:
-            read.join(*read_back(work.reads, read.thin, work.now), events)
+            read.join(*read_back(work.reads, work.directory, read.thin, work.now), events)
         read.batch = _by_first_names(work, read.batch)
         return read
 

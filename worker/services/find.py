@@ -44,7 +44,7 @@ def by_address(
     store: DirectoryStore, unnamed: Sequence[Unnamed], *, now: datetime
 ) -> tuple[list[Work], list[Result]]:
     """The same events with the id of the person in place, and those of whom nobody is meant."""
-    holders = _holders(store, {_address(one) for one in unnamed})
+    holders = holders_of(store, {_address(one) for one in unnamed})
     batch: list[Work] = []
     done: list[Result] = []
     for one in unnamed:
@@ -67,7 +67,7 @@ def signalled(store: DirectoryStore, heard: Sequence[Heard]) -> list[Announcemen
     linked = {person for person in links.values() if person is not None}
     people = store.people(linked) if linked else {}
     addressed = {_told_address(one) for one in heard if not one.signal.user and one.signal.address}
-    holders = _holders(store, addressed)
+    holders = holders_of(store, addressed)
     return [_announced(one, _meant(one, links, people, holders)) for one in heard]
 
 
@@ -101,7 +101,8 @@ def _address(one: Unnamed) -> str:
     return address_id(one.work.event.account, one.address)
 
 
-def _holders(store: DirectoryStore, addresses: Collection[str]) -> dict[str, Person]:
+def holders_of(store: DirectoryStore, addresses: Collection[str]) -> dict[str, Person]:
+    """Who has these addresses (`domain.keys.address_id`), of those that somebody has."""
     held = store.holders(addresses) if addresses else {}
     people = store.people(set(held.values())) if held else {}
     return {key: people[person] for key, person in held.items() if person in people}

@@ -10,15 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domain.directories import (
-    Directory,
-    DirectoryError,
-    Read,
-    ReadGroup,
-    ReadPerson,
-    UnaskableError,
-)
-from domain.hydration import What
+from domain.directories import Directory, DirectoryError, Found, Read, UnaskableError
+from domain.hydration import What, pair_of
 from domain.inbox import Kind
 from domain.questions import Later, Question, Questions, Rest, pause_after, rest_after
 
@@ -80,13 +73,17 @@ class Hydrate:
             self.ring(kind, lane.value)
         return "gone" if read.found is None else "found", ""
 
-    def _read(self, question: Question) -> Read[ReadPerson] | Read[ReadGroup]:
+    def _read(self, question: Question) -> Read[Found]:
         directory = self.directory_of(question.connection)
         if directory is None:
             raise DirectoryError("access was taken away", needs_operator=True)
-        if question.what is What.GROUP:
-            return directory.group(question.key)
-        return directory.person(question.key)
+        match question.what:
+            case What.GROUP | What.GROUP_AT:
+                return directory.group(question.key)
+            case What.MEMBERSHIP | What.MEMBERSHIP_AT:
+                return directory.membership(*pair_of(question.key))
+            case What.PERSON | What.PERSON_AT:
+                return directory.person(question.key)
 
     def _put_off(self, question: Question, error: DirectoryError) -> str:
         # Whoever knows a hook's secret can name what is no id: the IdP goes on being asked.

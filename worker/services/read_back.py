@@ -5,14 +5,27 @@ A question is asked in the drain's own transaction, so that nothing waits for wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain.addressing import readdressed
-from domain.hydration import LOOK_AGAIN, Answer, Answers, Wanted, changes_of, read_id, when_read
-from domain.inbox import Kind, Lane, Reason, State
-from domain.ports import ClaimedEvent, Result, UnparseableError
+from domain.hydration import (
+    LOOK_AGAIN,
+    Answer,
+    Answers,
+    Wanted,
+    What,
+    changes_of,
+    onward,
+    read_id,
+    when_read,
+)
+from domain.inbox import Kind, Lane, Outcome, Reason, State
+from domain.keys import address_id
+from domain.model import Person
+from domain.ports import ClaimedEvent, DirectoryStore, Result, UnparseableError
+from worker.services.find import holders_of
 from worker.services.results import unparseable
 from worker.services.world import Work
 
@@ -33,26 +46,78 @@ class Thin:
         return read_id(self.work.event.connection, self.wants.what, self.wants.key)
 
 
-def read_back(
-    answers: Answers, thin: Sequence[Thin], now: datetime
-) -> tuple[list[Work], list[Result]]:
-    """Those that were answered, with their changes; what becomes of the others."""
-    known = answers.known({one.id for one in thin})
-    batch: list[Work] = []
-    done: list[Result] = []
-    asked: dict[str, tuple[str, Wanted, Lane]] = {}
-    for one in thin:
-        event, answer = one.work.event, known.get(one.id)
+@dataclass(slots=True)
+class _Told:
+    """What becomes of the events, and what has to be asked for them."""
+
+    now: datetime
+    batch: list[Work] = field(default_factory=list)
+    done: list[Result] = field(default_factory=list)
+    asked: dict[str, tuple[str, Wanted, Lane]] = field(default_factory=dict)
+
+    def take(self, one: Thin, answer: Answer | None) -> bool:
+        """Put an event where it belongs; False where the answer is that nobody has the address."""
+        event = one.work.event
         if answer is None or not answer.is_after(event.received_at):
-            done.append(_waiting(event, one, now))
-            asked[one.id] = _more_urgent(asked.get(one.id), one)
-            continue
+            self.done.append(_waiting(event, one, self.now))
+            self.asked[one.id] = _more_urgent(self.asked.get(one.id), one)
+            return True
+        if answer.found is None and one.wants.what in _ADDRESSED:
+            return False
         try:
-            batch.append(_answered(one, answer))
+            self.batch.append(_answered(one, answer))
         except UnparseableError as error:
-            done.append(unparseable(event, error))
-    answers.want(asked)
-    return batch, done
+            self.done.append(unparseable(event, error))
+        return True
+
+
+_ADDRESSED = frozenset({What.PERSON_AT, What.GROUP_AT, What.MEMBERSHIP_AT})
+
+
+def read_back(
+    answers: Answers, store: DirectoryStore, thin: Sequence[Thin], now: datetime
+) -> tuple[list[Work], list[Result]]:
+    """Those that were answered, with their changes; what becomes of the others.
+
+    An address that nobody has any more leads on to whoever had it, who is asked for by id.
+    """
+    told = _Told(now)
+    while thin:
+        known = answers.known({one.id for one in thin})
+        nowhere = [one for one in thin if not told.take(one, known.get(one.id))]
+        holders = _holders(store, nowhere)
+        thin = []
+        for one in nowhere:
+            wants = _instead(one, known[one.id], holders)
+            if wants is None:
+                told.done.append(_nobody(one))
+            else:
+                thin.append(replace(one, wants=wants))
+    answers.want(told.asked)
+    return told.batch, told.done
+
+
+def _holders(store: DirectoryStore, thin: Sequence[Thin]) -> Mapping[str, Person]:
+    people = [one for one in thin if one.wants.what is What.PERSON_AT]
+    return holders_of(store, {_address(one) for one in people})
+
+
+def _address(one: Thin) -> str:
+    return address_id(one.work.event.account, one.wants.key)
+
+
+def _instead(one: Thin, answer: Answer, holders: Mapping[str, Person]) -> Wanted | None:
+    """Whoever has the address here is meant, else whoever had it when it was asked before."""
+    holder = holders.get(_address(one)) if one.wants.what is What.PERSON_AT else None
+    if holder is not None and holder.connection == one.work.policy.connection and holder.user:
+        return Wanted(What.PERSON, holder.user)
+    return onward(one.wants, answer)
+
+
+def _nobody(one: Thin) -> Result:
+    why = f"nobody is known as {one.wants.key}, neither here nor at the identity provider"
+    reason = Reason.NO_DIRECTORY_CHANGE
+    return Result(one.work.event, State.ENDED, Outcome.IGNORED, reason, why)
 
 
 def _answered(one: Thin, answer: Answer) -> Work:
@@ -65,7 +130,7 @@ def _answered(one: Thin, answer: Answer) -> Work:
 
 
 def _waiting(event: ClaimedEvent, one: Thin, now: datetime) -> Result:
-    why = f"{one.wants.what} {one.wants.key} is read at the identity provider first"
+    why = f"{one.wants.words} is read at the identity provider first"
     return Result(
         event,
         State.WAITING,

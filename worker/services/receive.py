@@ -48,7 +48,7 @@ def receive(
     reply = source.handshake(request)
     if reply is not None:
         return reply
-    opened, is_opened = source.opened(request.body)
+    opened, is_opened = source.opened(source.content(request))
     body, is_cut = cut_passwords(opened)
     events = _split(source, Request(request.method, request.headers, body, request.query))
     return Submission(

@@ -9,8 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import changes as c
-from domain.directories import ReadGroup, ReadPerson
-from domain.hydration import WITHIN, Answer, Wanted, What, changes_of, read_id, sorted_by
+from domain.directories import Found, ReadGroup, ReadMembership, ReadPerson
+from domain.hydration import (
+    WITHIN,
+    Answer,
+    Wanted,
+    What,
+    changes_of,
+    onward,
+    pair_of,
+    read_id,
+    sorted_by,
+)
 from domain.inbox import Kind, Lane
 from domain.questions import BURST, INTERVAL, LONGEST_REST, next_slot, pause_after, rest_after
 from domain.values import HORIZON
@@ -20,8 +30,12 @@ ANA = ReadPerson("u1", "ana@example.com", {"given_name": "Ana"})
 SECONDS = st.integers(-100_000, 100_000).map(lambda s: timedelta(seconds=s))
 
 
-def answer(found: ReadPerson | ReadGroup | None, at: datetime = NOW) -> Answer:
-    return Answer(found, NOW, at)
+STAFF = ReadGroup("g1", "Staff")
+BELONGS = Wanted.member("staff@example.com", "ana@example.com", by_address=True)
+
+
+def answer(found: Found | None, at: datetime = NOW, former: str = "") -> Answer:
+    return Answer(found, NOW, at, former)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +70,27 @@ def answer(found: ReadPerson | ReadGroup | None, at: datetime = NOW) -> Answer:
         ),
         (Wanted(What.GROUP, "g1"), ReadGroup("g1", "Staff"), (c.PutGroup("g1", "Staff"),)),
         (Wanted(What.GROUP, "g1"), None, (c.DeleteGroup("g1"),)),
+        (
+            Wanted(What.PERSON_AT, "ana@example.com"),
+            ANA,
+            (c.ProvisionUser("u1", "ana@example.com", {"given_name": "Ana"}, True, "member"),),
+        ),
+        (Wanted(What.PERSON_AT, "ana@example.com"), None, ()),
+        (Wanted(What.GROUP_AT, "staff@example.com"), STAFF, (c.PutGroup("g1", "Staff"),)),
+        (Wanted(What.GROUP_AT, "staff@example.com"), None, ()),
+        (
+            BELONGS,
+            ReadMembership(STAFF, "u1", is_member=True),
+            (c.PutGroup("g1", "Staff"), c.AddMember("g1", "u1")),
+        ),
+        (BELONGS, ReadMembership(STAFF, "u1", is_member=False), (c.RemoveMember("g1", "u1"),)),
+        (BELONGS, ReadMembership(STAFF, "", is_member=False), (c.PutGroup("g1", "Staff"),)),
+        (BELONGS, None, ()),
+        (Wanted.member("g1", "u1"), None, (c.DeleteGroup("g1"),)),
     ],
 )
 def test_what_an_answer_asks_for(
-    wanted: Wanted, found: ReadPerson | ReadGroup | None, told: tuple[c.Change, ...]
+    wanted: Wanted, found: Found | None, told: tuple[c.Change, ...]
 ) -> None:
     assert changes_of(wanted, answer(found)) == told
 
@@ -73,7 +104,36 @@ def test_d10_it_is_laned_by_what_it_says() -> None:
 
 
 def test_a_person_and_a_group_of_one_id_are_two_questions() -> None:
-    assert read_id("con_1", What.PERSON, "x") != read_id("con_1", What.GROUP, "x")
+    assert len({read_id("con_1", what, "x") for what in What}) == len(What)
+
+
+@given(group=st.text(), user=st.text(), others=st.tuples(st.text(), st.text()))
+def test_every_membership_is_a_question_of_its_own(
+    group: str, user: str, others: tuple[str, str]
+) -> None:
+    wanted = Wanted.member(group, user)
+    assert pair_of(wanted.key) == (group, user)
+    assert (Wanted.member(*others).key == wanted.key) is (others == (group, user))
+
+
+def test_an_address_that_nobody_has_proves_nothing_of_whoever_had_it() -> None:
+    """They may have another now: who had it is asked for by id, and only that answer counts."""
+    nobody = answer(None, former="u1")
+    assert onward(Wanted(What.PERSON_AT, "ana@example.com"), nobody) == Wanted(What.PERSON, "u1")
+    assert onward(Wanted(What.GROUP_AT, "staff@example.com"), answer(None, former="g1")) == Wanted(
+        What.GROUP, "g1"
+    )
+    assert onward(BELONGS, answer(None)) == Wanted(What.GROUP_AT, "staff@example.com")
+    assert onward(Wanted(What.PERSON_AT, "ana@example.com"), answer(None)) is None
+    assert onward(Wanted(What.PERSON, "u1"), nobody) is None
+    assert onward(Wanted(What.PERSON_AT, "ana@example.com"), answer(ANA, former="u2")) is None
+
+
+def test_what_asks_nothing_yet_keeps_its_place_before_all_others() -> None:
+    assert sorted_by((), Kind.HYDRATE, Lane.URGENT) == (Kind.HYDRATE, Lane.URGENT)
+    gone = (c.RemoveMember("g1", "u1"),)
+    urgent = (Kind.GROUPS_REMOVE_MEMBERS, Lane.URGENT)
+    assert sorted_by(gone, Kind.GROUPS_ADD_MEMBERS, Lane.STANDARD) == urgent
 
 
 def test_d2_only_what_was_received_before_it_was_asked_is_answered() -> None:

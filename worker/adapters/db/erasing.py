@@ -74,7 +74,7 @@ def erase(connection: Connection, vault: Vault, person: Person, deed: access_his
     subjects = _subjects(connection, person)
     mine = [user for user in subjects if not _lives_on(user, person)]
     names = names_of(person, mine)
-    bury_in = _Burial(connection, vault, person, pattern_of(names), ledger)
+    bury_in = _Burial(connection, vault, person, names, pattern_of(names), ledger)
     _end_memberships(connection, person, mine, deed)
     stones = [bury_in.subject(user, now) for user in mine]
     for user in subjects:
@@ -160,6 +160,7 @@ class _Burial:
     connection: Connection
     vault: Vault
     person: Person
+    names: frozenset[str]
     mark: re.Pattern[str]
     ledger: Ledger
 
@@ -173,7 +174,7 @@ class _Burial:
         mine = (edges.c.connection_id == of) & (edges.c.user_key == user.key)
         self._do(delete(edges).where(mine), edges, "deleted")
         self._do(delete(users).where(users.c.id == key), users, "deleted")
-        self._do(answers_of(of, user.key), reads, "deleted")
+        self._do(answers_of(of, self.names | {user.key}), reads, "deleted")
         gone = forget_resources(self.connection, of, user.key)
         self.ledger.add("scim_resources", "deleted", gone)
         for name, count in forget_person(self.connection, of, user.key).items():

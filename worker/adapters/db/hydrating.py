@@ -10,15 +10,25 @@ import threading
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, RowMapping, Select, delete, func, select, update
 
-from domain.directories import Read, ReadGroup, ReadPerson
-from domain.hydration import Answer, Wanted, What, changes_of, sorted_by, when_read
+from domain.directories import Found, Read, ReadGroup, ReadMembership, ReadPerson
+from domain.hydration import (
+    APART,
+    MEMBERSHIPS,
+    Answer,
+    Wanted,
+    What,
+    changes_of,
+    pair_of,
+    read_id,
+    sorted_by,
+    when_read,
+)
 from domain.inbox import Kind, Lane
 from domain.questions import AT_ONCE, Later, Question, Rest, next_slot
 from worker.adapters.db import bulk, rows
-from worker.adapters.db.answers import RANKS
+from worker.adapters.db.answers import RANKS, opened, sealed
 from worker.adapters.db.directory_rows import accesses, reads
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.uow import database_now
@@ -27,6 +37,11 @@ from worker.adapters.vault import Vault
 _OLD_AT_ONCE = 1_000
 #: Database connections that all who ask share in a process: a drain beside them needs some, too.
 TURNS = 4
+#: What an address of a group was found to be, whoever asked; a question under way stays as it is.
+_NOTED = (
+    "ON CONFLICT (id) DO UPDATE SET answer = excluded.answer, began_at = excluded.began_at, "
+    "true_at = excluded.true_at WHERE directory_reads.due_at IS NULL"
+)
 
 
 class SQLQuestions:
@@ -81,9 +96,7 @@ class SQLQuestions:
             what = What(row["what"])
             return Question(row["id"], connection, what, row["subject"], fence, row["attempts"])
 
-    def answered(
-        self, question: Question, read: Read[ReadPerson] | Read[ReadGroup]
-    ) -> list[tuple[Kind, Lane]] | None:
+    def answered(self, question: Question, read: Read[Found]) -> list[tuple[Kind, Lane]] | None:
         """See the port."""
 
         def write(sql: Connection) -> list[tuple[Kind, Lane]] | None:
@@ -93,24 +106,56 @@ class SQLQuestions:
                 return None
             now, began = database_now(sql), row["asked_at"]
             is_wanted_again = row["wanted_at"] >= began
+            again = now + (APART if question.what in MEMBERSHIPS else timedelta(0))
             mine = update(reads).where(reads.c.id == question.id)
-            kept = {"answer": self._vault.seal(_told(read.found)), "true_at": read.at}
+            former = self._former(row) if read.found is None else ""
+            kept = {"answer": sealed(read.found, former, self._vault), "true_at": read.at}
             sql.execute(
                 mine.values(
                     **kept,
                     began_at=began,
                     leased_until=None,
-                    due_at=now if is_wanted_again else None,
+                    due_at=again if is_wanted_again else None,
                     attempts=0,
                     last_error=None,
                 )
             )
             good = {"failures": 0, "rests_until": None, "last_error": None}
             _set_access(sql, question.connection, answered_at=now, needs_operator=False, **good)
+            if question.what is What.MEMBERSHIP_AT and isinstance(read.found, ReadMembership):
+                self._note_group(sql, question, read.found.group, row, read.at)
             return _wake(sql, question, Answer(read.found, began, read.at), now)
 
         with self._turns:
             return self._database.change(write, is_repeatable=True)
+
+    def _former(self, row: RowMapping) -> str:
+        """Whoever was found under an address the last time that somebody was."""
+        before = opened(row, self._vault) if row["answer"] is not None else None
+        if before is None:
+            return ""
+        is_one = isinstance(before.found, ReadPerson | ReadGroup)
+        return before.found.key if is_one else before.former  # type: ignore[union-attr]
+
+    def _note_group(
+        self, sql: Connection, question: Question, group: ReadGroup, row: RowMapping, at: datetime
+    ) -> None:
+        """Remember whose address it is: once the group is gone, nobody tells (`onward`)."""
+        address = pair_of(question.key)[0]
+        noted = {
+            "id": read_id(question.connection, What.GROUP_AT, address),
+            "connection_id": question.connection,
+            "what": What.GROUP_AT.value,
+            "subject": address,
+            "rank": row["rank"],
+            "wanted_at": row["wanted_at"],
+            "fence": 0,
+            "attempts": 0,
+            "began_at": row["asked_at"],
+            "true_at": at,
+            "answer": sealed(group, "", self._vault),
+        }
+        bulk.insert(sql, reads, [noted], conflict=_NOTED)
 
     def unanswered(
         self, question: Question, why: str, *, wait: timedelta, rest: Rest | None
@@ -142,12 +187,16 @@ class SQLQuestions:
 
 
 def retain_reads(database: Database, *, days: int) -> int:
-    """Delete answers older than that which nobody asks for anew; how many went."""
+    """Delete answers older than that which nobody asks for anew; how many went.
+
+    Whose address a group's is stays known: nobody tells once the group is gone.
+    """
     gone = 0
     while True:
         with translated(), database.begin() as sql:
             old = reads.c.began_at <= database_now(sql) - timedelta(days=days)
-            chosen = select(reads.c.id).where(old, reads.c.due_at.is_(None))
+            lasts = reads.c.what == What.GROUP_AT.value
+            chosen = select(reads.c.id).where(old, reads.c.due_at.is_(None), ~lasts)
             ids = list(sql.scalars(chosen.limit(_OLD_AT_ONCE)))
             sql.execute(delete(reads).where(bulk.among(reads.c.id, ids, sql)))
             sql.commit()
@@ -195,16 +244,6 @@ def _held(sql: Connection, question: Question) -> RowMapping | None:
     """The row, if the lease is still this one's."""
     mine = select(reads).where(reads.c.id == question.id, reads.c.fence == question.fence)
     return sql.execute(mine.with_for_update()).mappings().first()
-
-
-def _told(found: ReadPerson | ReadGroup | None) -> bytes:
-    if found is None:
-        return b"null"
-    told = {"key": found.key, "changed_at": found.changed_at}
-    if isinstance(found, ReadGroup):
-        return orjson.dumps({**told, "name": found.name})
-    attributes = {"attributes": dict(found.attributes), "email": found.email}
-    return orjson.dumps({**told, **attributes, "is_active": found.is_active, "kind": found.kind})
 
 
 def _wake(

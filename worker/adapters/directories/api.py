@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from domain.directories import DirectoryError
+from domain.directories import DirectoryError, Read, ReadMembership, UnaskableError
 from domain.ports import UnparseableError
 from worker.adapters.directories.proofs import Proof
 from worker.adapters.outbound_http import Answer, OutboundError, OutboundHTTP
@@ -100,6 +100,14 @@ class DirectoryAPI:
             return DirectoryError("it asks for fewer requests (429)", retry_after=asked)
         why = f"it answered {status}"
         return DirectoryError(why, retry_after=asked, needs_operator=status < FAULTS)
+
+
+class NoMemberships:
+    """For a `Directory` whose API has no request for one membership."""
+
+    def membership(self, group: str, user: str) -> Read[ReadMembership]:  # noqa: ARG002
+        """See the port."""
+        raise UnaskableError("its API cannot be asked for one membership", needs_operator=True)
 
 
 def _document(answer: Answer) -> Any:

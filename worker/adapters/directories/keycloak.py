@@ -24,7 +24,14 @@ from domain.directories import (
     UnaskableError,
 )
 from domain.values import from_micros, to_micros
-from worker.adapters.directories.api import DirectoryAPI, Told, as_list, as_text, texts
+from worker.adapters.directories.api import (
+    DirectoryAPI,
+    NoMemberships,
+    Told,
+    as_list,
+    as_text,
+    texts,
+)
 from worker.adapters.sources import fields
 
 PAGE = 100
@@ -39,7 +46,7 @@ _LOGGED = ("USER", "GROUP", "GROUP_MEMBERSHIP")
 _MILLI = 1000
 
 
-class KeycloakDirectory:
+class KeycloakDirectory(NoMemberships):
     """`Directory` of one realm; the API's base is `URL/admin/realms/REALM`."""
 
     def __init__(self, api: DirectoryAPI) -> None:

@@ -22,7 +22,14 @@ from domain.directories import (
     ReadPerson,
     UnaskableError,
 )
-from worker.adapters.directories.api import DirectoryAPI, Told, as_list, as_text, texts
+from worker.adapters.directories.api import (
+    DirectoryAPI,
+    NoMemberships,
+    Told,
+    as_list,
+    as_text,
+    texts,
+)
 from worker.adapters.sources import fields
 from worker.adapters.sources.okta_events import RULES
 
@@ -49,7 +56,7 @@ _SINCE, _AFTER = "since:", "after:"
 _FILTER = " or ".join(f'eventType eq "{name}"' for name in sorted(RULES))
 
 
-class OktaDirectory:
+class OktaDirectory(NoMemberships):
     """`Directory` of one Okta organisation."""
 
     def __init__(self, api: DirectoryAPI) -> None:

@@ -21,7 +21,7 @@ from domain.directories import (
     ReadPerson,
     UnaskableError,
 )
-from worker.adapters.directories.api import DirectoryAPI, as_list, as_text, texts
+from worker.adapters.directories.api import DirectoryAPI, NoMemberships, as_list, as_text, texts
 from worker.adapters.sources import fields
 from worker.adapters.sources.onelogin import RULES, number
 
@@ -40,7 +40,7 @@ _MISSING = "NotFoundError"
 _TYPES = ",".join(sorted(RULES, key=int))
 
 
-class OneloginDirectory:
+class OneloginDirectory(NoMemberships):
     """`Directory` of one OneLogin account."""
 
     def __init__(self, api: DirectoryAPI) -> None:

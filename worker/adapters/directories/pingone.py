@@ -24,7 +24,14 @@ from domain.directories import (
     ReadPerson,
     UnaskableError,
 )
-from worker.adapters.directories.api import DirectoryAPI, Told, as_list, as_text, texts
+from worker.adapters.directories.api import (
+    DirectoryAPI,
+    NoMemberships,
+    Told,
+    as_list,
+    as_text,
+    texts,
+)
 from worker.adapters.sources import fields
 from worker.adapters.sources.pingone import RULES
 
@@ -39,7 +46,7 @@ _MISSING = "NOT_FOUND"
 _NAME = {"given": "given_name", "family": "family_name", "formatted": "display_name"}
 
 
-class PingoneDirectory:
+class PingoneDirectory(NoMemberships):
     """`Directory` of one environment; the API's base is `URL/v1/environments/ENVIRONMENT`."""
 
     def __init__(self, api: DirectoryAPI) -> None:

@@ -17,7 +17,7 @@ import orjson
 from domain.changes import Change, ProvisionUser, ReactivateUser, UpdateProfile
 from domain.directories import DirectoryError, Logged, Page, Read, ReadGroup, ReadPerson
 from domain.ports import UnparseableError
-from worker.adapters.directories.api import DirectoryAPI, Told, as_list, as_text
+from worker.adapters.directories.api import DirectoryAPI, NoMemberships, Told, as_list, as_text
 from worker.adapters.sources import fields
 from worker.adapters.sources.workos_events import RULES
 
@@ -31,7 +31,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _TYPES = tuple(sorted(RULES))
 
 
-class WorkosDirectory:
+class WorkosDirectory(NoMemberships):
     """`Directory` of one directory of a WorkOS environment."""
 
     def __init__(self, api: DirectoryAPI, directory: str) -> None:

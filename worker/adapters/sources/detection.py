@@ -10,6 +10,7 @@ from worker.adapters.sources import (
     clerk,
     fields,
     fusionauth,
+    google,
     keycloak,
     pingone,
     scalekit,
@@ -27,6 +28,7 @@ _HEADERS: Mapping[str, str] = {
     "x-fusionauth-signature-jwt": "fusionauth",
     "x-keycloak-signature": "keycloak",
     "zitadel-signature": "zitadel",
+    "x-goog-channel-id": "google",
 }
 _TOKEN = "application/secevent+jwt"  # noqa: S105 - a media type
 _SIGNED = ("webhook-signature", "svix-signature")
@@ -116,6 +118,10 @@ def _is_keycloak(document: object) -> bool:
     return {"realmId", "time"} <= _members(document) and "authDetails" in _members(document)
 
 
+def _is_google(document: object) -> bool:
+    return fields.peek_text(document, "kind") in google.KINDS or "channel" in _members(document)
+
+
 def _is_zitadel(document: object) -> bool:
     named = {"aggregateID", "event_type"} <= _members(document)
     return named or fields.peek_text(document, "event_type") in zitadel.RULES
@@ -162,6 +168,7 @@ _LOOKS: Mapping[str, Callable[[object], bool]] = {
     "onelogin": _is_onelogin,
     "workos": _is_workos,
     "fusionauth": _is_fusionauth,
+    "google": _is_google,
     "keycloak": _is_keycloak,
     "zitadel": _is_zitadel,
     "scalekit": _is_scalekit,

@@ -9,6 +9,7 @@ from domain.ports import Source
 from worker.adapters.sources.auth0 import Auth0Source
 from worker.adapters.sources.clerk import ClerkSource
 from worker.adapters.sources.fusionauth import FusionauthSource
+from worker.adapters.sources.google import GoogleSource
 from worker.adapters.sources.keycloak import KeycloakSource
 from worker.adapters.sources.okta import OktaSource
 from worker.adapters.sources.onelogin import OneloginSource
@@ -27,6 +28,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "auth0": Auth0Source(),
         "clerk": ClerkSource(),
         "fusionauth": FusionauthSource(),
+        "google": GoogleSource(),
         "keycloak": KeycloakSource(),
         "okta": OktaSource(),
         "onelogin": OneloginSource(),

@@ -51,6 +51,10 @@ class Webhook:
         """None: the plain answer will do."""
         return None
 
+    def content(self, request: Request) -> bytes:
+        """The body alone."""
+        return request.body
+
     def opened(self, body: bytes) -> tuple[bytes, bool]:
         """The body as it is."""
         return body, False

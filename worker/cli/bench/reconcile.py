@@ -11,7 +11,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from domain.directories import DirectoryError, Logged, Page, Read, ReadGroup, ReadPerson
+from domain.directories import (
+    DirectoryError,
+    Logged,
+    Page,
+    Read,
+    ReadGroup,
+    ReadMembership,
+    ReadPerson,
+)
 from domain.reconciliation import Order, Purpose
 from worker.adapters.db.filling import fill_told
 from worker.adapters.db.scratch import scratch_database
@@ -78,6 +86,10 @@ class Generated:
     def group(self, key: str) -> Read[ReadGroup]:
         """Likewise."""
         raise DirectoryError(f"{key} was asked for by name")
+
+    def membership(self, group: str, user: str) -> Read[ReadMembership]:
+        """Likewise."""
+        raise DirectoryError(f"{user} in {group} was asked for by name")
 
     def log(self, cursor: str) -> Logged:  # noqa: ARG002
         """It has none."""

@@ -16,7 +16,7 @@ from worker.adapters.sources.registry import SOURCES
 from worker.cli.captured import read_request
 
 FOLDERS = (
-    *("auth0", "clerk", "fusionauth", "keycloak", "onelogin", "pingone"),
+    *("auth0", "clerk", "fusionauth", "google", "keycloak", "onelogin", "pingone"),
     *("polis", "scalekit", "workos", "zitadel"),
 )
 #: Log events lie there without the envelope in which hooks deliver them; claims without a token.

@@ -17,6 +17,7 @@ HEADERS = [
     "authorization",
     *("x-fusionauth-signature-jwt", "x-keycloak-signature", "zitadel-signature"),
     *("workos-signature", "boxyhq-signature", "ory-polis-signature"),
+    *("x-goog-channel-token", "x-goog-resource-state", "x-goog-channel-id"),
     *(
         f"{prefix}-{part}"
         for prefix in ("webhook", "svix")
@@ -98,6 +99,7 @@ MEMBERS = [
     *("Operations", "op", "path", "userName", "displayName", "new-value", "identifiers"),
     *("resourcePath", "representation", "authDetails", "details", "uid", "event_type"),
     *("aggregateID", "sequence", "event_payload", "created_at"),
+    *("channel", "state", "number", "applicationName", "parameters", "uniqueQualifier"),
     *("public_user_data", "primary_email_address_id", "display_name"),
     *("action", "resources", "recordedAt", "href", "status", "event_type_id", "role_id"),
     *("create", "_id", "event_timestamp"),
@@ -208,6 +210,7 @@ def test_fresh_secrets_differ_and_are_long(source: Source) -> None:
         ("fusionauth", 200, False, True, ("username",)),
         ("set", 202, False, False, ()),
         ("keycloak", 200, False, True, ("username",)),
+        ("google", 200, True, True, ()),
         ("zitadel", 200, False, True, ()),
         ("scalekit", 200, False, False, ()),
     ],
