@@ -86,12 +86,13 @@ class Logged:
     """Some of a log. bodies: requests as the source's webhook would have sent them, oldest first.
 
     cursor: where the next read begins; it may be the one that was passed. is_all: nothing more was
-    there yet when it was read.
+    there yet when it was read. gap: why something before it cannot be read any more, for operators.
     """
 
     bodies: tuple[bytes, ...]
     cursor: str
     is_all: bool
+    gap: str = ""
 
 
 class DirectoryError(Exception):

@@ -11,6 +11,7 @@ from domain.errors import UsageError
 #: kind -> names of what has to be told besides the address, and of what may be.
 NEEDED: Mapping[str, frozenset[str]] = {
     "okta": frozenset(),
+    "entra": frozenset({"tenant", "client_id"}),
     "keycloak": frozenset({"realm", "client_id"}),
     "onelogin": frozenset({"client_id"}),
     "pingone": frozenset({"environment", "client_id"}),
@@ -18,6 +19,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
 }
 OPTIONAL: Mapping[str, frozenset[str]] = {
     "okta": frozenset({"client_id", "key_id"}),
+    "entra": frozenset({"login", "thumbprint"}),
     "keycloak": frozenset(),
     "onelogin": frozenset(),
     "pingone": frozenset({"client_environment"}),

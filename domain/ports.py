@@ -39,6 +39,7 @@ class Reply:
     status: int
     media_type: str = "text/plain"
     body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +151,7 @@ class Source(Protocol):
     def verify(
         self, request: Request, secrets: Sequence[SigningSecret], now: datetime
     ) -> SigningSecret:
-        """The secret that the request proves to know.
-
-        Raises NotAuthenticError, and KeysNeededError where keys have to be read first.
-        """
+        """The secret it proves to know; raises NotAuthenticError, KeysNeededError (none yet)."""
         ...
 
     def refusal(self, error: NotAuthenticError) -> Reply | None:

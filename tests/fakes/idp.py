@@ -80,6 +80,12 @@ class FakeIDP:
             def do_POST(self) -> None:
                 fake._take(self)
 
+            def do_PATCH(self) -> None:
+                fake._take(self)
+
+            def do_DELETE(self) -> None:
+                fake._take(self)
+
             def log_message(self, *_: Any) -> None:
                 pass
 
@@ -138,7 +144,7 @@ class FakeIDP:
             self._send(handler, *_BROKEN[fault])
             return
         answer = self._limited(asked) or self.answer(asked)
-        content = json.dumps(answer.document).encode()
+        content = b"" if answer.status == 204 else json.dumps(answer.document).encode()
         headers = [("Content-Type", "application/json"), *answer.headers.items()]
         headers += [("Link", link) for link in answer.links]
         self._send(handler, answer.status, content, headers, is_half=fault is Fault.HALF)

@@ -274,6 +274,61 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
             },
         }
     ],
+    "entra": [
+        {
+            "value": [
+                {
+                    "subscriptionId": "7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
+                    "changeType": "updated",
+                    "tenantId": "84bd8158-6d4d-4958-8b9f-9d6445542f95",
+                    "resource": "Users/72b08237-30f1-4fbe-be57-1df593448f7a",
+                    "resourceData": {
+                        "@odata.type": "#Microsoft.Graph.User",
+                        "id": "72b08237-30f1-4fbe-be57-1df593448f7a",
+                        "sequenceNumber": 639000000000000001,
+                    },
+                },
+                {
+                    "subscriptionId": "5d3ee2a5-5ac0-4df6-9d1c-6f4d4cc5d2f0",
+                    "changeType": "updated",
+                    "resourceData": {
+                        "@odata.type": "#Microsoft.Graph.Group",
+                        "id": "14b0fed8-8714-4140-b0da-f05759d10b5d",
+                        "eventTime": "2026-06-01T00:00:00.0385565Z",
+                        "members@delta": [
+                            {"id": "72b08237-30f1-4fbe-be57-1df593448f7a"},
+                            {
+                                "id": "636b5365-803f-4703-8cd8-a39d473fe31a",
+                                "@removed": "deleted",
+                            },
+                        ],
+                    },
+                },
+            ]
+        },
+        {
+            "value": [
+                {
+                    "subscriptionId": "7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
+                    "lifecycleEvent": "reauthorizationRequired",
+                    "subscriptionExpirationDateTime": "2026-06-20T11:00:00Z",
+                }
+            ]
+        },
+        {
+            "specversion": "1.0",
+            "id": "2222cccc-33dd-eeee-ff44-aaaaaa555555",
+            "type": "Microsoft.Graph.UserDeleted",
+            "data": {
+                "subscriptionId": "7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
+                "changeType": "deleted",
+                "resourceData": {
+                    "@odata.type": "#Microsoft.Graph.User",
+                    "id": "72b08237-30f1-4fbe-be57-1df593448f7a",
+                },
+            },
+        },
+    ],
     "scim": [
         {
             "request": {"method": "PUT", "path": "/Users/u"},

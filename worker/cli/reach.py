@@ -26,6 +26,9 @@ _SPEAK: dict[str, Callable[[Sender], int]] = {
     "standard": lambda sender: sender.standard(CHECKED_TYPE, {"id": "check"}),
     "okta": lambda sender: sender.okta(CHECKED_TYPE),
     "workos": lambda sender: sender.workos(CHECKED_TYPE, {"id": "check"}),
+    "entra": lambda sender: sender.speak(
+        "entra", {"value": [{"id": new_id("evt"), "changeType": CHECKED_TYPE}]}
+    ),
     "auth0": lambda sender: sender.speak("auth0", {"id": new_id("evt"), "type": CHECKED_TYPE}),
     "fusionauth": lambda sender: sender.speak(
         "fusionauth", {"event": {"id": new_id("evt"), "type": CHECKED_TYPE}}

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from worker.adapters.vault import new_id
-from worker.cli.signing import SIGN, standard_headers
+from worker.cli.signing import proven, standard_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +104,4 @@ class Sender:
 
     def speak(self, source: str, document: object) -> int:
         """A body of any other source, proven as its senders do."""
-        body = json.dumps(document).encode()
-        return self._out(body, SIGN[source](self.hook.secret, body, datetime.now(UTC)))
+        return self._out(*proven(source, self.hook.secret, document, datetime.now(UTC)))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import jwt
 from standardwebhooks import Webhook
@@ -86,3 +88,22 @@ SIGN: Mapping[str, Sign] = {
     "workos": _timed("workos-signature", "v1", 1000),
     "zitadel": _timed("zitadel-signature", "v1", 1),
 }
+
+
+def _client_states(secret: str, document: Any) -> Any:
+    """Microsoft Graph's notifications, each with the secret in it."""
+    return {**document, "value": [{**one, "clientState": secret} for one in document["value"]]}
+
+
+#: secret, document -> the document that proves itself, for senders whose proof is in the body.
+IN_BODY: Mapping[str, Callable[[str, Any], Any]] = {"entra": _client_states}
+
+
+def proven(
+    source: str, secret: str, document: Any, now: datetime
+) -> tuple[bytes, Mapping[str, str]]:
+    """Body and headers of a document, proven as the source's senders do it."""
+    if source in IN_BODY:
+        return json.dumps(IN_BODY[source](secret, document)).encode(), {}
+    body = json.dumps(document).encode()
+    return body, SIGN[source](secret, body, now)

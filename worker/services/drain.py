@@ -31,7 +31,7 @@ from worker.services.breaking import Gate
 from worker.services.find import Heard, Unnamed, by_address, signalled
 from worker.services.memberships import remember
 from worker.services.read_back import UNSORTED, Thin, read_back
-from worker.services.results import unparseable
+from worker.services.results import needs_reading, unparseable
 from worker.services.world import Work, load
 
 Report = Callable[[str, Mapping[str, object]], None]
@@ -374,6 +374,8 @@ def _by_first_name(one: Work, keys: Mapping[str, str]) -> Work:
 
 def _asks_nothing(event: ClaimedEvent, parsed: Parsed) -> Result:
     reason = parsed.ignored or Reason.NO_DIRECTORY_CHANGE
+    if reason is Reason.NEEDS_READING:
+        return needs_reading(event)
     return Result(event, State.ENDED, Outcome.IGNORED, reason, f"type {event.type}")
 
 

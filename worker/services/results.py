@@ -95,6 +95,19 @@ def _taken(decision: Decision) -> str:
     return f"{decision.waits_for} is taken"
 
 
+def needs_reading(event: ClaimedEvent) -> Result:
+    """A dead letter: its source says that something changed, not how, and nobody may be asked."""
+    return Result(
+        event,
+        State.DEAD,
+        Outcome.DEAD,
+        Reason.NEEDS_READING,
+        "it says that something changed, not how: give rosterd access to the directory (`rosterd "
+        "connection access`), then replay it",
+        fingerprint=f"needs_reading:{event.type}",
+    )
+
+
 #: Of several changes of one event the first of these names its outcome.
 _STRENGTH = (None, Outcome.APPLIED, Outcome.UNCHANGED, Outcome.IGNORED, Outcome.SUPERSEDED)
 

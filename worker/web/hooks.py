@@ -145,7 +145,7 @@ class Hooks:
                 return _refused(taken.reply)
             case Reply():
                 self._intake.count(feed.id, source.name, "handshake")
-                return Response(taken.body, taken.status, media_type=taken.media_type)
+                return _greeted(taken)
             case Submission() if traced is not None:
                 taken = replace(taken, headers=with_traceparent(taken.headers, traced.traceparent))
         if hook.method != "POST":
@@ -173,6 +173,12 @@ class Hooks:
 
 def _texts(scope: Scope) -> Iterator[tuple[str, str]]:
     return ((n.decode("latin-1"), value.decode("latin-1")) for n, value in scope["headers"])
+
+
+def _greeted(reply: Reply) -> Response:
+    """Text that a stranger chose is text, whatever a browser would make of it."""
+    headers = {"X-Content-Type-Options": "nosniff", **reply.headers}
+    return Response(reply.body, reply.status, headers, media_type=reply.media_type)
 
 
 def _refused(reply: Reply | None) -> Response:

@@ -15,6 +15,7 @@ from domain.directories import Logged
 from domain.intake import FeedView, StoredEvent, Submission
 from domain.policy import CATCH_UP_EVERY
 from worker.adapters.db import bulk, rows
+from worker.adapters.db.alerts import tell_operators
 from worker.adapters.db.directory_rows import accesses
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.ingest import store_inside
@@ -102,6 +103,8 @@ class SQLCatchUps:
                 "lease_until": None,
             }
             sql.execute(update(table).where(_of(turn)).values(**read))
+            if logged.gap:
+                _tell_of_gap(sql, turn, logged.gap)
             return events
 
         return self._database.change(work)
@@ -129,6 +132,19 @@ def _of(turn: Turn) -> ColumnElement[bool]:
 def _is_mine(sql: Connection, turn: Turn) -> bool:
     mine = select(catch_ups.c.fence).where(_of(turn)).with_for_update()
     return sql.execute(mine).first() is not None
+
+
+def _tell_of_gap(sql: Connection, turn: Turn, gap: str) -> None:
+    """What a log does not hold any more is found by nobody unless somebody orders it."""
+    tell_operators(
+        sql,
+        database_now(sql),
+        topic="log.gap",
+        subject=turn.connection,
+        headline=f"the log of connection {turn.connection} has a gap",
+        details=[gap],
+        account=turn.feed.account,
+    )
 
 
 def _every(settings: str) -> timedelta | None:

@@ -5,12 +5,15 @@ Whatever is no answer is a DirectoryError: a redirect, another content type, hal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
+
+import orjson
 
 from domain.directories import DirectoryError, Read, ReadMembership, UnaskableError
 from domain.ports import UnparseableError
@@ -24,6 +27,9 @@ MAX_BYTES = 16 * 1024 * 1024
 #: An answer was true a second before it says that it was made: `Date` has whole seconds (D2).
 DATE_IS_LATE = timedelta(seconds=1)
 OK, UNPROVEN, FORBIDDEN, MISSING, TOO_MANY, FAULTS = 200, 401, 403, 404, 429, 500
+CREATED, DONE, BAD, TWICE, GONE = 201, 204, 400, 409, 410
+ANSWERS = (OK, MISSING)
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Told:
     headers: Mapping[str, str]
     at: datetime
     is_missing: bool = False
+    status: int = OK
 
 
 class DirectoryAPI:
@@ -58,31 +65,60 @@ class DirectoryAPI:
         self._proof = proof
         self._clock = clock
 
-    def get(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Told:
-        """Ask; 200 and 404 are answers. Raises DirectoryError for everything else.
+    def get(
+        self,
+        path: str,
+        query: Mapping[str, str | Sequence[str]] | None = None,
+        *,
+        headers: Mapping[str, str] = _NOTHING,
+        takes: Collection[int] = ANSWERS,
+    ) -> Told:
+        """Ask; statuses in `takes` are answers. Raises DirectoryError for everything else.
 
         A token that was taken back early is fetched anew, once.
         """
         url = f"{self._base}{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+        return self._told("GET", url, headers, b"", takes)
+
+    def send(
+        self, method: str, path: str, document: object = None, *, takes: Collection[int]
+    ) -> Told:
+        """Ask for something to be done; like `get`."""
+        body = b"" if document is None else orjson.dumps(document)
+        headers = {"Content-Type": "application/json"} if body else _NOTHING
+        return self._told(method, f"{self._base}{path}", headers, body, takes)
+
+    def _told(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        takes: Collection[int],
+    ) -> Told:
         began, header = self._clock(), self._proof.header()
-        answer = self._sent(url, header)
+        answer = self._sent(method, url, headers, body, header)
         if answer.status == UNPROVEN and self._proof.refused(header):
-            answer = self._sent(url, self._proof.header())
+            answer = self._sent(method, url, headers, body, self._proof.header())
         told_at = _date(answer.headers.get("date"))
         at = began if told_at is None else told_at - DATE_IS_LATE
-        if answer.status not in (OK, MISSING):
+        status = answer.status
+        if status not in takes:
             raise self._refusal(answer, told_at or began)
-        return Told(_document(answer), answer.headers, at, is_missing=answer.status == MISSING)
+        document = None if status == DONE else _document(answer)
+        return Told(document, answer.headers, at, is_missing=status == MISSING, status=status)
 
     def now(self) -> datetime:
         """This process's clock."""
         return self._clock()
 
-    def _sent(self, url: str, header: str) -> Answer:
-        headers = {"Accept": "application/json", "Authorization": header}
+    def _sent(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, proof: str
+    ) -> Answer:
+        given = {"Accept": "application/json", "Authorization": proof, **headers}
         try:
             return self._http.send(
-                "GET", url, headers=headers, seconds=self._seconds, max_bytes=MAX_BYTES
+                method, url, headers=given, body=body, seconds=self._seconds, max_bytes=MAX_BYTES
             )
         except OutboundError as error:
             raise DirectoryError(str(error), needs_operator=error.is_refused) from error

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlencode
 
 from authlib.oauth2.client import OAuth2Client
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
@@ -15,6 +19,8 @@ from domain.errors import UsageError
 
 #: Okta takes an hour at most, by its own clock.
 ASSERTION_SECONDS = 300
+SHA1_BYTES = 20
+NO_MARKS: Mapping[str, str] = MappingProxyType({})
 _CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 _PEM = "-----BEGIN"
 
@@ -35,26 +41,50 @@ class KeyProof(PrivateKeyJWT):  # type: ignore[misc]
         return made
 
 
+class NamedKeyProof(KeyProof):
+    """The same for a server that wants to hear the client's id beside the assertion, too."""
+
+    name = "private_key_jwt_named"
+
+    def __call__(
+        self, auth: Any, method: str, uri: str, headers: Any, body: str
+    ) -> tuple[str, Any, str]:
+        """What is sent: address, headers, form."""
+        uri, headers, body = super().__call__(auth, method, uri, headers, body)
+        return uri, headers, f"{body}&{urlencode({'client_id': auth.client_id})}"
+
+
 def is_key(secret: str) -> bool:
     """Whether this is a private key, or the secret of another kind."""
     return secret.strip().startswith((_PEM, "{"))
 
 
 def key_client(
-    session: Any, *, client_id: str, secret: str, token_url: str, scope: str, key_id: str
+    session: Any,
+    *,
+    client_id: str,
+    secret: str,
+    token_url: str,
+    scope: str,
+    key_id: str = "",
+    marks: Mapping[str, str] = NO_MARKS,
 ) -> OAuth2Client:
-    """A client that signs with this key; raises UsageError for what is none."""
+    """A client that signs with this key; raises UsageError for what is none.
+
+    marks: what else the head of its assertions says of the key, for a server that wants it so.
+    """
     key, told_id = read_key(secret)
     name = key_id or told_id
-    headers = {"kid": name} if name else {}
+    headers = {**({"kid": name} if name else {}), **marks}
+    proof = NamedKeyProof if marks else KeyProof
     client = OAuth2Client(
         session,
         client_id=client_id,
         client_secret=key,
-        token_endpoint_auth_method=KeyProof.name,
+        token_endpoint_auth_method=proof.name,
         scope=scope,
     )
-    client.register_client_auth_method(KeyProof(token_url, headers=headers, alg=algorithm(key)))
+    client.register_client_auth_method(proof(token_url, headers=headers, alg=algorithm(key)))
     return client
 
 
@@ -70,6 +100,17 @@ def read_key(secret: str) -> tuple[RSAKey | ECKey, str]:
             "the secret is no private RSA or EC key, in PEM without a password or as a JWK"
         ) from None
     return key, name
+
+
+def certificate_mark(thumbprint: str) -> str:
+    """`x5t` (RFC 7515) of the SHA-1 thumbprint that a portal shows in hex; raises UsageError."""
+    try:
+        told = bytes.fromhex(thumbprint.replace(":", ""))
+    except ValueError:
+        told = b""
+    if len(told) != SHA1_BYTES:
+        raise UsageError("thumbprint=.. is a certificate's SHA-1 thumbprint: 40 hex digits")
+    return urlsafe_b64encode(told).decode().rstrip("=")
 
 
 def algorithm(key: RSAKey | ECKey) -> str:

@@ -14,8 +14,9 @@ from domain.directories import Directory
 from domain.directory_access import DirectoryAccess, check_directory_access
 from domain.errors import UsageError
 from worker.adapters.directories.api import DirectoryAPI
+from worker.adapters.directories.graph import GraphDirectory
 from worker.adapters.directories.keycloak import KeycloakDirectory
-from worker.adapters.directories.keys import is_key, key_client, read_key
+from worker.adapters.directories.keys import certificate_mark, is_key, key_client, read_key
 from worker.adapters.directories.okta import OktaDirectory
 from worker.adapters.directories.onelogin import OneloginDirectory
 from worker.adapters.directories.pingone import PingoneDirectory
@@ -25,7 +26,10 @@ from worker.adapters.outbound_http import OutboundHTTP
 
 OKTA_SCOPE = "okta.users.read okta.groups.read okta.logs.read"
 OKTA_TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105 - a path
+ENTRA_LOGIN = "https://login.microsoftonline.com"
 SECONDS = 10.0
+#: Kinds of access whose IdP sends its webhooks to whoever subscribes.
+SUBSCRIBABLE = frozenset({"entra"})
 
 
 def directory_for(
@@ -75,7 +79,9 @@ def _keycloak(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Di
     return KeycloakDirectory(api)
 
 
-def _secret_client(method: str, access: DirectoryAccess) -> Callable[[object], OAuth2Client]:
+def _secret_client(
+    method: str, access: DirectoryAccess, *, scope: str | None = None
+) -> Callable[[object], OAuth2Client]:
     """A client that proves itself by its secret, in the way that the vendor takes."""
 
     def client(session: object) -> OAuth2Client:
@@ -84,6 +90,7 @@ def _secret_client(method: str, access: DirectoryAccess) -> Callable[[object], O
             client_id=access.details["client_id"],
             client_secret=access.secret.strip(),
             token_endpoint_auth_method=method,
+            scope=scope,
         )
 
     return client
@@ -112,6 +119,31 @@ def _onelogin(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Di
     return OneloginDirectory(DirectoryAPI(http, access.url, proof, seconds=seconds))
 
 
+def _entra(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Directory:
+    """An application of the tenant, by its secret or by the key of its certificate.
+
+    Scope: whatever was granted to it at this Graph, which national clouds have of their own.
+    """
+    details, secret = access.details, access.secret.strip()
+    base, login = access.url.rstrip("/"), details.get("login", ENTRA_LOGIN).rstrip("/")
+    token_url = f"{login}/{quote(details['tenant'], safe='')}/oauth2/v2.0/token"
+    thumbprint = details.get("thumbprint", "")
+    client: Callable[[object], OAuth2Client]
+    if is_key(secret) is not bool(thumbprint):
+        raise UsageError("entra takes a client's secret alone, or a private key and thumbprint=..")
+    scope = f"{base}/.default"
+    if thumbprint:
+        read_key(secret)
+        told = {"client_id": details["client_id"], "token_url": token_url, "scope": scope}
+        marks = {"x5t": certificate_mark(thumbprint)}
+        client = partial(key_client, secret=secret, marks=marks, **told)
+    else:
+        client = _secret_client("client_secret_post", access, scope=scope)
+    proof = FetchedToken(http, token_url, client, seconds=seconds, monotonic=time.monotonic)
+    api = DirectoryAPI(http, f"{base}/v1.0", proof, seconds=seconds)
+    return GraphDirectory(api, details["tenant"])
+
+
 def _one_word(token: str) -> str:
     """A token as a header carries it; raises UsageError."""
     if not token.isascii() or not token.isprintable() or " " in token:
@@ -129,6 +161,7 @@ def _workos(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Dire
 CLIENTS: Mapping[str, Callable[[DirectoryAccess, OutboundHTTP, float], Directory]] = (
     MappingProxyType(
         {
+            "entra": _entra,
             "keycloak": _keycloak,
             "okta": _okta,
             "onelogin": _onelogin,

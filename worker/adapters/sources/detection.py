@@ -39,6 +39,8 @@ def detected(request: Request) -> list[str]:
     for header, name in _HEADERS.items():
         if header in request.headers:
             return [name]
+    if "validationToken" in request.query:
+        return ["entra"]
     if _is_token(request):
         return ["set"]
     document = _document(request.body)
@@ -76,6 +78,16 @@ def _type(document: object) -> str:
 
 def _is_okta(document: object) -> bool:
     return isinstance(fields.peek(document, "data", "events"), list)
+
+
+def _is_entra(document: object) -> bool:
+    if isinstance(document, list):
+        return bool(document) and _is_entra(document[0])
+    told = fields.peek(document, "value")
+    first = told[0] if isinstance(told, list) and told else fields.peek(document, "data")
+    return "subscriptionId" in _members(first) or (
+        "clientState" in _members(first) and "changeType" in _members(first)
+    )
 
 
 def _is_auth0(document: object) -> bool:
@@ -162,6 +174,7 @@ _STANDARD = frozenset(
 )
 _LOOKS: Mapping[str, Callable[[object], bool]] = {
     "okta": _is_okta,
+    "entra": _is_entra,
     "auth0": _is_auth0,
     "polis": _is_polis,
     "pingone": _is_pingone,

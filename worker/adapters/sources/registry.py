@@ -8,6 +8,7 @@ from types import MappingProxyType
 from domain.ports import Source
 from worker.adapters.sources.auth0 import Auth0Source
 from worker.adapters.sources.clerk import ClerkSource
+from worker.adapters.sources.entra import EntraSource
 from worker.adapters.sources.fusionauth import FusionauthSource
 from worker.adapters.sources.google import GoogleSource
 from worker.adapters.sources.keycloak import KeycloakSource
@@ -27,6 +28,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         "auth0": Auth0Source(),
         "clerk": ClerkSource(),
+        "entra": EntraSource(),
         "fusionauth": FusionauthSource(),
         "google": GoogleSource(),
         "keycloak": KeycloakSource(),

@@ -82,6 +82,7 @@ TYPES = [
     *(f"urn:ietf:params:scim:event:prov:{it}" for it in ("create:full", "patch:full", "delete")),
     *(f"{RISC}{it}" for it in ("account-disabled", "identifier-changed", "opt-in")),
     *("USER.CREATED", "USER.DELETED", "GROUP.UPDATED", "MEMBER_OF_GROUP.CREATED", "17", "551"),
+    *("#microsoft.graph.user", "#Microsoft.Graph.Group", "updated", "deleted"),
     *("group.member.added", "organization.member.deleted", "group.user_added", "dsync.deleted"),
 ]
 WORDS = [
@@ -100,6 +101,7 @@ MEMBERS = [
     *("resourcePath", "representation", "authDetails", "details", "uid", "event_type"),
     *("aggregateID", "sequence", "event_payload", "created_at"),
     *("channel", "state", "number", "applicationName", "parameters", "uniqueQualifier"),
+    *("value", "resourceData", "changeType", "@odata.type", "members@delta", "sequenceNumber"),
     *("public_user_data", "primary_email_address_id", "display_name"),
     *("action", "resources", "recordedAt", "href", "status", "event_type_id", "role_id"),
     *("create", "_id", "event_timestamp"),
@@ -149,6 +151,7 @@ DELIVERIES = (
     | EVENTS.map(lambda event: {"event": event})
     | LISTS.map(lambda events: {"events": events})
     | LISTS.map(lambda events: {"data": {"events": events}})
+    | LISTS.map(lambda events: {"value": events})
 )
 
 
@@ -205,6 +208,7 @@ def test_fresh_secrets_differ_and_are_long(source: Source) -> None:
         ("onelogin", 200, True, True, ()),
         ("pingone", 200, True, True, ()),
         ("auth0", 200, True, True, ()),
+        ("entra", 202, True, True, ()),
         ("polis", 200, False, False, ("userName",)),
         ("clerk", 200, False, True, ()),
         ("fusionauth", 200, False, True, ("username",)),

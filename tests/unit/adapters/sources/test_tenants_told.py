@@ -12,6 +12,7 @@ from worker.adapters.sources.registry import SOURCES
 RECORDED = {
     "auth0/user.updated": {"my-tenant"},
     "clerk/user.created": {"ins_123"},
+    "entra/graph-message-created": {"84bd8158-6d4d-4958-8b9f-9d6445542f95"},
     "fusionauth/user.deactivate": {"a743e2cd-55bb-789c-b076-8846fdd3a51f"},
     "keycloak/native-admin-GROUP_MEMBERSHIP-CREATE": {"393de734-2ae6-4d87-8f13-512d50f8d87c"},
     "polis/user.created": {"ory", "58b5cd9dfaa39d47eb8f5f88631f9a629a232016"},
