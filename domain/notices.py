@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -72,8 +73,8 @@ class Outbox(Protocol):
         """Notices that are due, leased to the caller."""
         ...
 
-    def sent(self, notice: DueNotice) -> bool:
-        """Done, unless the lease was lost; its secret is forgotten.
+    def sent(self, notices: Sequence[DueNotice]) -> frozenset[str]:
+        """Done, and their secrets forgotten: ids of those whose lease was not lost.
 
         A link that arrived takes a mark of the person as undeliverable away (E7).
         """

@@ -433,15 +433,48 @@ def test_a_lease_never_ends_while_a_mail_is_in_hand(
             ends.append(began + lease.total_seconds())
             return found
 
-        def sent(self, notice: Any) -> bool:
+        def sent(self, notices: Any) -> frozenset[str]:
             assert clock[0] <= ends[-1], "finished within its lease"
-            return super().sent(notice)
+            return super().sent(notices)
 
     ends: list[float] = []
     watched = Watched(box._database, box._vault)
     assert replace(slow, outbox=watched).run()["sent"] == 4
     assert sorted(server.recipients) == [f"u{n}@example.com" for n in range(4)]
     assert len(shares) >= 3, "what the lease did not cover was given back and claimed anew"
+
+
+def test_mails_that_follow_each_other_closely_are_noted_together_and_slow_ones_at_once(
+    rosterd: Rosterd, smtp: tuple[MailServer, str]
+) -> None:
+    server, url = smtp
+    feed = rosterd.account()
+    clock, noted = [0.0], list[int]()
+
+    class Watched(SQLOutbox):
+        def sent(self, notices: Any) -> frozenset[str]:
+            noted.append(len(notices))
+            return super().sent(notices)
+
+    class Timed(SMTPMailer):
+        def send(self, letter: Letter, *, id_: str) -> None:
+            super().send(letter, id_=id_)
+            clock[0] += seconds
+
+    watched = Watched(rosterd.parts.database, rosterd.parts.vault)
+    sender = replace(
+        rosterd.parts.notify,
+        outbox=watched,
+        mailer=Timed(url, sender=SENDER),
+        monotonic=lambda: clock[0],
+    )
+    for seconds, expected in ((0.0, [5]), (2 * notifying.UNNOTED_SECONDS, [2, 2, 1])):
+        for n in range(5):
+            rosterd.hire(feed, f"u{seconds}-{n}")
+        noted.clear()
+        assert sender.run()["sent"] == 5
+        assert noted == expected
+    assert len(server.recipients) == 10
 
 
 def test_killed_between_the_servers_yes_and_the_note_it_is_sent_once_more_at_most(
@@ -452,7 +485,7 @@ def test_killed_between_the_servers_yes_and_the_note_it_is_sent_once_more_at_mos
     rosterd.hire(feed, "u1")
 
     class Killed(SQLOutbox):
-        def sent(self, _notice: Any) -> bool:
+        def sent(self, _notices: Any) -> frozenset[str]:
             raise KeyboardInterrupt
 
     dying = Killed(rosterd.parts.database, rosterd.parts.vault)

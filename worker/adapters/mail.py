@@ -8,7 +8,6 @@ import smtplib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email import policy
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -27,6 +26,7 @@ from worker.adapters.mail_connection import (
     tls_of,
     told_of_server,
 )
+from worker.adapters.mail_form import BOUNDARY, FILE, SEVEN_BITS, WIDE
 
 #: A whole mail, however the server spreads its time; within `notify.LONGEST`.
 WHOLE_SECONDS = 110
@@ -45,7 +45,7 @@ def compose(letter: Letter, *, sender: str, id_: str, reply_to: str | None = Non
 
     Raises ValueError for an address that is not exactly one address.
     """
-    message = EmailMessage()
+    message = EmailMessage(SEVEN_BITS)
     message["From"] = sender
     message["To"] = recipient(letter.to)
     if reply_to:
@@ -59,6 +59,7 @@ def compose(letter: Letter, *, sender: str, id_: str, reply_to: str | None = Non
     message.set_content(letter.text, cte="quoted-printable")
     if letter.html:
         message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
+        message.set_boundary(BOUNDARY)
     return message
 
 
@@ -145,7 +146,7 @@ class SMTPMailer:
                 is_final=True,
                 is_answer=True,
             )
-        form = (policy.SMTPUTF8 if is_wide else policy.SMTP).clone(max_line_length=76)
+        form = WIDE if is_wide else SEVEN_BITS
         options = ["SMTPUTF8", "BODY=8BITMIME"] if is_wide else []
         code, said = server.mail(parseaddr(self._sender)[1], options)
         _insist(code, said, "sender")
@@ -221,11 +222,10 @@ class FileMailer:
         """Write the message; raises MailError."""
         with _told_of_address():
             message = compose(letter, sender=self._sender, id_=id_, reply_to=self._reply_to)
-        form = policy.SMTPUTF8.clone(linesep="\n", max_line_length=76)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             draft = self._folder / f".{id_}.{os.getpid()}"
-            draft.write_bytes(message.as_bytes(policy=form))
+            draft.write_bytes(message.as_bytes(policy=FILE))
             draft.replace(self._folder / f"{id_}.eml")
         except OSError as error:
             raise MailError(f"cannot write to {self._folder}: {error}", is_server=True) from error

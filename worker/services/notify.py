@@ -14,6 +14,9 @@ from domain.wording import MAILS
 #: Notices under one lease; small, so that a slow mail server holds few of them.
 SHARE = 20
 LEASE = timedelta(minutes=5)
+#: Mails that follow each other this closely are noted together: a commit is a third of what a
+#: mail costs.
+UNNOTED_SECONDS = 0.1
 #: No mail is in hand for longer: a mailer gives up before. None is begun with less of its lease.
 LONGEST = timedelta(minutes=2)
 #: Three days or so: greylisting wants minutes, a full mailbox or a broken server days (RFC 5321,
@@ -23,6 +26,33 @@ MAIL_RETRY = RetryPolicy(max_attempts=150, base=timedelta(seconds=60), cap=timed
 SERVER_RETRY = RetryPolicy(
     max_attempts=1_000_000, base=timedelta(seconds=10), cap=timedelta(minutes=10)
 )
+
+
+class _Handed:
+    """Mails that the server has and the outbox does not know of yet.
+
+    Whoever is killed sends these once more, under the same Message-ID: few, and not for long.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._notices: list[DueNotice] = []
+        self._first = 0.0
+
+    def add(self, notice: DueNotice) -> None:
+        """The server has it."""
+        if not self._notices:
+            self._first = self._monotonic()
+        self._notices.append(notice)
+
+    def is_time(self) -> bool:
+        """Whether the outbox is to hear of them."""
+        return bool(self._notices) and self._monotonic() - self._first >= UNNOTED_SECONDS
+
+    def taken(self) -> list[DueNotice]:
+        """All of them; none is left."""
+        taken, self._notices = self._notices, []
+        return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +94,41 @@ class Notify:
         self, due: Sequence[DueNotice], tally: dict[str, int], is_over: Callable[[], bool]
     ) -> bool:
         """Send what the lease covers, give the rest back; whether the server is there."""
-        for place, notice in enumerate(due):
-            if is_over():
-                self.outbox.release(list(due[place:]))
-                return True
-            result, is_served = self._one(notice)
-            tally[result] += 1
-            self.told(notice.kind.value, result if is_served else "unreachable")
-            if not is_served:
-                self.outbox.release(list(due[place + 1 :]))
-                return False
-        return True
+        handed = _Handed(self.monotonic)
+        try:
+            for place, notice in enumerate(due):
+                if is_over():
+                    self.outbox.release(list(due[place:]))
+                    return True
+                if not self._one(notice, handed, tally):
+                    self.outbox.release(list(due[place + 1 :]))
+                    return False
+                if handed.is_time():
+                    self._note(handed, tally)
+            return True
+        finally:
+            self._note(handed, tally)
 
-    def _one(self, notice: DueNotice) -> tuple[str, bool]:
+    def _one(self, notice: DueNotice, handed: _Handed, tally: dict[str, int]) -> bool:
+        """Send one; whether the server is there."""
         try:
             self._send(notice)
         except MailError as error:
-            return self._failed(notice, error), not error.is_server
-        return "sent" if self.outbox.sent(notice) else "lease_lost", True
+            result = self._failed(notice, error)
+            tally[result] += 1
+            self.told(notice.kind.value, "unreachable" if error.is_server else result)
+            return not error.is_server
+        handed.add(notice)
+        return True
+
+    def _note(self, handed: _Handed, tally: dict[str, int]) -> None:
+        """What the server has is done, in one transaction."""
+        notices = handed.taken()
+        kept = self.outbox.sent(notices) if notices else frozenset()
+        for notice in notices:
+            result = "sent" if notice.id in kept else "lease_lost"
+            tally[result] += 1
+            self.told(notice.kind.value, result)
 
     def _send(self, notice: DueNotice) -> None:
         if not notice.is_hook:

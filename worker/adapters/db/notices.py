@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, RowMapping, Update, func, literal, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Update,
+    case,
+    func,
+    literal,
+    tuple_,
+    update,
+)
 
 from domain.consequences import NoticeKind
 from domain.notices import DueNotice
@@ -72,18 +83,23 @@ class SQLOutbox:
             is_marked=bool(row["is_marked"]),
         )
 
-    def sent(self, notice: DueNotice) -> bool:
+    def sent(self, notices: Sequence[DueNotice]) -> frozenset[str]:
         """See the port."""
+        table = rows.notices
+        held = tuple_(table.c.id, table.c.fence).in_([(one.id, one.fence) for one in notices])
 
-        def write(connection: Connection) -> bool:
-            sent_at = _clock(connection)
-            done = {"state": "sent", "due_at": None, "last_error": None, "sent_at": sent_at}
-            forgotten = {"secret": None, "content": None}
-            if not _finish(connection, notice, {**done, **forgotten}):
-                return False
-            if notice.is_marked and notice.kind in PROVING:
-                clear_mark(connection, notice.person)
-            return True
+        def write(connection: Connection) -> frozenset[str]:
+            done = {"state": "sent", "due_at": None, "last_error": None, "secret": None}
+            tried = case(
+                (table.c.attempts < MOST_ATTEMPTS, table.c.attempts + 1), else_=table.c.attempts
+            )
+            finished = update(table).where(held, table.c.state == "pending").returning(table.c.id)
+            values = {**done, "content": None, "attempts": tried, "sent_at": _clock(connection)}
+            kept = frozenset(connection.scalars(finished.values(**values)))
+            for notice in notices:
+                if notice.is_marked and notice.kind in PROVING and notice.id in kept:
+                    clear_mark(connection, notice.person)
+            return kept
 
         # A mail that was sent and is not noted is sent twice, so a lost connection is worth a try;
         # done already, the fence lets nothing pass, and only this answer is wrong.
