@@ -15,7 +15,7 @@ AT_ONCE = 20
 
 
 class Turns:
-    """Remembers which account was served last. For one thread."""
+    """Remembers which account was served last."""
 
     def __init__(self) -> None:
         self._last: str | None = None
@@ -37,10 +37,12 @@ class Turns:
 
     def _next(self, connection: Connection, now: datetime) -> list[str]:
         """The accounts after the last one that wait, then those from the beginning."""
-        found = list(_waiting(connection, now, after=self._last))
-        if len(found) < AT_ONCE and self._last is not None:
+        # Looked at once: another thread may have its turn meanwhile, and no account two of one.
+        last = self._last
+        found = list(_waiting(connection, now, after=last))
+        if len(found) < AT_ONCE and last is not None:
             again = _waiting(connection, now, after=None)
-            found += [account for account in again if account <= self._last]
+            found += [account for account in again if account <= last]
         return found[:AT_ONCE]
 
 
