@@ -10,6 +10,7 @@ from domain.errors import UsageError
 
 #: kind -> names of what has to be told besides the address, and of what may be.
 NEEDED: Mapping[str, frozenset[str]] = {
+    "google": frozenset({"subject"}),
     "okta": frozenset(),
     "entra": frozenset({"tenant", "client_id"}),
     "keycloak": frozenset({"realm", "client_id"}),
@@ -18,6 +19,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "workos": frozenset({"directory"}),
 }
 OPTIONAL: Mapping[str, frozenset[str]] = {
+    "google": frozenset({"customer"}),
     "okta": frozenset({"client_id", "key_id"}),
     "entra": frozenset({"login", "thumbprint"}),
     "keycloak": frozenset(),

@@ -181,7 +181,7 @@ def _belongs(told: ReadMembership) -> tuple[Change, ...]:
     """An answer tells of the group, too, whose own event may not have come."""
     group, user = told.group, told.user
     if not user:
-        return (PutGroup(group.key, group.name),)
+        return ()
     if told.is_member:
         return (PutGroup(group.key, group.name), AddMember(group.key, user))
     return (RemoveMember(group.key, user),)

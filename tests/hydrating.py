@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.directory_access import DirectoryAccess
+from tests.fakes.google import FakeGoogle
 from tests.fakes.idp import FakeIDP
 from tests.fakes.keycloak import REALM, FakeKeycloak
 from tests.fakes.okta import FakeOkta
@@ -42,6 +43,8 @@ def access_to(idp: FakeIDP) -> DirectoryAccess:
             return DirectoryAccess("pingone", idp.url, told, idp.secret)
         case FakeOnelogin():
             return DirectoryAccess("onelogin", idp.url, {"client_id": idp.client}, idp.secret)
+        case FakeGoogle():
+            return DirectoryAccess("google", idp.url, {"subject": idp.subject}, idp.key_file)
     raise AssertionError(idp)
 
 

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain.addressing import readdressed
+from domain.directories import ReadMembership
 from domain.hydration import (
     LOOK_AGAIN,
+    MEMBERSHIPS,
     Answer,
     Answers,
     Wanted,
     What,
     changes_of,
     onward,
+    pair_of,
     read_id,
     when_read,
 )
@@ -55,23 +58,29 @@ class _Told:
     done: list[Result] = field(default_factory=list)
     asked: dict[str, tuple[str, Wanted, Lane]] = field(default_factory=dict)
 
-    def take(self, one: Thin, answer: Answer | None) -> bool:
-        """Put an event where it belongs; False where the answer is that nobody has the address."""
-        event = one.work.event
-        if answer is None or not answer.is_after(event.received_at):
-            self.done.append(_waiting(event, one, self.now))
-            self.asked[one.id] = _more_urgent(self.asked.get(one.id), one)
-            return True
-        if answer.found is None and one.wants.what in _ADDRESSED:
-            return False
+    def wait(self, one: Thin) -> None:
+        """It is asked for, or asked for again."""
+        self.done.append(_waiting(one.work.event, one, self.now))
+        self.asked[one.id] = _more_urgent(self.asked.get(one.id), one)
+
+    def take(self, one: Thin, answer: Answer) -> None:
+        """Decide it by the answer."""
         try:
-            self.batch.append(_answered(one, answer))
+            work = _answered(one, answer)
         except UnparseableError as error:
-            self.done.append(unparseable(event, error))
-        return True
+            self.done.append(unparseable(one.work.event, error))
+            return
+        if work.changes:
+            self.batch.append(work)
+        else:
+            self.end(one)
 
-
-_ADDRESSED = frozenset({What.PERSON_AT, What.GROUP_AT, What.MEMBERSHIP_AT})
+    def end(self, one: Thin) -> None:
+        """Nobody is meant."""
+        key = pair_of(one.wants.key)[1] if one.wants.what in MEMBERSHIPS else one.wants.key
+        why = f"nobody is known as {key}, neither here nor at the identity provider"
+        reason = Reason.NO_DIRECTORY_CHANGE
+        self.done.append(Result(one.work.event, State.ENDED, Outcome.IGNORED, reason, why))
 
 
 def read_back(
@@ -84,40 +93,63 @@ def read_back(
     told = _Told(now)
     while thin:
         known = answers.known({one.id for one in thin})
-        nowhere = [one for one in thin if not told.take(one, known.get(one.id))]
-        holders = _holders(store, nowhere)
-        thin = []
-        for one in nowhere:
-            wants = _instead(one, known[one.id], holders)
-            if wants is None:
-                told.done.append(_nobody(one))
+        fresh = {
+            one.work.event.id: known[one.id]
+            for one in thin
+            if one.id in known and known[one.id].is_after(one.work.event.received_at)
+        }
+        holders = _holders(store, [one for one in thin if one.work.event.id in fresh])
+        following = []
+        for one in thin:
+            answer = fresh.get(one.work.event.id)
+            if answer is None:
+                told.wait(one)
+            elif answer.found is None and one.wants.what in _ADDRESSED:
+                following.append((one, _instead(one, answer, holders)))
             else:
-                thin.append(replace(one, wants=wants))
+                told.take(one, _named(one, answer, holders))
+        for one, wants in following:
+            if wants is None:
+                told.end(one)
+        thin = [replace(one, wants=wants) for one, wants in following if wants is not None]
     answers.want(told.asked)
     return told.batch, told.done
 
 
+_ADDRESSED = frozenset({What.PERSON_AT, What.GROUP_AT, What.MEMBERSHIP_AT})
+
+
 def _holders(store: DirectoryStore, thin: Sequence[Thin]) -> Mapping[str, Person]:
-    people = [one for one in thin if one.wants.what is What.PERSON_AT]
+    people = [one for one in thin if one.wants.what in (What.PERSON_AT, What.MEMBERSHIP_AT)]
     return holders_of(store, {_address(one) for one in people})
 
 
 def _address(one: Thin) -> str:
-    return address_id(one.work.event.account, one.wants.key)
+    key = one.wants.key
+    address = pair_of(key)[1] if one.wants.what is What.MEMBERSHIP_AT else key
+    return address_id(one.work.event.account, address)
+
+
+def _holder(one: Thin, holders: Mapping[str, Person]) -> str:
+    """The external id of whoever has the address here, by this connection; "" of anybody else."""
+    found = holders.get(_address(one))
+    if found is None or found.connection != one.work.policy.connection:
+        return ""
+    return found.user or ""
 
 
 def _instead(one: Thin, answer: Answer, holders: Mapping[str, Person]) -> Wanted | None:
     """Whoever has the address here is meant, else whoever had it when it was asked before."""
-    holder = holders.get(_address(one)) if one.wants.what is What.PERSON_AT else None
-    if holder is not None and holder.connection == one.work.policy.connection and holder.user:
-        return Wanted(What.PERSON, holder.user)
-    return onward(one.wants, answer)
+    holder = _holder(one, holders) if one.wants.what is What.PERSON_AT else ""
+    return Wanted(What.PERSON, holder) if holder else onward(one.wants, answer)
 
 
-def _nobody(one: Thin) -> Result:
-    why = f"nobody is known as {one.wants.key}, neither here nor at the identity provider"
-    reason = Reason.NO_DIRECTORY_CHANGE
-    return Result(one.work.event, State.ENDED, Outcome.IGNORED, reason, why)
+def _named(one: Thin, answer: Answer, holders: Mapping[str, Person]) -> Answer:
+    """The same with the id of who is no member, where the IdP does not know them any more."""
+    found = answer.found
+    if not isinstance(found, ReadMembership) or found.user or found.is_member:
+        return answer
+    return replace(answer, found=replace(found, user=_holder(one, holders)))
 
 
 def _answered(one: Thin, answer: Answer) -> Work:

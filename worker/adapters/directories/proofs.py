@@ -122,7 +122,24 @@ class TokenSession:
         self, url: str, *, data: Mapping[str, str], headers: Mapping[str, str], auth: Any
     ) -> _TokenAnswer:
         """A form, with the client's own proof; raises DirectoryError where nothing comes back."""
-        url, headers, body = auth.prepare("POST", url, dict(headers), urlencode(data))
+        return self._sent(*auth.prepare("POST", url, dict(headers), urlencode(data)))
+
+    def request(
+        self,
+        method: str,  # noqa: ARG002 - always POST
+        url: str,
+        *,
+        data: Mapping[str, str],
+        withhold_token: bool,  # noqa: ARG002 - there is none yet
+    ) -> _TokenAnswer:
+        """A form that holds its own proof, an assertion; raises as `post` does."""
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded;charset=UTF-8",
+        }
+        return self._sent(url, headers, urlencode(data))
+
+    def _sent(self, url: str, headers: Mapping[str, str], body: str) -> _TokenAnswer:
         try:
             answer = self._http.send(
                 "POST",

@@ -14,6 +14,8 @@ from domain.directories import Directory
 from domain.directory_access import DirectoryAccess, check_directory_access
 from domain.errors import UsageError
 from worker.adapters.directories.api import DirectoryAPI
+from worker.adapters.directories.delegation import delegated_client, read_account
+from worker.adapters.directories.google import MINE, GoogleAPI, GoogleDirectory
 from worker.adapters.directories.graph import GraphDirectory
 from worker.adapters.directories.keycloak import KeycloakDirectory
 from worker.adapters.directories.keys import certificate_mark, is_key, key_client, read_key
@@ -144,6 +146,15 @@ def _entra(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Direc
     return GraphDirectory(api, details["tenant"])
 
 
+def _google(access: DirectoryAccess, http: OutboundHTTP, seconds: float) -> Directory:
+    """A service account with domain-wide delegation, in the name of an administrator."""
+    account = read_account(access.secret)
+    made = partial(delegated_client, account=account, subject=access.details["subject"].strip())
+    proof = FetchedToken(http, account.token_url, made, seconds=seconds, monotonic=time.monotonic)
+    api = GoogleAPI(http, access.url, proof, seconds=seconds)
+    return GoogleDirectory(api, access.details.get("customer", "").strip() or MINE)
+
+
 def _one_word(token: str) -> str:
     """A token as a header carries it; raises UsageError."""
     if not token.isascii() or not token.isprintable() or " " in token:
@@ -162,6 +173,7 @@ CLIENTS: Mapping[str, Callable[[DirectoryAccess, OutboundHTTP, float], Directory
     MappingProxyType(
         {
             "entra": _entra,
+            "google": _google,
             "keycloak": _keycloak,
             "okta": _okta,
             "onelogin": _onelogin,
