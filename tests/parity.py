@@ -172,6 +172,7 @@ OWN: Mapping[str, str] = {
     "up": PROCESS,
     "web": PROCESS,
     "worker": PROCESS,
+    "record": "writes files on this machine, each disguised as it is written",
     "connection check": "asks from outside whether requests come in; one to the API has",
 }
 

@@ -172,6 +172,7 @@ def furnished(rosterd: Rosterd, name: str, mark: str, *, parent: str | None = No
             "listed": str(listed),
             "imported": str(imported),
             "credential": str(credential),
+            "recording": str(credential.with_name(f"{credential.name}-recording")),
             "patch": str(patched),
         },
         secrets={

@@ -198,6 +198,7 @@ TOLD_OF_BETA = (
     "feed rotate {feed}",
     "feed pause {feed} --reason x",
     "feed resume {feed} --reason x",
+    "record {feed} --last 1 --to {recording} --reason x",
     "feed retire {feed} --reason x --yes",
     "endpoint add https://app.example.com/hooks --account {account}",
     "endpoint list --account {account}",

@@ -28,7 +28,7 @@ def looked_at(
     source: Source, request: Request, secrets: list[SigningSecret], now: datetime, ring: KeyRing
 ) -> Verdict:
     """The verdict with its reason, and what is stored and what comes of it; raises RefusedError."""
-    return {**_proof(source, request, secrets, now, ring), **_content(source, request)}
+    return {**_proof(source, request, secrets, now, ring), **content_of(source, request)}
 
 
 def _proof(
@@ -60,7 +60,7 @@ def _with_keys(secrets: list[SigningSecret], url: str, ring: KeyRing) -> list[Si
     return [replace(one, keys=ring.known(url)) for one in secrets]
 
 
-def _content(source: Source, request: Request) -> dict[str, Any]:
+def content_of(source: Source, request: Request) -> dict[str, Any]:
     """What is stored and what comes of it, as far as the request alone tells."""
     reply = source.handshake(request)
     if reply is not None:

@@ -36,6 +36,10 @@ VERBS = {
         "worker": "Consume rings and drain the inbox.",
         "beat": "Ring the sweep on time. Workers sweep without it, too.",
     },
+    "record": {
+        "record": "Write the next requests of a feed to files without anybody's data, for a bug "
+        "report."
+    },
     "reconcile": {
         "reconcile": "Read the identity provider's directory and print what differs from ours; "
         "a dry run."
