@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.harness import Rosterd
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.sweeping import SQLSweep
 from worker.adapters.sources.standard import StandardSource
+from worker.services.drain import PIECE
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, subject: str) -> None:
@@ -58,6 +60,39 @@ def test_t31_d8_one_poisoned_event_pays_alone_and_retries_by_policy(
     assert len(started.ids) == 1
     rosterd.drain()
     assert rosterd.user("u7") is not None
+
+
+def test_g7_d8_a_batch_of_guilty_ones_gives_way_and_who_shares_no_piece_is_applied_at_once(
+    rosterd: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noisy = rosterd.account(several=True)
+    quiet = rosterd.connect("acme", name="quiet")
+    for i in range(45):
+        data = {"id": f"b{i}", "email": f"b{i}@example.com"}
+        rosterd.tell(noisy, "user.upserted", data, id_=f"b{i}", drain=False)
+    rosterd.tell(quiet, "user.upserted", {"id": "g", "email": "g@example.com"}, drain=False)
+    plain = StandardSource.parse
+
+    def parse(self: StandardSource, document: object, index: int) -> Parsed:
+        if "'id': 'b" in repr(document):
+            raise ZeroDivisionError("poison")
+        return plain(self, document, index)
+
+    monkeypatch.setattr(StandardSource, "parse", parse)
+    # Whenever it looks at the clock, its time is over.
+    seconds = iter(range(10_000))
+    drain = replace(rosterd.parts.drain, monotonic=lambda: float(next(seconds)))
+    looks = []
+    while rosterd.events(rows.events.c.attempts == 0, rows.events.c.state != "ended"):
+        tally, is_more = drain.run(
+            lane=Lane.STANDARD.value, kind=Kind.USERS_CREATE, budget=timedelta(0)
+        )
+        looks.append(tally.retrying)
+        assert is_more
+        assert rosterd.user("g") is not None, "applied by the first look"
+    assert len(looks) > 1, "others had their turn between"
+    assert max(looks) <= PIECE, "no more than a piece at a time"
+    assert {e["state"] for e in rosterd.events(rows.events.c.attempts > 0)} == {"retrying"}
 
 
 def _all(rosterd: Rosterd) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -35,6 +34,10 @@ from worker.services.results import needs_reading, unparseable
 from worker.services.world import Work, load
 
 Report = Callable[[str, Mapping[str, object]], None]
+#: Of one connection's events in a batch that broke so many are tried together, then one by one.
+PIECE = 10
+#: For so long others wait while the guilty ones of a batch are looked for.
+NARROWING_SECONDS = 0.1
 _LARGEST = {Lane.URGENT.value: URGENT_BATCH, Lane.BULK.value: BULK_BATCH}
 
 
@@ -272,25 +275,32 @@ class Drain:
         return read
 
     def _bisect(self, events: Sequence[ClaimedEvent], error: Exception) -> list[Result]:
-        """D8: halve until only the guilty one pays, by connection first.
+        """D8: narrow down until only the guilty one pays, by connection first.
 
-        Level by level: whoever shared a batch with two hundred guilty ones does not wait for them.
+        Whoever shares a part with nobody guilty is applied as soon as the part is made. Where many
+        are guilty that takes long: after NARROWING_SECONDS the rest is left as it is, due, and
+        whatever else waits for this worker has its turn.
         """
         results: list[Result] = []
-        broken = deque([(events, error)])
-        while broken:
-            suspects, error = broken.popleft()
-            if len(suspects) <= 1:
-                results += [self._failed(event, error) for event in suspects]
+        until = self.monotonic() + NARROWING_SECONDS
+        broken = [(events, error)]
+        # The latest part first: it is the smallest, so that a look ends with something found.
+        while broken and not (results and self.monotonic() >= until):
+            suspects, error = broken.pop()
+            if len(suspects) == 1:
+                results.append(self._failed(suspects[0], error))
                 continue
-            for half in _halves(suspects):
-                ids = [event.id for event in half]
+            for part in _parts(suspects):
+                ids = [event.id for event in part]
                 try:
                     results += self._attempt(lambda work, ids=ids: work.retake(ids), [])  # type: ignore[misc]
                 except Exception as narrower:
                     if self._is_from_outside(narrower):
                         raise
-                    broken.append((half, narrower))
+                    if len(part) == 1:
+                        results.append(self._failed(part[0], narrower))
+                    else:
+                        broken.append((part, narrower))
         return results
 
     def _failed(self, event: ClaimedEvent, error: Exception) -> Result:
@@ -336,8 +346,8 @@ class Drain:
         )
 
 
-def _halves(events: Sequence[ClaimedEvent]) -> list[Sequence[ClaimedEvent]]:
-    """By connection if there are several, else in the middle."""
+def _parts(events: Sequence[ClaimedEvent]) -> list[Sequence[ClaimedEvent]]:
+    """Halves by connection if there are several; of one, pieces, and of a piece each event."""
     connections = sorted({event.connection for event in events})
     if len(connections) > 1:
         some = set(connections[: len(connections) // 2])
@@ -345,8 +355,8 @@ def _halves(events: Sequence[ClaimedEvent]) -> list[Sequence[ClaimedEvent]]:
             [e for e in events if e.connection in some],
             [e for e in events if e.connection not in some],
         ]
-    middle = len(events) // 2
-    return [events[:middle], events[middle:]]
+    size = PIECE if len(events) > PIECE else 1
+    return [events[place : place + size] for place in range(0, len(events), size)]
 
 
 def _keep(work: DrainWork, batch: Sequence[Work], results: Sequence[Result]) -> None:
