@@ -428,7 +428,7 @@ class Container:
     def reading(self) -> ReadingParts:
         """What reads identity providers' directories by itself."""
         whose = (self.vault, self.ringer, self.worker_id)
-        return ReadingParts(self.database, *whose, self.directory_of)
+        return ReadingParts(self.database, *whose, self.directory_of, self.settings.public_url)
 
     @property
     def replay(self) -> Replay:

@@ -9,20 +9,27 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
 
+import structlog
+
 from domain.directories import Directory
 from domain.inbox import Lane, lane_of
 from domain.intake import StoredEvent
 from domain.ports import Ringer
 from domain.reconciliation import Order
+from worker import telemetry
 from worker.adapters.db.catching_up import SQLCatchUps
 from worker.adapters.db.engine import Changing, Database
 from worker.adapters.db.reading_schedule import scheduled
 from worker.adapters.db.reconciliations import SQLReconciliations
 from worker.adapters.db.retention import retain_reconciliations
+from worker.adapters.db.subscribing import SQLSubscriptions
+from worker.adapters.db.subscription_state import kept_subscriptions
+from worker.adapters.directories.registry import SUBSCRIBABLE
 from worker.adapters.sources.registry import source_named
 from worker.adapters.vault import Vault
 from worker.services.catch_up import CatchUp
 from worker.services.reconcile import Reconcile
+from worker.services.subscribe import Subscribe, unsubscribe
 
 #: One connection is read on for so long before another has its turn.
 SLICE = timedelta(seconds=5)
@@ -45,6 +52,22 @@ class ReadingParts:
     ringer: Ringer
     worker: str
     directory_of: Callable[[str], Directory | None]
+    public_url: str = ""
+
+    @cached_property
+    def subscribe(self) -> Subscribe:
+        """Keeps subscriptions at identity providers alive."""
+        hooks = f"{self.public_url.rstrip('/')}/hooks"
+        whose = (self.vault, self.worker)
+        kept = SQLSubscriptions(self.database, *whose, hooks=hooks, kinds=SUBSCRIBABLE)
+        return Subscribe(kept, self.directory_of, random.random, subscribed)
+
+    def end_subscriptions(self, connection: str) -> None:
+        """Before its access is taken away: best effort, for they end by themselves."""
+        with self.database.read() as sql:
+            kept = kept_subscriptions(sql, connection)
+        if kept:
+            unsubscribe(self.directory_of, connection, kept, subscribed)
 
     @cached_property
     def runs(self) -> SQLReconciliations:
@@ -79,7 +102,7 @@ class ReadingParts:
         )
 
     def jobs(self) -> list[Job]:
-        """All that is to be read now; logs first, which tell of leavers soonest."""
+        """All that is to be read now; what brings leavers soonest goes first."""
         caught = [
             Job(f"log {one}", partial(self.catch_up.run, one, budget=SLICE))
             for one in self.catch_up.store.due()
@@ -88,7 +111,11 @@ class ReadingParts:
         runs = [
             Job(run, partial(self.reconcile.go_on, run, budget=SLICE)) for run in self.runs.due()
         ]
-        return [*caught, *begun, *runs]
+        hooks = [
+            Job(f"subscriptions {one}", partial(self.subscribe.run, one))
+            for one in self.subscribe.store.due()
+        ]
+        return [*hooks, *caught, *begun, *runs]
 
     def scheduled(self) -> list[tuple[str, Order]]:
         """Connections that are to be reconciled by their own setting."""
@@ -113,3 +140,13 @@ class ReadingParts:
         for kind in sorted({event.kind for event in events if not event.is_held}):
             lane = Lane.BULK if is_bulk else lane_of(kind)
             self.ringer.ring(kind, lane.value, connection="", event_ids=())
+
+
+def subscribed(connection: str, did: str, topic: str, why: str) -> None:
+    """Count and log one step of looking after subscriptions."""
+    telemetry.SUBSCRIPTIONS.labels(did).inc()
+    log = structlog.get_logger("rosterd")
+    if why:
+        log.warning("subscription_failed", connection=connection, why=why)
+    else:
+        log.info("subscription_kept", connection=connection, did=did, topic=topic)

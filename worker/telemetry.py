@@ -59,6 +59,12 @@ READS = Counter(
     ["result"],
     registry=REGISTRY,
 )
+SUBSCRIPTIONS = Counter(
+    "rosterd_subscription_steps",
+    "What was done to subscriptions at identity providers: open, renew, close, failed.",
+    ["did"],
+    registry=REGISTRY,
+)
 BATCH_SIZE = Histogram(
     "rosterd_batch_size",
     "Events in one committed batch.",

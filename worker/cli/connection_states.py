@@ -10,7 +10,7 @@ import typer
 from domain.errors import RefusedError
 from worker.adapters.db.retiring import Farewell
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
-from worker.cli.session import setup
+from worker.cli.session import container, setup
 
 Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 
@@ -53,6 +53,7 @@ def retire(
             print(as_json({"connection": found["id"], "dry_run": True, **asdict(told)}))
         return
     ask(f"retire connection {found['name']} for good?", yes=yes or not out.is_terminal)
+    container().reading.end_subscriptions(found["id"])
     with setup() as use:
         told = use.retire_connection(use.connection(found["id"]), reason=reason)
     if json_:

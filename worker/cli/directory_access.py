@@ -31,7 +31,8 @@ def access(  # noqa: PLR0913, PLR0917 - an option each
         typer.Option(
             "--set",
             help="client_id=.., key_id=.. (okta); realm=.., client_id=.. (keycloak); client_id=.. "
-            "(onelogin); environment=.., client_id=.. (pingone); directory=.. (workos)",
+            "(onelogin); environment=.., client_id=.. (pingone); directory=.. (workos); "
+            "tenant=.., client_id=.., login=.., thumbprint=.. (entra)",
         ),
     ] = None,
     secret: Annotated[
@@ -86,6 +87,7 @@ def _give(connection: dict[str, Any], given: DirectoryAccess, reason: str) -> No
 
 
 def _remove(connection: dict[str, Any], reason: str) -> None:
+    container().reading.end_subscriptions(connection["id"])
     with setup() as use:
         use.take_access(use.connection(connection["id"]), reason=reason)
     out.print(f"removed: rosterd reads nothing at the IdP of {connection['name']} any more")

@@ -16,6 +16,7 @@ from worker.adapters.db import bulk
 from worker.adapters.db.directory_rows import accesses, reads
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.setup_part import SetupPart
+from worker.adapters.db.subscription_state import forget_subscriptions
 from worker.adapters.vault import Vault
 
 _SHOWN = tuple(column.name for column in accesses.c if column.name != "ciphertext")
@@ -91,6 +92,7 @@ class DirectoryAccessSetup(SetupPart):
         before = self.access_shown(connection["id"])
         self.sql.execute(delete(accesses).where(accesses.c.id == connection["id"]))
         self.sql.execute(delete(reads).where(reads.c.connection_id == connection["id"]))
+        forget_subscriptions(self.sql, connection["id"])
         told = {"kind": before["kind"], "url": before["url"], **before["details"]}
         self.audit(
             connection["account_id"],

@@ -19,6 +19,7 @@ from worker.adapters.db.directory_rows import accesses, reads
 from worker.adapters.db.farewells import announce_farewell
 from worker.adapters.db.holding import lock_breaker, retire_holds
 from worker.adapters.db.setup_connections import AT_ONCE, ConnectionSetup
+from worker.adapters.db.subscription_state import forget_subscriptions
 
 UNENDED = (State.PENDING, State.RETRYING, State.WAITING, State.HELD)
 
@@ -112,6 +113,7 @@ class RetireSetup(ConnectionSetup):
         )
         for table, mine, values in changes:
             self.sql.execute(update(table).where(mine).values(**values))
+        forget_subscriptions(self.sql, connection)
         for table, owner in ((accesses, accesses.c.id), (reads, reads.c.connection_id)):
             self.sql.execute(delete(table).where(owner == connection))
 

@@ -20,6 +20,7 @@ from worker.adapters.db import (
     replay_rows,  # noqa: F401 - likewise
     scim_later_rows,  # noqa: F401 - likewise
     scim_rows,  # noqa: F401 - likewise
+    subscription_rows,  # noqa: F401 - likewise
 )
 from worker.adapters.db.engine import Database, translated
 

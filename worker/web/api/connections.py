@@ -239,6 +239,8 @@ def retire_connection(connection: Which, write: Configures, *, dry_run: DryRun =
     """C7: turn provisioning off for good: nobody is suspended, nobody is mailed. Say why."""
     reason = write.reason if dry_run else write.because()
     found(write.caller, write.parts, rows.connections, "connection", connection)
+    if not dry_run:
+        write.parts.reading.end_subscriptions(connection)
 
     def act(use: SQLSetup) -> Farewell:
         row = use.connection(connection)

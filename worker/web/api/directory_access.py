@@ -50,7 +50,7 @@ class DirectoryAccessTold(Asking):
     """Where, and as whom."""
 
     kind: Text | None = Field(
-        None, description="okta, keycloak, onelogin, pingone or workos; default: the source."
+        None, description="entra, okta, keycloak, onelogin, pingone or workos; default: the source."
     )
     url: Text
     details: dict[Text, Text] = Field(default_factory=dict, max_length=10)
@@ -105,6 +105,7 @@ def take_directory_access(connection: Which, write: Configures) -> Response:
     """Nothing is read any more. Say why."""
     reason = write.because()
     row = found(write.caller, write.parts, rows.connections, "connection", connection)
+    write.parts.reading.end_subscriptions(connection)
     return write.set_up(
         lambda use: use.take_access(row, reason=reason), lambda _open, _told: (204, None)
     )
