@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.fakes.google import key_file
 from tests.harness import Rosterd
 from worker.adapters.sources.registry import SOURCES
 from worker.cli import sender
@@ -58,7 +59,7 @@ PROVIDERS = ("authentik", "entra", "jumpcloud", "okta", "onelogin", "rippling")
         ("best-practices.md", 11),
         ("migrate.md", 11),
         *((f"scim/{one}.md", 4) for one in PROVIDERS),
-        *((f"directories/{one}.md", 4) for one in ("keycloak", "okta")),
+        *((f"directories/{one}.md", 4) for one in ("google", "keycloak", "okta")),
         *((f"sources/{one}.md", 4) for one in HOOKS),
     ],
 )
@@ -66,6 +67,9 @@ def test_every_command_of_the_page_does_what_the_page_says(
     page: str, least: int, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # What an administrator downloads cannot be typed.
+    told = key_file("rosterd@example.com", "https://oauth2.googleapis.com/token")
+    (tmp_path / "google-key.json").write_text(told, encoding="utf-8")
     rosterd = Rosterd(sqlite_url, tmp_path)
 
     def send(request: Sent, **_: float) -> int:

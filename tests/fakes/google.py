@@ -52,6 +52,18 @@ def private_key() -> tuple[str, Any]:
     return pem.decode(), key.public_key()
 
 
+def key_file(email: str, token_url: str) -> str:
+    """What an administrator downloads."""
+    told = {
+        "type": "service_account",
+        "client_email": email,
+        "private_key_id": "k1",
+        "private_key": private_key()[0],
+        "token_uri": token_url,
+    }
+    return json.dumps(told)
+
+
 @dataclass
 class Channel:
     """Where messages about one kind of change go. waiting: those that come again."""
@@ -70,6 +82,7 @@ class FakeGoogle(FakeIDP):
     """One customer. subject: the administrator to whom the service account is delegated.
 
     post: how messages are sent (None: they are lost). late: seconds until an activity is seen.
+    behind: how old it is when its message goes out.
     """
 
     def __init__(self) -> None:
@@ -87,7 +100,7 @@ class FakeGoogle(FakeIDP):
         self.channels: dict[str, Channel] = {}
         self.stopped: list[str] = []
         self.post: Callable[[Channel], Post] | None = None
-        self.late = 0.0
+        self.late = self.behind = 0.0
         self.lost: list[str] = []
         self._known: set[str] = set()
         self._tokens: dict[str, float] = {}
@@ -95,15 +108,7 @@ class FakeGoogle(FakeIDP):
 
     @property
     def key_file(self) -> str:
-        """What an administrator downloads."""
-        told = {
-            "type": "service_account",
-            "client_email": self.email,
-            "private_key_id": "k1",
-            "private_key": private_key()[0],
-            "token_uri": f"{self.url}/token",
-        }
-        return json.dumps(told)
+        return key_file(self.email, f"{self.url}/token")
 
     # -- what administrators do ----------------------------------------------------------
 
@@ -181,7 +186,7 @@ class FakeGoogle(FakeIDP):
         entry = {
             "kind": "admin#reports#activity",
             "id": {
-                "time": _moment(self.now()),
+                "time": _moment(self.now() - self.behind),
                 "uniqueQualifier": str(random.randint(-(2**62), 2**62)),
                 "applicationName": application,
                 "customerId": "C1",

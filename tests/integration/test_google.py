@@ -17,13 +17,14 @@ from tests.fakes.google import FakeGoogle
 from tests.fakes.idp import Fault
 from tests.harness import Feed, Rosterd
 from tests.hydrating import give_access, let_rest_end, reading
+from tests.servers import await_true
 from worker.adapters.db import rows
 from worker.adapters.db.directory_rows import reads
 from worker.adapters.db.hydrating import retain_reads
 from worker.adapters.db.reconciliation_rows import catch_ups
 from worker.cli.sender import Sent
 
-TEAM = "team@example.com"
+TEAM, GROUPS = "team@example.com", "/admin/directory/v1/groups"
 
 
 @pytest.fixture
@@ -212,19 +213,18 @@ def test_a_group_that_is_moved_is_not_gone(
     google.happened("groups_enterprise", "delete_group", group_id=TEAM)
     settle(rosterd)
     assert groups(rosterd) == {"g1": "Team"}
-    assert f"{_groups_path()}/g1" in google.paths(), "asked for by its id"
-
-
-def _groups_path() -> str:
-    return "/admin/directory/v1/groups"
+    assert f"{GROUPS}/g1" in google.paths(), "asked for by its id"
 
 
 def test_a_deleted_person_of_whom_only_the_address_is_told_is_found_by_it(
     rosterd: Rosterd, feed: Feed, google: FakeGoogle
 ) -> None:
+    """Their address was never asked for: here they are known by it."""
+    told = google.channels
+    google.channels = {k: c for k, c in told.items() if c.resource == "users"}
     google.user("101")
     rosterd.drain()
-    google.channels = {k: c for k, c in google.channels.items() if c.resource != "users"}
+    google.channels = {k: c for k, c in told.items() if c.resource != "users"}
     pass_by(google)
     google.delete("101")
     settle(rosterd)
@@ -280,12 +280,34 @@ def test_a_hundred_events_about_one_membership_are_one_question(
     settle(rosterd)
     assert members(rosterd) == {("g1", "101")}
     paths = google.paths()[asked:]
-    assert paths == [f"{_groups_path()}/{TEAM}", f"{_groups_path()}/g1/members/u101@example.com"]
+    assert paths == [f"{GROUPS}/{TEAM}", f"{GROUPS}/g1/members/u101@example.com"]
     told = [
         row["outcome"]
         for row in rosterd.events(rows.events.c.type == "groups_enterprise.add_member")
     ]
     assert (len(told), told.count("applied")) == (100, 1)
+
+
+def test_two_answers_within_a_second_are_told_apart(
+    rosterd: Rosterd, feed: Feed, google: FakeGoogle
+) -> None:
+    """They bear whole seconds, and at equal times who leaves wins: the second is asked later."""
+    google.user("101")
+    google.group("g1", TEAM, "Team")
+    google.join("g1", "101")
+    settle(rosterd)
+    google.behind = 60
+    for _ in range(2):
+        google.leave("g1", "101")
+        rosterd.drain()
+        google.join("g1", "101")
+        rosterd.drain()
+    await_true(lambda: not (rosterd.drain() or _waits(rosterd)), seconds=20)
+    assert members(rosterd) == {("g1", "101")}
+
+
+def _waits(rosterd: Rosterd) -> bool:
+    return bool(rosterd.events(rows.events.c.state == "waiting"))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -301,6 +323,7 @@ def test_g4_any_order_and_duplication_of_messages_ends_as_google_says(
         return 200
 
     google.post = lambda _channel: keep
+    google.behind = 120.0 * (seed % 2)
     for key in ("101", "102", "103"):
         google.user(key)
     google.group("g1", TEAM, "Team")

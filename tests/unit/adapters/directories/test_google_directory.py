@@ -277,6 +277,7 @@ def test_what_is_told_late_is_found(google: FakeGoogle, directory: Directory) ->
     _, cursor = _round(directory, directory.log("").cursor)
     google.late = 3600
     google.user("101")
+    google.shift += 5
     bodies, cursor = _round(directory, cursor)
     assert bodies == []
     google.shift += google.late + 60
