@@ -76,6 +76,7 @@ def pages(here: Town) -> dict[str, str]:
         "hold": f"/holds/{hold['id']}",
         "connections": "/connections",
         "connection": f"/connections/{connection['id']}",
+        "reading": f"/connections/{connection['id']}/reading",
         "replays": "/replays",
         "audit": "/audit",
     }

@@ -66,6 +66,7 @@ def every_page(rosterd: Rosterd, root: Operator) -> list[str]:
         group_ref_of(root.page("/groups"), "Crew & Co"),
         *("/holds", f"/holds/{hold['id']}", "/connections", "/connections/new"),
         *(f"/connections/{feed.connection}", f"/connections/{feed.connection}/retire"),
+        f"/connections/{feed.connection}/reading",
         f"/events/{event}/edit",
         *("/dead-letters", group_path(rosterd), "/dead-letters/list?reason=domain_not_allowed"),
         *("/replays", f"/replays/{planned(rosterd, root, unq(group_path(rosterd)))}"),

@@ -17,6 +17,7 @@ from worker.web.console import (
     holds,
     now,
     people_acts,
+    reading,
     replays,
 )
 from worker.web.console.frame import Frame
@@ -39,6 +40,7 @@ def routes(parts: Container) -> list[Route]:
         holds,
         connections,
         going_live,
+        reading,
         audit,
     )
     return [
