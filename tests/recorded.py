@@ -20,3 +20,9 @@ def recorded() -> Path:
             "(default ../shared/payloads beside the repository)"
         )
     return folder
+
+
+if __name__ == "__main__":
+    from tests.recorded_table import main
+
+    main(recorded())
