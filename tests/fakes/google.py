@@ -92,6 +92,8 @@ class FakeGoogle(FakeIDP):
         self.granted = set(SCOPES)
         self.token_seconds = 3600
         self.may_read = True
+        #: Google always does; servers of tests have no certificate.
+        self.needs_https = False
         self.users: dict[str, dict[str, Any]] = {}
         self.deleted: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, dict[str, Any]] = {}
@@ -252,8 +254,10 @@ class FakeGoogle(FakeIDP):
 
     def _watch(self, asked: Asked, resource: str, state: str) -> Answer:
         told = json.loads(asked.body or b"{}")
-        if told.get("type") != "web_hook" or not str(told.get("address", "")).startswith("http"):
-            return _error(400, "invalid", "Unknown channel type, or no web hook address")
+        if told.get("type") != "web_hook":
+            return _error(400, "invalid", "Unknown channel type")
+        if self.needs_https and not str(told.get("address", "")).startswith("https://"):
+            return _error(400, "push.webhookUrlNotHttps", "WebHook callback must be HTTPS")
         if not told.get("id") or told["id"] in self._known:
             return _error(400, "channelIdNotUnique", "Channel id not unique")
         if len(told.get("token", "")) > LONGEST_TOKEN:

@@ -32,7 +32,8 @@ def access(  # noqa: PLR0913, PLR0917 - an option each
             "--set",
             help="client_id=.., key_id=.. (okta); realm=.., client_id=.. (keycloak); client_id=.. "
             "(onelogin); environment=.., client_id=.. (pingone); directory=.. (workos); "
-            "tenant=.., client_id=.., login=.., thumbprint=.. (entra)",
+            "subject=.., customer=.. (google); tenant=.., client_id=.., login=.., "
+            "thumbprint=.. (entra)",
         ),
     ] = None,
     secret: Annotated[

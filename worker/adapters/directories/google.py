@@ -35,6 +35,7 @@ from worker.adapters.directories.api import (
     as_text,
     texts,
 )
+from worker.adapters.directories.google_channels import GoogleChannels
 from worker.adapters.outbound_http import Answer
 from worker.adapters.sources import fields
 from worker.adapters.sources.google_events import APPLICATIONS, RULES
@@ -58,7 +59,9 @@ _LIMITS = frozenset(
 _NOT_FOUND = "notFound"
 _BAD_REQUEST = 400
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
-_REASON = re.compile(r"[A-Za-z_]{1,60}")
+_REASON = re.compile(r"[A-Za-z_.]{1,60}")
+#: How its reasons begin that are about the address to which messages are to be sent.
+_PUSH = "push."
 
 
 class UnfitError(DirectoryError):
@@ -74,6 +77,12 @@ class GoogleAPI(DirectoryAPI):
 
     def _refusal(self, answer: Answer, now: datetime) -> DirectoryError:
         reason = _reason_of(answer)
+        if reason.startswith(_PUSH):
+            why = (
+                f"Google sends no messages there ({reason}): ROSTERD_PUBLIC_URL has to be https, "
+                "with a certificate that is publicly trusted"
+            )
+            return DirectoryError(why, needs_operator=True)
         if answer.status == FORBIDDEN and reason in _LIMITS:
             asked = retry_after(answer.headers.get("retry-after"), now)
             why = f"it asks for fewer requests (403, {reason})"
@@ -96,6 +105,7 @@ class GoogleDirectory:
     def __init__(self, api: DirectoryAPI, customer: str = MINE) -> None:
         self._api = api
         self._customer = customer
+        self.subscriptions = GoogleChannels(api, customer)
 
     def person(self, key: str) -> Read[ReadPerson]:
         """See the port."""

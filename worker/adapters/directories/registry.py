@@ -31,7 +31,7 @@ OKTA_TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105 - a path
 ENTRA_LOGIN = "https://login.microsoftonline.com"
 SECONDS = 10.0
 #: Kinds of access whose IdP sends its webhooks to whoever subscribes.
-SUBSCRIBABLE = frozenset({"entra"})
+SUBSCRIBABLE = frozenset({"entra", "google"})
 
 
 def directory_for(
