@@ -13,7 +13,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from aiosmtpd.controller import Controller
 from tests.conftest import missing
 from tests.deploy.drill import FIRES, OVER, QUIET, Drill, commands_of, played, scraped, staged
 from tests.deploy.film import RULES, Film, series
+from tests.fakes.okta import FakeOkta
 from tests.harness import Feed
 from tests.receiver import receiver
 from tests.servers import PostgresServer, RedisServer, await_true, free_port
@@ -31,6 +32,7 @@ from worker.adapters.db import rows
 from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import migrate
 from worker.adapters.db.outbound_rows import endpoints
+from worker.adapters.db.reconciliation_rows import catch_ups
 from worker.cli.sender import Sent, send
 
 pytestmark = pytest.mark.long
@@ -577,6 +579,41 @@ def test_drill_endpoint_fails(sqlite_url: str, tmp_path: Path) -> None:
         drill.command("endpoint", "replay", endpoint, "--since", "2h", "--reason", "lost", "--yes")
         film.scene(OVER)
         played(drill, film, "RosterdEndpointFails")
+
+
+def test_drill_directory_unread(sqlite_url: str, tmp_path: Path) -> None:
+    allow = "127.0.0.1"
+    settings: dict[str, object] = {"outbound_allow": allow}
+    with (
+        FakeOkta().serving() as okta,
+        staged(sqlite_url, tmp_path, settings=settings, ROSTERD_OUTBOUND_ALLOW=allow) as (drill, _),
+    ):
+        feed = drill.rosterd.account(
+            name="globex", source="okta", scope="everyone", catch_up_every="1s"
+        )
+        token = tmp_path / "token"
+        token.write_text(okta.token)
+        access = ("connection", "access", "okta")
+        told = ("--url", okta.url, "--secret-file", str(token), "--reason", "read back")
+        drill.command(*access, *told)
+        catch_up = drill.rosterd.parts.reading.catch_up
+        catch_up.run(feed.connection, budget=timedelta(seconds=5))
+        film = drill.film()
+        okta.token = "00another"
+        drill.age(catch_ups, "due_at", 1)
+        catch_up.run(feed.connection, budget=timedelta(seconds=5))
+        drill.age(catch_ups, "read_at", 7200)
+        film.scene(FIRES, minutes=10)
+        assert "does not know rosterd's credentials" in drill.command("doctor")
+        token.write_text(okta.token)
+        drill.command(*access, *told)
+        assert "people" in drill.command(*access, "--check")
+        okta.user("00new", email="new@example.com")
+        drill.age(catch_ups, "due_at", 1)
+        catch_up.run(feed.connection, budget=timedelta(seconds=5))
+        assert "missing" in drill.command("reconcile", "okta")
+        film.scene(OVER)
+        played(drill, film, "RosterdDirectoryUnread")
 
 
 def test_drill_mail_server_away(sqlite_url: str, tmp_path: Path) -> None:

@@ -173,12 +173,15 @@ def _accounts(parts: Container) -> Iterator[Finding]:
 
 
 def _read(snapshot: Snapshot) -> Iterator[Finding]:
-    """Whether directories that can be read are."""
+    """Whether directories and logs that can be read are."""
     readings = {one.connection_id: one for one in snapshot.readings}
+    logs = {one.connection_id: one for one in snapshot.caught_up if one.why}
     for one in snapshot.connections:
         reading = readings.get(one.connection_id)
         if reading is not None and reading.failures:
             yield Finding("directory", "warn", warnings.gives_no_answer(one, reading))
+        if (log := logs.get(one.connection_id)) is not None:
+            yield Finding("directory", "warn", warnings.is_behind(one, log, snapshot.at))
         if one.connection_id in snapshot.unread:
             yield Finding("directory", "warn", warnings.is_unread(one))
 

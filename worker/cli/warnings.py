@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from worker.adapters.db.credentials_ending import Expiring
 from worker.adapters.db.gauges import Heard, Named, Snapshot
+from worker.adapters.db.reading_gauges import CaughtUp
 from worker.adapters.db.reading_state import Reading
 from worker.adapters.db.standing import DroppedOut
 
@@ -36,6 +37,15 @@ def gives_no_answer(one: Named, reading: Reading) -> str:
         f"{one.account}/{one.connection}: its directory gave no answer {reading.failures} times in "
         f"a row ({reading.last_error}), {reading.questions} people and groups wait to be read: "
         f"rosterd connection access {name} --check"
+    )
+
+
+def is_behind(one: Named, log: CaughtUp, now: datetime) -> str:
+    """An IdP whose log is not read; what its hooks do not bring is not found."""
+    name = shlex.quote(one.connection)
+    return (
+        f"{one.account}/{one.connection}: its log was not read for {_rounded(log.behind(now))} "
+        f"({log.why}): rosterd connection access {name} --check"
     )
 
 
