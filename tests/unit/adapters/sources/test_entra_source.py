@@ -13,9 +13,10 @@ from domain.errors import UsageError
 from domain.hydration import Wanted, What
 from domain.inbox import Kind, Reason
 from domain.ports import NotAuthenticError, Parsed, Request, SigningSecret
+from tests.fuzz.genuine import is_taken, seen
 from tests.fuzz.shapes import SHAPES
 from tests.unit.adapters.sources.asking import NOW
-from tests.unit.adapters.sources.test_one_bit import flips, is_taken, seen
+from tests.unit.adapters.sources.test_one_bit import flips
 from worker.adapters.sources.entra import EntraSource
 from worker.cli.signing import proven
 

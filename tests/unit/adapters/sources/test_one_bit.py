@@ -6,44 +6,10 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import orjson
 import pytest
 
-from domain.ports import (
-    KeysNeededError,
-    NotAuthenticError,
-    Request,
-    SigningSecret,
-    Source,
-    UnparseableError,
-)
-from tests.fuzz.shapes import SHAPES
-from tests.transmitter import AUDIENCE, ISSUER, Transmitter
-from tests.unit.adapters.sources.asking import NOW
-from worker.adapters.sources import jws
-from worker.adapters.sources.registry import SOURCES
-from worker.cli.signing import SIGN
-
-TRUST = {"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": "https://idp.example.com/jwks"}
-#: A header that is the secret itself says nothing of the body.
-STATIC = {name for name, source in SOURCES.items() if source.has_static_secret}
-PROVEN = [*SIGN, "set", "fusionauth by a published key"]
-
-
-def genuine(name: str) -> tuple[Source, SigningSecret, Request]:
-    """A request as the source's senders make it, and what proves it."""
-    source = SOURCES[name.partition(" ")[0]]
-    document = SHAPES[source.name][0]
-    body = orjson.dumps(document)
-    if name in SIGN:
-        secret = SigningSecret("k", source.new_secret())
-        return source, secret, Request("POST", SIGN[name](secret.value, body, NOW), body)
-    sender = Transmitter()
-    secret = SigningSecret("k", source.credential(None, TRUST), jws.read_keys(sender.jwks))
-    if name == "set":
-        return source, secret, Request("POST", {}, sender.signed({**document, "aud": AUDIENCE}))
-    headers = {"x-fusionauth-signature-jwt": sender.of_body(body)}
-    return source, secret, Request("POST", headers, body)
+from domain.ports import SigningSecret
+from tests.fuzz.genuine import PROVEN, STATIC, genuine, is_taken, seen
 
 
 def flips(raw: bytes) -> Iterator[bytes]:
@@ -54,23 +20,6 @@ def flips(raw: bytes) -> Iterator[bytes]:
     for place in places:
         for bit in range(8):
             yield raw[:place] + bytes([raw[place] ^ (1 << bit)]) + raw[place + 1 :]
-
-
-def seen(source: Source, request: Request) -> list[tuple[str, object, bytes]]:
-    """What makes the request's events what they are."""
-    body, _ = source.opened(request.body)
-    try:
-        events = source.split(source.read(body), replace(request, body=body))
-    except UnparseableError:
-        return []
-    return [(one.id, one.occurred_at, one.content) for one in events]
-
-
-def is_taken(source: Source, secret: SigningSecret, request: Request) -> bool:
-    try:
-        return source.verify(request, [secret], NOW) is secret
-    except (NotAuthenticError, KeysNeededError):
-        return False
 
 
 @pytest.mark.parametrize("name", [name for name in PROVEN if name not in STATIC])
