@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from worker.adapters.sources.registry import SOURCES
+
 pytestmark = pytest.mark.long
 
 
@@ -87,3 +89,8 @@ def test_a_replay_is_measured_beside_live_traffic() -> None:
 def test_pages_of_every_list_are_measured() -> None:
     names = measured("pages", "--ended", "2000", "--dead", "200")
     assert {"events", "dead events", "events of a time", "audit", "status"} <= set(names)
+
+
+def test_every_source_that_posts_is_measured_with_a_request_that_it_takes() -> None:
+    posts = set(SOURCES) - {"scim"}
+    assert set(measured("sources", "--requests", "3")) == posts

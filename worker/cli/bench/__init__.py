@@ -27,6 +27,7 @@ from worker.cli.bench.reconcile import reconciled
 from worker.cli.bench.replay import beside_replays
 from worker.cli.bench.report import Series, percentile, tell
 from worker.cli.bench.scim import group_changes, lookups, mixes, peer_mixes
+from worker.cli.bench.sources import NAMES, taken
 from worker.cli.output import out
 from worker.settings import load_settings
 
@@ -131,6 +132,19 @@ def processes(
 
     series = [Series(f"{count} processes", "/s") for count in counts]
     tell("processes", _rounds(rounds, series, measured), json_=json_, setting=_on(database_url))
+
+
+@app.command("sources")
+def sources(
+    requests: Annotated[int, typer.Option(help="Of each source, a round.")] = 2_000,
+    rounds: Rounds = 3,
+    database_url: DatabaseURL = None,
+    json_: JSON = False,
+) -> None:
+    """Requests of 1 KB a second, proven, split and stored by one process, of each source."""
+    series = [Series(name, "/s") for name in NAMES]
+    _rounds(rounds, series, lambda folder: taken(database_url, folder, requests))
+    tell("sources", series, json_=json_, setting=_on(database_url), against=0)
 
 
 @app.command("ingest")
