@@ -15,7 +15,7 @@ from tests.fakes.keycloak import FakeKeycloak
 from tests.fakes.okta import FakeOkta
 from tests.harness import Feed, Rosterd
 from tests.hydrating import give_access, reading
-from worker.adapters.db.reconciliation_rows import catch_ups
+from worker.adapters.db.reconciliation_rows import catch_ups, reconciliations
 
 SOON = timedelta(seconds=20)
 Fake = FakeOkta | FakeKeycloak
@@ -117,3 +117,38 @@ def test_a_dropped_hook_is_found_in_the_vendors_log(
     rosterd.drain()
     assert is_out(states(rosterd)["u2"])
     assert not is_out(states(rosterd)["u1"])
+
+
+@pytest.mark.parametrize("applies", ["on", "off"])
+def test_by_its_setting_a_connection_is_reconciled_once_every_so_often(
+    rosterd: Rosterd, fake: Fake, feed: Feed, applies: str
+) -> None:
+    fake.user("u1")
+    told = (f"reconcile_applies={applies}", "reconcile_every=1d", "--reason", "a test")
+    done = rosterd.cli("connection", "set", feed.connection, *told)
+    assert done.returncode == 0, done.stderr
+    for _ in range(3):
+        for job in rosterd.parts.reading.jobs():
+            job.work()
+    rosterd.drain()
+    (run,) = rosterd.table(reconciliations)
+    assert (run["state"], run["actor"], run["applies"]) == ("finished", "rosterd", applies == "on")
+    assert ("u1" in states(rosterd)) is (applies == "on")
+    with rosterd.parts.database.begin() as connection:
+        earlier = rosterd.now() - timedelta(days=1, minutes=1)
+        connection.execute(update(reconciliations).values(made_at=earlier))
+        connection.commit()
+    for _ in range(3):
+        for job in rosterd.parts.reading.jobs():
+            job.work()
+    assert len(rosterd.table(reconciliations)) == 2, "a day later once more"
+
+
+def test_what_is_paused_or_has_no_setting_is_not_reconciled_by_itself(
+    rosterd: Rosterd, fake: Fake, feed: Feed
+) -> None:
+    assert rosterd.parts.reading.scheduled() == []
+    rosterd.cli("connection", "set", feed.connection, "reconcile_every=1d", "--reason", "a test")
+    assert [id_ for id_, _ in rosterd.parts.reading.scheduled()] == [feed.connection]
+    rosterd.cli("connection", "pause", feed.connection, "--reason", "a test")
+    assert rosterd.parts.reading.scheduled() == []
