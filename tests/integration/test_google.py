@@ -428,6 +428,11 @@ def test_g2_an_outage_loses_nothing_and_puts_nobody_out(
     waiting = rosterd.events(rows.events.c.state == "waiting")
     assert waiting
     assert {(row["reason"], row["attempts"]) for row in waiting} == {("reading", 0)}
+    (left, *_) = (row for row in waiting if row["type"].startswith("groups_enterprise"))
+    story = rosterd.json("event", "show", str(left["id"]))
+    assert (story["read"]["what"], story["read"]["is_open"]) == ("membership_at", True)
+    assert "403, quotaExceeded" in story["read"]["last_error"]
+    assert story["read"]["question"] == "whether u101@example.com belongs to team@example.com"
     google.limit = None
     pass_by(google)
     settle(rosterd)
@@ -503,3 +508,6 @@ def test_u5_what_was_asked_by_address_goes_with_its_person(
     left = {row["id"] for row in rosterd.table(reads)}
     assert asked & left == set()
     assert read_id(feed.connection, What.GROUP_AT, TEAM) in left
+    (proof,) = rosterd.json("erasure", "list", "--account", "acme")
+    found = rosterd.cli("erasure", "verify", proof["id"])
+    assert found.returncode == 0, found.stdout

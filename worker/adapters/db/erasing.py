@@ -7,7 +7,7 @@ that tell of others too, sealed anew without the person's names, and a proof of 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -188,7 +188,7 @@ class _Burial:
         its = (decisions.c.connection_id == of) & decisions.c.user_key.in_((key, user.key))
         bare = update(decisions).where(its).values(user_key=None, inputs=b"{}")
         self._do(bare, decisions, "emptied")
-        self._redact_events(of, user.key, now)
+        self._redact_events(of, self.names | {user.key}, now)
         self._redact_bodies_of_others(of)
         return stone
 
@@ -196,9 +196,12 @@ class _Burial:
         count = self.connection.execute(statement).rowcount
         self.ledger.add(str(table.name), what, count)
 
-    def _redact_events(self, of: str, key: str, now: datetime) -> None:
+    def _redact_events(self, of: str, names: Collection[str], now: datetime) -> None:
+        """names: some sources tell no id, but an address, in lower case or not."""
         events, letters = rows.events, rows.dead_letters
-        mine = (events.c.connection_id == of) & (events.c.subject == key)
+        told = sorted({one for name in names for one in (name, name.lower())})
+        by_name = bulk.among(events.c.subject, told, self.connection)
+        mine = (events.c.connection_id == of) & by_name
         found = self.connection.execute(select(events.c.id, events.c.delivery_id).where(mine)).all()
         ids = [row.id for row in found]
         if not ids:

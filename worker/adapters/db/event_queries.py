@@ -105,7 +105,7 @@ def event_story(
         }
         if with_body:
             story["body"] = vault.open(delivery["body"]).decode("utf-8", "replace")
-    story["read"] = read_of(connection, row["connection_id"], row["subject"])
+    story["read"] = read_of(connection, row["connection_id"], row["subject"], event=event_id)
     story["attempts_made"] = _rows(connection, rows.attempts, event_id)
     story["dead_letter"] = next(iter(_rows(connection, rows.dead_letters, event_id)), None)
     story["decisions"] = _rows(connection, rows.decisions, event_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from domain.hydration import What, read_id
+from domain.hydration import Wanted, What, read_id, when_read
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory_rows import accesses, reads
 
@@ -50,18 +50,25 @@ def unread(connection: Connection) -> tuple[str, ...]:
     return tuple(found.scalars())
 
 
-def read_of(connection: Connection, of: str, subject: str) -> dict[str, Any] | None:
-    """What was last asked at the IdP of an event's subject; None where nothing was."""
+def read_of(connection: Connection, of: str, subject: str, *, event: int) -> dict[str, Any] | None:
+    """What an event waits for at the IdP, or what was last asked of its subject; None: nothing."""
     ids: Iterable[str] = sorted(read_id(of, what, subject) for what in What)
+    waits = rows.waits
+    awaited = select(waits.c.key).where(waits.c.event_id == event).order_by(waits.c.key)
+    mark = when_read("")
+    keys = [key for key in connection.scalars(awaited) if key.startswith(mark)]
+    if keys:
+        ids = [key.removeprefix(mark) for key in keys]
     found = connection.execute(
         select(reads).where(bulk.among(reads.c.id, ids, connection)).order_by(reads.c.wanted_at)
     ).mappings()
     rows_ = list(found)
-    if not subject or not rows_:
+    if not rows_ or not (subject or keys):
         return None
     row = rows_[-1]
     return {
         "what": row["what"],
+        "question": Wanted(What(row["what"]), row["subject"]).words,
         "is_open": row["due_at"] is not None,
         "wanted_at": row["wanted_at"],
         "asked_at": row["asked_at"],

@@ -81,7 +81,7 @@ class Received(BaseModel):
 class ReadAtIdP(BaseModel):
     """What was last asked at the identity provider about the event's person or group."""
 
-    what: str = Field(description="person or group.")
+    what: str = Field(description="person, group or membership; ending in _at, by address.")
     is_open: bool = Field(description="It is still to be asked, or asked again.")
     wanted_at: datetime = Field(description="By the newest event that needs it.")
     asked_at: datetime | None
