@@ -175,8 +175,3 @@ def renew_at(made: Made, now: datetime) -> datetime:
 def look_at(kept: Sequence[Subscription], now: datetime) -> datetime:
     """When the next look is taken."""
     return min([now + LOOK_AGAIN, *(one.renew_at for one in kept)])
-
-
-def is_nearly_over(made_at: datetime, ends_at: datetime, now: datetime) -> bool:
-    """Whether it should have been renewed long ago. made_at: when its present life began."""
-    return (ends_at - now) < (ends_at - made_at) * NEARLY_OVER

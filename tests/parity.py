@@ -26,6 +26,10 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
         "DELETE /connections/{connection}/access",
         "POST /connections/{connection}/access/check",
     ),
+    "connection subscriptions": (
+        "GET /connections/{connection}/subscriptions",
+        "POST /connections/{connection}/subscriptions/renew",
+    ),
     "connection add": ("POST /connections",),
     "connection list": ("GET /connections",),
     "connection show": ("GET /connections/{connection}",),

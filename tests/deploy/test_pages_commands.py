@@ -59,7 +59,7 @@ PROVIDERS = ("authentik", "entra", "jumpcloud", "okta", "onelogin", "rippling")
         ("best-practices.md", 11),
         ("migrate.md", 11),
         *((f"scim/{one}.md", 4) for one in PROVIDERS),
-        *((f"directories/{one}.md", 4) for one in ("google", "keycloak", "okta")),
+        *((f"directories/{one}.md", 4) for one in ("entra", "google", "keycloak", "okta")),
         *((f"sources/{one}.md", 4) for one in HOOKS),
     ],
 )

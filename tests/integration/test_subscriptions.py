@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from domain.subscribing import Do, Made, Step
+from tests.api import Client
 from tests.fakes.graph import FakeGraph
 from tests.fakes.idp import Fault
 from tests.harness import Feed, Rosterd
 from tests.hydrating import reading
 from tests.subscribed import connected, give_access, look_after, pass_time
+from worker.adapters.db.gauges import take
 from worker.adapters.db.subscription_rows import subscription_turns, subscriptions
+from worker.adapters.db.watching import LAPSES, WatchRule, standing
 
 
 @pytest.fixture
@@ -202,3 +205,69 @@ def test_another_tenant_begins_anew(rosterd: Rosterd, feed: Feed, graph: FakeGra
         pass_time(rosterd, graph, days=15)
         assert look_after(rosterd, feed) is None
         assert len(other.subscriptions) == 2
+
+
+def test_operators_see_them_and_have_them_renewed(
+    rosterd: Rosterd, feed: Feed, graph: FakeGraph
+) -> None:
+    none = rosterd.cli("connection", "subscriptions", feed.connection)
+    assert "none: workers make them" in none.stdout
+    look_after(rosterd, feed)
+    told = rosterd.json("connection", "subscriptions", feed.connection)
+    assert [one["topic"] for one in told["subscriptions"]] == ["groups", "users"]
+    assert {one["key"] for one in told["subscriptions"]} == set(graph.subscriptions)
+    assert feed.secret not in str(told)
+    pass_time(rosterd, graph, days=3)
+    words = ("connection", "subscriptions", feed.connection)
+    done = rosterd.cli(*words, "--renew", "--reason", "x", ROSTERD_OUTBOUND_ALLOW="127.0.0.1")
+    assert done.returncode == 0, done.stderr
+    for one in graph.subscriptions.values():
+        assert one.ends_at > rosterd.now() + timedelta(days=28)
+    graph.fault = Fault.ERROR
+    failed = rosterd.cli(*words, "--renew", "--reason", "x", ROSTERD_OUTBOUND_ALLOW="127.0.0.1")
+    assert failed.returncode == 1
+    assert "were not renewed" in failed.stderr
+    assert "1 times in a row" in rosterd.cli(*words).stdout
+
+
+def test_the_api_does_the_same(rosterd: Rosterd, feed: Feed, graph: FakeGraph) -> None:
+    look_after(rosterd, feed)
+    client = Client(rosterd, "operator", account=None)
+    path = f"/connections/{feed.connection}/subscriptions"
+    told = client.get(path)
+    assert [one["topic"] for one in told["subscriptions"]] == ["groups", "users"]
+    assert (told["failures"], told["why"]) == (0, "")
+    client.post(f"{path}/renew", status=202, X_Reason="x")
+    assert rosterd.parts.reading.subscribe.store.due() == [feed.connection]
+
+
+def test_one_that_cannot_be_renewed_is_an_alert_while_it_lasts(
+    rosterd: Rosterd, feed: Feed, graph: FakeGraph
+) -> None:
+    look_after(rosterd, feed)
+    graph.fault = Fault.ERROR
+    pass_time(rosterd, graph, days=15)
+    look_after(rosterd, feed)
+    told = rosterd.cli("doctor")
+    assert "was not renewed, 1 times in a row (it answered 500)" in told.stdout.replace("\n", " ")
+    assert lapses(rosterd) == [], "half of its life is left: it is early"
+    pass_time(rosterd, graph, days=7)
+    look_after(rosterd, feed)
+    (line,) = lapses(rosterd)
+    assert "the subscription that brings the webhooks of entra ends on" in line
+    gauges = {family.name: family.samples for family in rosterd.parts.state_gauges()}
+    (left,) = gauges["rosterd_subscription_life_left_ratio"]
+    assert 0.2 < left.value < 0.25
+    (failures,) = gauges["rosterd_subscription_failures"]
+    assert failures.value == 2
+    graph.fault = None
+    pass_time(rosterd, graph, days=0.1)
+    assert look_after(rosterd, feed) is None
+    assert lapses(rosterd) == []
+
+
+def lapses(rosterd: Rosterd) -> list[str]:
+    """What operators would be told of at this moment."""
+    with rosterd.parts.database.read() as sql:
+        found = standing(sql, take(sql), WatchRule(100, timedelta(hours=1)))
+        return [one.headline for one in found if one.topic == LAPSES]

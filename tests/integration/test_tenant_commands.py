@@ -99,6 +99,8 @@ TOLD_OF_BETA = (
     "connection access {connection} --url https://b.co --secret-file {credential} --kind okta",
     "connection access {connection}",
     "connection access {connection} --remove",
+    "connection subscriptions {connection}",
+    "connection subscriptions {connection} --renew --reason x",
     f"connection backfill {{connection}} {LIST} --dry-run",
     "reconcile {connection} --last",
     "connection plan {observing}",

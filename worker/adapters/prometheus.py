@@ -57,6 +57,7 @@ def state_gauges(snapshot: Snapshot, queues: dict[str, int]) -> list[Metric]:
         _dead(snapshot),
         _last_heard(snapshot),
         *_read(snapshot),
+        *_subscriptions(snapshot),
         *_listeners(snapshot),
         *_feeds(snapshot),
         _expiring(snapshot),
@@ -159,6 +160,27 @@ def _read(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:
     yield behind
     yield events
     yield _differences(snapshot, names)
+
+
+def _subscriptions(snapshot: Snapshot) -> Iterator[GaugeMetricFamily]:
+    """Of connections whose webhooks come by subscriptions; nothing of others."""
+    left = _family(
+        "rosterd_subscription_life_left_ratio",
+        "Of the subscription at the identity provider that ends first; renewed at a half.",
+        *("account", "connection"),
+    )
+    failures = _family(
+        "rosterd_subscription_failures",
+        "In a row, of making or renewing subscriptions at the identity provider.",
+        *("account", "connection"),
+    )
+    names = {one.connection_id: [one.account, one.connection] for one in snapshot.connections}
+    for one in snapshot.subscribed:
+        whose = names.get(one.connection_id, ["", ""])
+        left.add_metric(whose, one.left)
+        failures.add_metric(whose, one.failures)
+    yield left
+    yield failures
 
 
 def _differences(snapshot: Snapshot, names: dict[str, list[str]]) -> GaugeMetricFamily:

@@ -22,12 +22,14 @@ from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.reach import check, watch
 from worker.cli.session import container, setup
 from worker.cli.setting import checked
+from worker.cli.subscriptions import subscriptions
 
 #: S4: webhooks tell only what happens from now on.
 NOT_BACKFILLED = "not backfilled"
 
 app = typer.Typer(no_args_is_help=True)
 app.command("access")(access)
+app.command("subscriptions")(subscriptions)
 app.command("check")(check)
 app.command("watch")(watch)
 app.command("plan")(plan)

@@ -175,6 +175,7 @@ def _accounts(parts: Container) -> Iterator[Finding]:
 def _read(snapshot: Snapshot) -> Iterator[Finding]:
     """Whether directories and logs that can be read are."""
     readings = {one.connection_id: one for one in snapshot.readings}
+    failing = {one.connection_id: one for one in snapshot.subscribed if one.failures}
     logs = {one.connection_id: one for one in snapshot.caught_up if one.why}
     for one in snapshot.connections:
         reading = readings.get(one.connection_id)
@@ -182,6 +183,8 @@ def _read(snapshot: Snapshot) -> Iterator[Finding]:
             yield Finding("directory", "warn", warnings.gives_no_answer(one, reading))
         if (log := logs.get(one.connection_id)) is not None:
             yield Finding("directory", "warn", warnings.is_behind(one, log, snapshot.at))
+        if (kept := failing.get(one.connection_id)) is not None:
+            yield Finding("webhooks", "warn", warnings.is_not_renewed(one, kept))
         if one.connection_id in snapshot.unread:
             yield Finding("directory", "warn", warnings.is_unread(one))
 

@@ -10,6 +10,7 @@ from worker.adapters.db.gauges import Heard, Named, Snapshot
 from worker.adapters.db.reading_gauges import CaughtUp
 from worker.adapters.db.reading_state import Reading
 from worker.adapters.db.standing import DroppedOut
+from worker.adapters.db.subscription_gauges import Subscribed
 
 
 def silent(feed: Heard, now: datetime) -> str:
@@ -46,6 +47,17 @@ def is_behind(one: Named, log: CaughtUp, now: datetime) -> str:
     return (
         f"{one.account}/{one.connection}: its log was not read for {_rounded(log.behind(now))} "
         f"({log.why}): rosterd connection access {name} --check"
+    )
+
+
+def is_not_renewed(one: Named, kept: Subscribed) -> str:
+    """Subscriptions that bring an IdP's webhooks, and cannot be made or renewed."""
+    name = shlex.quote(one.connection)
+    ends = f"ends on {kept.ends_at:%d %B %Y}" if kept.ends_at is not None else "there is none"
+    return (
+        f"{one.account}/{one.connection}: its subscription at the identity provider was not "
+        f"renewed, {kept.failures} times in a row ({kept.why}); {ends}: "
+        f"rosterd connection subscriptions {name} --renew"
     )
 
 

@@ -15,7 +15,6 @@ from domain.subscribing import (
     Step,
     Subscription,
     Turn,
-    is_nearly_over,
     look_at,
     next_step,
     renew_at,
@@ -87,9 +86,3 @@ def test_a_look_is_taken_soon_or_when_one_is_due() -> None:
     assert look_at(BOTH, NOW) == NOW + LOOK_AGAIN
     due = replace(BOTH[0], renew_at=NOW + timedelta(seconds=7))
     assert look_at((due, BOTH[1]), NOW) == due.renew_at
-
-
-def test_in_its_last_quarter_it_is_nearly_over() -> None:
-    begun, end = NOW - 21 * DAY, NOW + 7 * DAY
-    assert not is_nearly_over(begun, end, NOW)
-    assert is_nearly_over(begun, end, NOW + timedelta(minutes=1))

@@ -16,7 +16,7 @@ from worker.adapters.db import bulk
 from worker.adapters.db.directory_rows import accesses, reads
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.setup_part import SetupPart
-from worker.adapters.db.subscription_state import forget_subscriptions
+from worker.adapters.db.subscription_state import forget_subscriptions, renew_now
 from worker.adapters.vault import Vault
 
 _SHOWN = tuple(column.name for column in accesses.c if column.name != "ciphertext")
@@ -86,6 +86,16 @@ class DirectoryAccessSetup(SetupPart):
         mine = reads.c.connection_id == connection
         waits = mine & reads.c.due_at.is_not(None) & reads.c.leased_until.is_(None)
         self.sql.execute(reads.update().where(waits).values(due_at=self.now, attempts=0))
+
+    def renew_subscriptions(self, connection: Mapping[str, Any], *, reason: str) -> None:
+        """Have a worker renew what brings the webhooks, at once."""
+        renew_now(self.sql, [connection["id"]], self.now)
+        self.audit(
+            connection["account_id"],
+            "connection.subscriptions_renewed",
+            connection["id"],
+            reason=reason,
+        )
 
     def take_access(self, connection: Mapping[str, Any], *, reason: str) -> None:
         """Forget it, and what it read; raises NothingFoundError where there is none."""

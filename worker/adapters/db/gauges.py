@@ -25,6 +25,7 @@ from worker.adapters.db.reading_gauges import CaughtUp, Reconciled, caught_up, r
 from worker.adapters.db.reading_state import Reading, readings, unread
 from worker.adapters.db.scim_later_rows import scim_requests
 from worker.adapters.db.standing import DroppedOut, dropped_out, openers
+from worker.adapters.db.subscription_gauges import Subscribed, subscribed
 from worker.adapters.db.uow import database_now
 from worker.adapters.sources.reconciliation import NAME as OWN_WORDS
 
@@ -135,6 +136,7 @@ class Snapshot:
     notices: dict[str, int] = field(default_factory=dict)
     caught_up: tuple[CaughtUp, ...] = ()
     reconciled: tuple[Reconciled, ...] = ()
+    subscribed: tuple[Subscribed, ...] = ()
     recent: tuple[dict[str, Any], ...] = ()
 
     def count(self, *states: str) -> int:
@@ -193,6 +195,7 @@ def take(connection: Connection) -> Snapshot:
         notices=unsent_notices(connection),
         caught_up=caught_up(connection),
         reconciled=reconciled(connection),
+        subscribed=subscribed(connection, now),
         recent=recent_events(connection, known),
     )
 

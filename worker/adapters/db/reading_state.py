@@ -13,7 +13,7 @@ from worker.adapters.db import bulk, rows
 from worker.adapters.db.directory_rows import accesses, reads
 
 #: Sources whose senders prove themselves by a shared secret, and whose directory can be read (U8).
-_UNPROVEN = ("google", "okta", "onelogin", "pingone")
+_UNPROVEN = ("entra", "google", "okta", "onelogin", "pingone")
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class SQLSubscriptions:
         """See the port."""
 
         def work(sql: Connection) -> Turn | None:
+            if not self._can_subscribe(sql, connection):
+                return None
             now, table = database_now(sql), subscription_turns
             new = {"connection_id": connection, "due_at": now, "failures": 0, "why": "", "fence": 0}
             conflict = "ON CONFLICT (connection_id) DO NOTHING"
@@ -80,6 +82,10 @@ class SQLSubscriptions:
             return None if row is None else self._turn(sql, connection, row.fence, row.failures)
 
         return self._database.change(work)
+
+    def _can_subscribe(self, sql: Connection, connection: str) -> bool:
+        kind = select(accesses.c.kind).where(accesses.c.id == connection)
+        return sql.execute(kind).scalar() in self._kinds
 
     def keep(self, turn: Turn, step: Step, made: Made | None) -> Turn | None:
         """See the port. A life that begins anew is told by its ends, so nothing else is."""

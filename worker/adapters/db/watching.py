@@ -28,7 +28,8 @@ CALM = timedelta(minutes=10)
 #: That it is over is forgotten after this.
 FORGOTTEN_AFTER = timedelta(days=1)
 GROWTH, WAITS, SILENT, ENDS = "dead.growth", "suspension.waits", "feed.silent", "credential.ends"
-TOPICS = (GROWTH, WAITS, SILENT, ENDS)
+LAPSES = "subscription.lapses"
+TOPICS = (GROWTH, WAITS, SILENT, ENDS, LAPSES)
 OVER = ".over"
 _MARK = "watched"
 #: A credential's end is told of from the first on, and as urgent from the second.
@@ -102,6 +103,7 @@ def standing(connection: Connection, snapshot: Snapshot, rule: WatchRule) -> Ite
     yield from _waiting(snapshot, ids, rule)
     yield from _silent(snapshot, ids)
     yield from _ending(snapshot)
+    yield from _lapsing(snapshot, ids)
 
 
 def _growing(
@@ -194,6 +196,28 @@ def _ending(snapshot: Snapshot) -> Iterator[Standing]:
             (remedy,),
             remind=timedelta(days=7),
             is_urgent=left <= ENDS_NOW,
+        )
+
+
+def _lapsing(snapshot: Snapshot, ids: Mapping[str, str]) -> Iterator[Standing]:
+    """What brings webhooks is about to end, and cannot be renewed; or was never made."""
+    names = {one.connection_id: one for one in snapshot.connections}
+    for kept in snapshot.subscribed:
+        one = names.get(kept.connection_id)
+        if one is None or not kept.is_endangered:
+            continue
+        ends = f"ends on {kept.ends_at:%d %B %Y}" if kept.ends_at is not None else "cannot be made"
+        yield Standing(
+            LAPSES,
+            one.connection_id,
+            ids.get(one.account),
+            f"{one.account}: the subscription that brings the webhooks of {one.connection} {ends}",
+            (
+                f"{kept.failures} tries failed, the last one: {kept.why}",
+                f"mend that, then `rosterd connection subscriptions {one.connection_id} --renew`",
+                "until then changes are found by the provider's log only, some minutes later",
+            ),
+            remind=timedelta(days=1),
         )
 
 
