@@ -398,6 +398,36 @@ def test_dropped_messages_are_found_in_the_log_and_doubled_ones_change_nothing(
     assert rosterd.dead() == []
 
 
+def test_what_neither_messages_nor_the_log_tell_is_found_by_a_reconciliation(
+    rosterd: Rosterd, feed: Feed, google: FakeGoogle
+) -> None:
+    for key in ("101", "102"):
+        google.user(key)
+    google.group("g1", TEAM, "Team")
+    google.group("g2", "crew@example.com", "Crew")
+    google.join("g1", "101")
+    google.join("g2", "102")
+    settle(rosterd)
+    assert known(rosterd) == truth(google)
+    google.post = None
+    google.user("103")
+    google.delete("101")
+    google.delete_group("g2")
+    google.join("g1", "103")
+    google.rename("102", "bo@example.com")
+    google.activities.clear()
+    pass_by(google)
+    done = rosterd.cli(
+        *("reconcile", feed.connection, "--apply", "--json"), ROSTERD_OUTBOUND_ALLOW="127.0.0.1"
+    )
+    assert done.returncode == 0, done.stderr
+    settle(rosterd)
+    assert known(rosterd) == truth(google)
+    user = rosterd.user("102")
+    assert user is not None
+    assert user["email"] == "bo@example.com"
+
+
 def catch_up(rosterd: Rosterd, feed: Feed) -> int:
     with rosterd.parts.database.begin() as sql:
         sql.execute(catch_ups.update().values(due_at=rosterd.now(), lease_until=None))
