@@ -75,7 +75,7 @@ def test_whatever_is_signed_is_stored_whole_or_split_by_contract(name: str) -> N
         taken = receive(_feed(source), _Trusting(source), request, now=NOW)
         assert isinstance(taken, Submission)
         is_empty = b'"events": []' in body or body.strip() == b"[]"
-        is_empty = is_empty or b'"events": {}' in body
+        is_empty = is_empty or b'"events": {}' in body or b'"value": []' in body
         # What SCIM stores itself is never split: nothing is posted to a hook of it.
         assert taken.events or is_empty or name == "scim", "what cannot be split is one event"
         try:
