@@ -60,12 +60,11 @@ def _with_outcome(
         users=settled.users,
         made=settled.made,
         moved=settled.moved,
-        waits_for=settled.waits_for,
-        is_promised=settled.is_promised,
+        waits_for=settled.waits_for if waits else None,
+        is_promised=settled.is_promised and waits,
     )
     if waits:
         return replace(made, outcome=None, reason=Reason.ADDRESS_TAKEN)
-    made = replace(made, waits_for=None, is_promised=False)
     if settled.has_visible_change:
         return made
     if not _has_won(facts, stamp):

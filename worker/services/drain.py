@@ -249,6 +249,8 @@ class Drain:
         policies = work.policies(events)
         sources = {feed: self.source_named(name) for feed, name in work.sources(events).items()}
         bodies = work.bodies(events)
+        whose = {event.feed: policies[event.connection] for event in events}
+        told = {feed: _policy_for(policy, sources[feed]) for feed, policy in whose.items()}
         documents: dict[int, object] = {}
         read = _Read()
         for event in events:
@@ -266,7 +268,7 @@ class Drain:
             if event.kind in UNSORTED:
                 # Stored unsplit, or of a history that went live in one queue: known only now.
                 event = replace(event, kind=kind_of(parsed.changes))  # noqa: PLW2901
-            read.take(event, parsed, changes, _policy_for(policy, source))
+            read.take(event, parsed, changes, told[event.feed])
         if read.unnamed:
             read.join(*by_address(work.directory, read.unnamed, now=work.now), events)
         if read.thin:
