@@ -187,3 +187,15 @@ def test_a_notification_of_another_tenant_is_not_ours(
     graph.user()
     rosterd.drain()
     assert [one["reason"] for one in rosterd.events()] == ["out_of_scope"]
+
+
+def test_a_handshake_is_text_and_stores_nothing(rosterd: Rosterd, feed: Feed) -> None:
+    asked = f"{feed.path}?validationToken=Validation%3A+%3Cscript%3E+%2B"
+    answer = rosterd.http.post(asked, headers={"content-type": "text/plain; charset=utf-8"})
+    assert (answer.status_code, answer.text) == (200, "Validation: <script> +")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert rosterd.http.get(asked).status_code == 401
+    forged = {"value": [{"clientState": "guessed", "changeType": "updated"}]}
+    assert rosterd.http.post(feed.path, json=forged).status_code == 401
+    assert rosterd.events() == []

@@ -187,14 +187,37 @@ def test_what_graph_says_of_them_is_done_at_once(
     look_after(rosterd, feed)
     first = next(iter(graph.subscriptions))
     graph.speak_of(first, said)
-    rosterd.drain()
     assert graph.deliveries.statuses == [202]
     assert rosterd.parts.reading.subscribe.store.due() == [feed.connection]
     assert look_after(rosterd, feed) is None
     assert sorted(one.resource for one in graph.subscriptions.values()) == ["groups", "users"]
     for one in graph.subscriptions.values():
         assert one.ends_at > rosterd.now() + timedelta(days=28)
+    rosterd.drain()
     assert [one["outcome"] for one in rosterd.events()] == ["ignored"]
+
+
+def test_c2_a_pause_keeps_no_subscription_from_being_renewed(
+    rosterd: Rosterd, feed: Feed, graph: FakeGraph
+) -> None:
+    look_after(rosterd, feed)
+    assert rosterd.cli("connection", "pause", feed.connection, "--reason", "x").returncode == 0
+    for _ in range(2):
+        pass_time(rosterd, graph, days=2)
+        graph.speak_of(next(iter(graph.subscriptions)), "reauthorizationRequired")
+        assert look_after(rosterd, feed) is None
+        assert min(s.ends_at for s in graph.subscriptions.values()) > rosterd.now() + timedelta(28)
+    assert {one["state"] for one in rosterd.events()} == {"held"}
+
+
+def test_a_secret_that_leaked_does_not_keep_graph_busy(
+    rosterd: Rosterd, feed: Feed, graph: FakeGraph
+) -> None:
+    look_after(rosterd, feed)
+    asked = len(graph.asked)
+    graph.speak_of(next(iter(graph.subscriptions)), "missed")
+    look_after(rosterd, feed)
+    assert len(graph.asked) == asked, "they were made a moment ago"
 
 
 def test_another_tenant_begins_anew(rosterd: Rosterd, feed: Feed, graph: FakeGraph) -> None:

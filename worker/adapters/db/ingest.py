@@ -20,6 +20,7 @@ from domain.ports import InfrastructureError
 from domain.values import believable
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, KeptConnection, sent_ahead, translated
+from worker.adapters.db.subscription_state import heed
 from worker.adapters.db.uow import database_now
 from worker.adapters.vault import Vault
 
@@ -143,6 +144,7 @@ class GroupCommitter:
         with sent_ahead(connection):
             storing.insert_deliveries()
             self._note_heard(connection, storing.now, group)
+            heed(connection, group, storing.now)
         connection.commit()
         return stored
 

@@ -3,37 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, update
 
-from domain.ports import Result
+from domain.intake import Submission
 from domain.subscribing import Made, Subscription
 from worker.adapters.db.reconciliation_rows import catch_ups
 from worker.adapters.db.subscription_rows import subscription_turns, subscriptions
 
 #: How the type of an event begins that is about a subscription.
 LIFECYCLE = "lifecycle."
+#: Whoever knows a feed's secret can say so; the provider is not to be asked by it all the time.
+RESTED = timedelta(seconds=15)
 
 
-def renew_now(sql: Connection, connections: Iterable[str], now: datetime) -> None:
-    """Have subscriptions renewed and logs read on at once; statements only, nothing is read."""
+def renew_now(
+    sql: Connection, connections: Iterable[str], now: datetime, *, rested: timedelta = timedelta(0)
+) -> None:
+    """Have subscriptions renewed and logs read on at once; statements only, nothing is read.
+
+    rested: what was renewed within this time is left alone. The turn is locked first, as whoever
+    has it does.
+    """
     for connection in sorted(set(connections)):
-        mine = subscriptions.c.connection_id == connection
-        sql.execute(update(subscriptions).where(mine).values(renew_at=now))
         for table in (subscription_turns, catch_ups):
             mine = table.c.connection_id == connection
             sql.execute(update(table).where(mine).values(due_at=now))
+        mine = subscriptions.c.connection_id == connection
+        old = subscriptions.c.renewed_at <= now - rested
+        sql.execute(update(subscriptions).where(mine, old).values(renew_at=now))
 
 
-def heed(sql: Connection, results: Iterable[Result], now: datetime) -> None:
+def heed(sql: Connection, group: Iterable[Submission], now: datetime) -> None:
     """An IdP that speaks of its subscriptions wants them renewed, or has lost one or what it had.
 
-    In the transaction that ends such an event.
+    In the transaction that stores what it said: a connection that is paused or observes keeps its
+    events, and not its IdP waiting; and what is said twice counts twice.
     """
-    told = [one.event for one in results if one.event.type.startswith(LIFECYCLE)]
-    renew_now(sql, (event.connection for event in told), now)
+    told = {
+        one.feed.connection
+        for one in group
+        if any(event.type.startswith(LIFECYCLE) for event in one.events)
+    }
+    renew_now(sql, told, now, rested=RESTED)
 
 
 def kept_subscriptions(sql: Connection, connection: str) -> tuple[Subscription, ...]:

@@ -41,7 +41,6 @@ from worker.adapters.db.scim_store import (
     keys_by_alias,
     speaks_scim,
 )
-from worker.adapters.db.subscription_state import heed
 from worker.adapters.vault import Vault, new_id, new_token, token_digest
 
 
@@ -255,7 +254,6 @@ class SQLWork:
         """Write what became of the events."""
         self._send_ahead()
         self._inbox.finish(results, worker=self._worker)
-        heed(self._connection, results, self.now)
 
     def rest(self) -> None:
         """Hear what was sent ahead, without a commit: from here on may be read again."""
