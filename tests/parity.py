@@ -73,6 +73,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "erasure show": ("GET /erasures/{erasure}",),
     "erasure verify": ("GET /erasures/{erasure}/verification",),
     "event edit-and-replay": ("POST /events/{event}/edit-and-replay",),
+    "record": ("POST /feeds/{feed}/recordings",),
     "reconcile": (
         "POST /connections/{connection}/reconciliations",
         "GET /connections/{connection}/reconciliations",
@@ -176,7 +177,6 @@ OWN: Mapping[str, str] = {
     "up": PROCESS,
     "web": PROCESS,
     "worker": PROCESS,
-    "record": "writes files on this machine, each disguised as it is written",
     "connection check": "asks from outside whether requests come in; one to the API has",
 }
 

@@ -84,6 +84,9 @@ class FakeOnelogin(FakeIDP):
         match path[1:]:
             case [] if kept is not None:
                 return self._page(asked, list(kept.values()))
+            case [key] if path[0] == "users" and key.isdigit() and int(key) in self.users:
+                roles = [role for role, members in self.members.items() if int(key) in members]
+                return Answer(200, {**self.users[int(key)], "role_ids": roles})
             case [key] if kept is not None:
                 return _one(kept, key)
             case [key, "users"] if key.isdigit() and int(key) in self.roles:

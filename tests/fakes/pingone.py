@@ -104,8 +104,16 @@ class FakePingone(FakeIDP):
         if kept is None:
             return _error(404, "NOT_FOUND")
         if key:
-            return Answer(200, kept[key]) if key in kept else _error(404, "NOT_FOUND")
+            return self._one(asked, kept, key)
         return self._listed(asked, kind, self._asked_for(asked, kept))
+
+    def _one(self, asked: Asked, kept: dict[str, Any], key: str) -> Answer:
+        if key not in kept:
+            return _error(404, "NOT_FOUND")
+        if asked.query.get("include") != "memberOfGroupIDs":
+            return Answer(200, kept[key])
+        groups = [group for group, members in self.members.items() if key in members]
+        return Answer(200, {**kept[key], "memberOfGroupIDs": groups})
 
     def _asked_for(self, asked: Asked, kept: dict[str, Any]) -> list[dict[str, Any]]:
         wanted = _MEMBERS.fullmatch(asked.query.get("filter", ""))

@@ -6,12 +6,14 @@ import json
 import stat
 import threading
 import time
+from base64 import b64decode
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.api import Client
 from tests.fuzz.shapes import SHAPES
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
@@ -173,3 +175,23 @@ def test_who_is_nobodys_sender_cannot_be_recorded(rosterd: Rosterd) -> None:
     assert rosterd.cli("record", "fed_none").returncode == 3
     assert rosterd.cli("record", feed.id, "--count", "201").returncode == 2
     assert rosterd.cli("record", feed.id, "--wait", "3601").returncode == 2
+
+
+def test_the_api_gives_the_same_to_whoever_may_see_bodies(rosterd: Rosterd) -> None:
+    feed = rosterd.account()
+    post(rosterd, "standard", feed, told(rosterd, "u1", ANA))
+    path = f"/feeds/{feed.id}/recordings"
+    Client(rosterd, "operations:read").post(path, {"last": 5}, status=403)
+    application = Client(rosterd, "operator", account=None)
+    answer = application.post(path, {"last": 5}, X_Reason="a bug")
+    (request,) = answer["requests"]
+    body = b64decode(request["body"]).decode()
+    assert json.loads(body)["type"] == "user.upserted"
+    assert not [word for word in PERSONAL if word in (body + json.dumps(answer)).lower()]
+    assert request["is_faithful"] is True
+    assert request["asked"][0]["changes"] == ["ProvisionUser"]
+    again = {name: request[name] for name in ("headers", "body", "body_base64")}
+    checked = application.post("/sources/check", again | {"source": "standard"})
+    assert checked["events"][0]["changes"][0]["change"] == "ProvisionUser"
+    (row,) = rosterd.table(rows.audit, rows.audit.c.action == "feed.recorded")
+    assert (row["subject"], row["reason"]) == (feed.id, "a bug")

@@ -33,6 +33,7 @@ BODIES: dict[str, Any] = {
     "Raise": {"to": 9},
     "NewFeed": {"source": "standard"},
     "Rotation": {},
+    "RecordingAsked": {"last": 1},
     "Overlap": {},
     "Again": {"cursor": 0},
     "NewPlan": {},

@@ -67,6 +67,7 @@ def test_u1_u3_u4_g1_pingone_from_hook_to_directory(rosterd: Rosterd, pingone: F
     feed = attached(rosterd, "pingone", pingone)
     hired = pingone.user("u1", name={"given": "Ana"})
     made = pingone.group("g1", "Crew")
+    pingone.members["g1"] = ["u1"]
     joined = pingone.happened("MEMBER_OF_GROUP.CREATED", user="u1", group="g1")
     tell(rosterd, feed, "pingone", hired, made, joined)
     user = rosterd.user("u1")
@@ -87,6 +88,41 @@ def test_u1_u3_u4_g1_pingone_from_hook_to_directory(rosterd: Rosterd, pingone: F
     lines = rosterd.export()
     assert [line["name"] for line in lines if line["kind"] == "group"] == ["Staff"]
     assert not [line for line in lines if line["kind"] == "membership"]
+
+
+@pytest.mark.parametrize("source", ["pingone", "onelogin"])
+def test_u8_a_leaked_secret_puts_nobody_into_a_group(
+    rosterd: Rosterd, source: str, request: pytest.FixtureRequest
+) -> None:
+    idp: FakePingone | FakeOnelogin = request.getfixturevalue(source)
+    feed = attached(rosterd, source, idp)
+    if isinstance(idp, FakePingone):
+        tell(rosterd, feed, source, idp.user("u1"), idp.group("g1", "Admins"))
+        forged = idp.happened("MEMBER_OF_GROUP.CREATED", user="u1", group="g1")
+    else:
+        idp.role(3, "Admins")
+        tell(rosterd, feed, source, idp.user(1))
+        forged = idp.happened(4, 1, role_id=3)
+    tell(rosterd, feed, source, forged)
+    assert [line for line in rosterd.export() if line["kind"] == "membership"] == []
+
+
+def test_a_role_that_was_taken_away_is_found_by_whatever_number_tells_of_it(
+    rosterd: Rosterd, onelogin: FakeOnelogin
+) -> None:
+    feed = attached(rosterd, "onelogin", onelogin)
+    onelogin.role(3, "Crew", 7)
+    tell(rosterd, feed, "onelogin", onelogin.user(7), onelogin.happened(4, 7, role_id=3))
+    assert [line["group"] for line in rosterd.export() if line["kind"] == "membership"] == ["3"]
+    onelogin.shift += 3
+    onelogin.role(3, "Crew")
+    tell(rosterd, feed, "onelogin", onelogin.happened(21, 7, role_id=3))
+    # Two questions about one membership are a second apart.
+    let_rest_end(rosterd)
+    rosterd.drain()
+    assert [line for line in rosterd.export() if line["kind"] == "membership"] == []
+    groups = [line["name"] for line in rosterd.export() if line["kind"] == "group"]
+    assert groups == ["Crew"], "and the role was described by the way"
 
 
 def test_what_failed_at_pingone_changes_nothing(rosterd: Rosterd, pingone: FakePingone) -> None:

@@ -18,10 +18,11 @@ from domain.directories import (
     Page,
     Read,
     ReadGroup,
+    ReadMembership,
     ReadPerson,
     UnaskableError,
 )
-from worker.adapters.directories.api import DirectoryAPI, NoMemberships, as_list, as_text, texts
+from worker.adapters.directories.api import DirectoryAPI, Told, as_list, as_text, texts
 from worker.adapters.sources import fields
 from worker.adapters.sources.onelogin import RULES, number
 
@@ -40,7 +41,7 @@ _MISSING = "NotFoundError"
 _TYPES = ",".join(sorted(RULES, key=int))
 
 
-class OneloginDirectory(NoMemberships):
+class OneloginDirectory:
     """`Directory` of one OneLogin account."""
 
     def __init__(self, api: DirectoryAPI) -> None:
@@ -53,6 +54,19 @@ class OneloginDirectory(NoMemberships):
     def group(self, key: str) -> Read[ReadGroup]:
         """See the port: a role."""
         return self._one("roles", key, _group)
+
+    def membership(self, group: str, user: str) -> Read[ReadMembership]:
+        """See the port: the role, and then of the person the roles that they have."""
+        read = self.group(group)
+        if read.found is None:
+            return Read(None, read.at)
+        if not number(user):
+            raise _no_id(user)
+        told = self._asked("users", user)
+        if told.is_missing:
+            return Read(ReadMembership(read.found, "", is_member=False), told.at)
+        roles = as_list(fields.peek(told.document, "role_ids"), "roles of a user")
+        return Read(ReadMembership(read.found, user, group in map(number, roles)), told.at)
 
     def people(self, after: str | None = None) -> Page[ReadPerson]:
         """See the port; who is suspended is among them."""
@@ -92,14 +106,18 @@ class OneloginDirectory(NoMemberships):
     def _one(self, kind: str, key: str, make: Callable[[Any], T]) -> Read[T]:
         if not number(key):
             raise _no_id(key)
-        told = self._api.get(f"/api/2/{kind}/{key}")
+        told = self._asked(kind, key)
         if told.is_missing:
-            if fields.peek_text(told.document, "name") != _MISSING:
-                raise DirectoryError("it answered 404, but not as OneLogin does: is the URL right?")
             return Read(None, told.at)
         if _id_of(told.document) != key:
             raise _no_id(key)
         return Read(make(told.document), told.at)
+
+    def _asked(self, kind: str, key: str) -> Told:
+        told = self._api.get(f"/api/2/{kind}/{key}")
+        if told.is_missing and fields.peek_text(told.document, "name") != _MISSING:
+            raise DirectoryError("it answered 404, but not as OneLogin does: is the URL right?")
+        return told
 
     def _page(self, path: str, after: str | None, make: Callable[[Any], T]) -> Page[T]:
         query = {"limit": str(PAGE)} if after is None else {"cursor": after}

@@ -21,12 +21,12 @@ from domain.directories import (
     Page,
     Read,
     ReadGroup,
+    ReadMembership,
     ReadPerson,
     UnaskableError,
 )
 from worker.adapters.directories.api import (
     DirectoryAPI,
-    NoMemberships,
     Told,
     as_list,
     as_text,
@@ -46,7 +46,7 @@ _MISSING = "NOT_FOUND"
 _NAME = {"given": "given_name", "family": "family_name", "formatted": "display_name"}
 
 
-class PingoneDirectory(NoMemberships):
+class PingoneDirectory:
     """`Directory` of one environment; the API's base is `URL/v1/environments/ENVIRONMENT`."""
 
     def __init__(self, api: DirectoryAPI) -> None:
@@ -59,6 +59,20 @@ class PingoneDirectory(NoMemberships):
     def group(self, key: str) -> Read[ReadGroup]:
         """See the port."""
         return self._one("groups", key, _group)
+
+    def membership(self, group: str, user: str) -> Read[ReadMembership]:
+        """See the port: the group, and then of the person the groups that they are in."""
+        read = self.group(group)
+        if read.found is None:
+            return Read(None, read.at)
+        if not _ID.fullmatch(user):
+            raise _no_id(user)
+        told = self._api.get(f"/users/{user}", {"include": "memberOfGroupIDs"})
+        if told.is_missing:
+            gone = self._missing("users", told)
+            return Read(ReadMembership(read.found, "", is_member=False), gone.at)
+        groups = as_list(fields.peek(told.document, "memberOfGroupIDs"), "groups of a user")
+        return Read(ReadMembership(read.found, user, group in groups), told.at)
 
     def people(self, after: str | None = None) -> Page[ReadPerson]:
         """See the port; who is disabled is among them."""

@@ -51,18 +51,25 @@ def _assigned(event: Event) -> Changes:
     return (changes.AddMember(_id(event, "role_id"), _id(event, "user_id")),)
 
 
+def _has_edge(event: object) -> bool:
+    names = ("role_id", "user_id")
+    return all(fields.peek(event, name) is not None for name in names)
+
+
 def _has_user(event: Event) -> bool:
     """What was tried and failed, or done to no one person, names nobody."""
     return event.get("user_id") is not None
 
 
 _READ_FIRST = Rule(Kind.HYDRATE, _nothing)
+#: Somebody was given a role.
+_ROLE = "4"
 _LOCKED = {"531": Rule(Kind.USERS_SUSPEND, _out), "553": Rule(Kind.USERS_SUSPEND, _out)}
 #: By the number of the type (api-docs/1/events/types lists them). Which of 15 and 16 takes
 #: somebody out, and whether 11 lets in or is a password, is told differently by those who wrote
 #: of it: all three are read, and by themselves change nothing.
 RULES: Mapping[str, Rule] = {
-    "4": Rule(Kind.GROUPS_ADD_MEMBERS, _assigned),
+    _ROLE: Rule(Kind.GROUPS_ADD_MEMBERS, _assigned),
     "11": _READ_FIRST,
     "13": Rule(Kind.USERS_CREATE, _nothing),
     "14": _READ_FIRST,
@@ -134,8 +141,19 @@ class OneloginSource(ThinSource):
         told = fields.peek_text(event, "event_timestamp")
         return fields.moment(told.removesuffix(_ZONE) + "Z" if told.endswith(_ZONE) else told)
 
+    def rule_of(self, event: object) -> Rule | None:
+        """That of its type; of a role and a person whose type is not known, that they are read."""
+        found = super().rule_of(event)
+        return _READ_FIRST if found is None and _has_edge(event) else found
+
     def wanted(self, event: Event) -> Wanted | None:
-        """Whoever was created or changed, or locked out."""
+        """Whoever was created or changed, or locked out; whether somebody has a role.
+
+        By which number a role is taken away is not told where we read: whatever names a role and a
+        person is asked about.
+        """
+        if self.type_of(event) not in RULES.keys() - {_ROLE} and _has_edge(event):
+            return Wanted.member(_id(event, "role_id"), _id(event, "user_id"))
         if self.type_of(event) not in _READ or not _has_user(event):
             return None
         return Wanted(What.PERSON, _id(event, "user_id"))

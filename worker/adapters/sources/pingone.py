@@ -87,6 +87,7 @@ def _leave(event: Event) -> Changes:
     return (changes.RemoveMember(*_edge(event)),)
 
 
+_JOINED = "MEMBER_OF_GROUP.CREATED"
 #: Whoever is enabled, disabled, moved or renamed is `USER.UPDATED` or alike: which of it, and to
 #: what, only PingOne can tell.
 RULES: Mapping[str, Rule] = {
@@ -99,7 +100,7 @@ RULES: Mapping[str, Rule] = {
     "GROUP.CREATED": Rule(Kind.GROUPS_UPSERT, _put_group),
     "GROUP.UPDATED": Rule(Kind.GROUPS_UPSERT, _put_group),
     "GROUP.DELETED": Rule(Kind.GROUPS_DELETE, _delete_group),
-    "MEMBER_OF_GROUP.CREATED": Rule(Kind.GROUPS_ADD_MEMBERS, _join),
+    _JOINED: Rule(Kind.GROUPS_ADD_MEMBERS, _join),
     "MEMBER_OF_GROUP.DELETED": Rule(Kind.GROUPS_REMOVE_MEMBERS, _leave),
 }
 _READ: Mapping[str, tuple[What, str]] = {
@@ -151,6 +152,8 @@ class PingoneSource(ThinSource):
         return fields.moment(fields.peek(event, "recordedAt"))
 
     def wanted(self, event: Event) -> Wanted | None:
-        """Whoever was created or changed; a group whose name may be another."""
+        """Whoever was created or changed, or let into a group; a group that may be renamed (U8)."""
+        if self.type_of(event) == _JOINED:
+            return Wanted.member(*_edge(event))
         what, kind = _READ.get(self.type_of(event), (None, ""))
         return None if what is None else Wanted(what, _resource(event, kind).id)

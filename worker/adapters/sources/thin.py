@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain.hydration import Wanted
+from domain.hydration import MEMBERSHIPS, Wanted, pair_of
 from domain.inbox import Kind
 from domain.ports import Parsed, UnparseableError
 from worker.adapters.sources.webhook import Event, RuledSource
@@ -27,11 +27,16 @@ class ThinSource(RuledSource):
     def _look(self, event: object) -> tuple[Kind, str]:
         """Kind and subject also of what tells no change by itself: it may be a suspension (D10)."""
         kind, subject = super()._look(event)
-        rule = self.rules.get(self.type_of(event))
+        rule = self.rule_of(event)
         if subject or rule is None or not isinstance(event, dict) or self.is_silent(event):
             return kind, subject
         try:
             wants = self.wanted(event)
         except UnparseableError:
             return rule.kind, ""
-        return (kind, subject) if wants is None else (rule.kind, wants.key)
+        return (kind, subject) if wants is None else (rule.kind, _subject(wants))
+
+
+def _subject(wants: Wanted) -> str:
+    """Of a membership the person."""
+    return pair_of(wants.key)[1] if wants.what in MEMBERSHIPS else wants.key

@@ -129,6 +129,10 @@ class RuledSource(Webhook):
         """The source's own word for what happened, "" where it is missing."""
         return fields.peek_text(event, "type")
 
+    def rule_of(self, event: object) -> Rule | None:
+        """The rule that explains an event; None for a type that is not known."""
+        return self.rules.get(self.type_of(event))
+
     def is_silent(self, event: object) -> bool:
         """Whether the event is known to ask for nothing."""
         return self.type_of(event) in self.no_change
@@ -159,7 +163,7 @@ class RuledSource(Webhook):
     def _asked(self, event: Event) -> Parsed:
         if self.is_silent(event):
             return Parsed(ignored=Reason.NO_DIRECTORY_CHANGE)
-        rule = self.rules.get(self.type_of(event))
+        rule = self.rule_of(event)
         if rule is None:
             return Parsed(ignored=Reason.UNKNOWN_TYPE)
         told = rule.build(event)
@@ -181,7 +185,7 @@ class RuledSource(Webhook):
         )
 
     def _look(self, event: object) -> tuple[Kind, str]:
-        rule = self.rules.get(self.type_of(event))
+        rule = self.rule_of(event)
         if rule is None or not isinstance(event, dict) or self.is_silent(event):
             return Kind.SORT, ""
         try:

@@ -183,6 +183,25 @@ def test_members_of_no_group_are_no_empty_list(fake: Fake, directory: Directory)
             directory.members(group)
 
 
+def test_one_membership_is_asked_for_by_itself(fake: Fake, directory: Directory) -> None:
+    for number in range(1, 4):
+        hire(fake, number)
+    group = crew(fake, 1, 2)
+    mine, other = (hire(fake, number) for number in (1, 3))
+    for user, is_member in ((mine, True), (other, False)):
+        found = directory.membership(group, user).found
+        assert found is not None
+        assert (found.group.name, found.user, found.is_member) == ("Crew", user, is_member)
+    gone = directory.membership(group, "99").found
+    assert gone is not None
+    assert (gone.user, gone.is_member) == ("", False)
+    assert directory.membership("98", mine).found is None, "there is no such group"
+    with pytest.raises(DirectoryError, match="is no id of"):
+        directory.membership(group, "../users")
+    lists = [one for one in fake.asked if one.query.get("limit", "1") != "1"]
+    assert not lists, "no list was read for it"
+
+
 FAULTS = [fault for fault in Fault if fault is not Fault.LIMITED]
 
 

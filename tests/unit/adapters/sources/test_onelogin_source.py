@@ -66,6 +66,21 @@ def test_u8_nobody_is_let_in_and_no_address_changes_by_an_event_alone() -> None:
 def test_a_role_is_a_group() -> None:
     told = SOURCE.parse([event(4, role_id="7", role_name="Crew")], 0)
     assert told.changes == (changes.AddMember("7", "123456"),)
+    assert told.wants == Wanted.member("7", "123456")
+
+
+def test_whatever_names_a_role_and_a_person_is_asked_about() -> None:
+    """Which number takes a role away is not told where we read."""
+    document = [event(999, role_id=7)]
+    (split,) = SOURCE.split(document, POST)
+    assert (split.kind, split.subject) == (Kind.HYDRATE, "123456")
+    parsed = SOURCE.parse(document, 0)
+    assert (parsed.changes, parsed.wants) == ((), Wanted.member("7", "123456"))
+    assert SOURCE.parse([event(999, role_id=7, user_id=None)], 0).ignored is Reason.UNKNOWN_TYPE
+    assert SOURCE.parse([event(5, role_id=7)], 0).wants is None
+    for out in (17, 551):
+        parsed = SOURCE.parse([event(out, role_id=7)], 0)
+        assert (parsed.changes, parsed.wants) == (OUT, None), "a suspension waits for no reading"
 
 
 @pytest.mark.parametrize("type_", [5, "6", 1, 2, 3])

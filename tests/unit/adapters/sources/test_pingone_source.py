@@ -52,7 +52,7 @@ CASES: list[tuple[Any, ...]] = [
         Kind.GROUPS_ADD_MEMBERS,
         "u1",
         (changes.AddMember("g1", "u1"),),
-        None,
+        Wanted.member("g1", "u1"),
     ),
     (
         "MEMBER_OF_GROUP.DELETED",
