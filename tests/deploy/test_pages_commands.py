@@ -87,14 +87,10 @@ def test_every_command_of_the_page_does_what_the_page_says(
     rosterd.close()
 
 
-#: Their pages are being written.
-TO_COME = {"entra"}
-
-
 def test_every_webhook_has_its_page() -> None:
     """With what it says and what to do; and whoever looks for it finds it."""
     listed = (PAGES / "sources/README.md").read_text(encoding="utf-8")
-    for name in SOURCES.keys() - {"scim", *TO_COME}:
+    for name in SOURCES.keys() - {"scim"}:
         found = [f"{folder}/{name}.md" for folder in ("sources", "directories")]
         pages = [PAGES / one for one in found if (PAGES / one).is_file()]
         assert pages, f"no page tells how {name} is set up"
