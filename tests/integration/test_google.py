@@ -310,11 +310,14 @@ def _waits(rosterd: Rosterd) -> bool:
     return bool(rosterd.events(rows.events.c.state == "waiting"))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_g4_any_order_and_duplication_of_messages_ends_as_google_says(
     rosterd: Rosterd, feed: Feed, google: FakeGoogle, seed: int
 ) -> None:
-    """What was read decides; the newest answer is the newest fact, whatever it was asked for."""
+    """What was read decides; the newest answer is the newest fact, whatever it was asked for.
+
+    Half of the messages are lost; of each person, group and pair one comes in the end, an old one.
+    """
     chance = random.Random(seed)
     kept: list[tuple[dict[str, str], bytes]] = []
 
@@ -338,12 +341,26 @@ def test_g4_any_order_and_duplication_of_messages_ends_as_google_says(
             if chance.random() < 0.5:
                 settle(rosterd)
     chance.shuffle(kept)
+    del kept[: len(kept) // 2]
+    google.behind = 3600
+    _remind(google)
+    chance.shuffle(kept)
     for headers, body in [*kept, *kept[: len(kept) // 2]]:
         _deliver(rosterd, feed, headers, body)
     pass_by(google)
     settle(rosterd)
     assert known(rosterd) == truth(google)
     assert rosterd.dead() == []
+
+
+def _remind(google: FakeGoogle) -> None:
+    """Old words about everybody and everything, which say nothing of what they are now."""
+    for user in google.users.values():
+        address = user["primaryEmail"]
+        google.happened("admin", "CREATE_USER", USER_EMAIL=address)
+        for group in google.groups.values():
+            told = {"group_id": group["email"], "member_id": address}
+            google.happened("groups_enterprise", "add_member", **told)
 
 
 def _something(google: FakeGoogle, chance: random.Random) -> None:
