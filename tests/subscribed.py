@@ -14,7 +14,7 @@ from worker.adapters.db.subscription_rows import subscription_turns, subscriptio
 SOON = timedelta(seconds=5)
 
 
-def connected(rosterd: Rosterd, graph: FakeGraph) -> Feed:
+def connected(rosterd: Rosterd, graph: FakeGraph, account: str = "acme") -> Feed:
     """A connection with access to the tenant; what Graph sends goes through our front door."""
 
     def deliver(url: str, body: bytes, content_type: str) -> tuple[int, str, bytes]:
@@ -24,7 +24,7 @@ def connected(rosterd: Rosterd, graph: FakeGraph) -> Feed:
         return answer.status_code, answer.headers.get("content-type", ""), answer.content
 
     graph.deliver = deliver
-    feed = rosterd.account(source="entra", scope="everyone", catch_up_every="1s")
+    feed = rosterd.account(name=account, source="entra", scope="everyone", catch_up_every="1s")
     give_access(rosterd, feed, graph)
     return feed
 

@@ -24,10 +24,12 @@ from aiosmtpd.controller import Controller
 from tests.conftest import missing
 from tests.deploy.drill import FIRES, OVER, QUIET, Drill, commands_of, played, scraped, staged
 from tests.deploy.film import RULES, Film, series
+from tests.fakes.graph import FakeGraph
 from tests.fakes.okta import FakeOkta
 from tests.harness import Feed
 from tests.receiver import receiver
 from tests.servers import PostgresServer, RedisServer, await_true, free_port
+from tests.subscribed import connected, look_after, pass_time
 from worker.adapters.db import rows
 from worker.adapters.db.engine import Database
 from worker.adapters.db.migrate import migrate
@@ -660,3 +662,33 @@ def test_drill_invariant_violated(drill: Drill, tmp_path: Path) -> None:
         film.scene(FIRES, minutes=10)
         film.scene(OVER)
     played(drill, film, "RosterdInvariantViolated")
+
+
+def test_drill_subscription_lapses(sqlite_url: str, tmp_path: Path) -> None:
+    allow = "127.0.0.1"
+    settings: dict[str, object] = {"outbound_allow": allow}
+    with (
+        FakeGraph().serving() as graph,
+        staged(sqlite_url, tmp_path, settings=settings, ROSTERD_OUTBOUND_ALLOW=allow) as (drill, _),
+    ):
+        feed = connected(drill.rosterd, graph, "globex")
+        assert look_after(drill.rosterd, feed) is None
+        film = drill.film()
+        secret, graph.secret = graph.secret, "another"
+        graph.expire()
+        pass_time(drill.rosterd, graph, days=22)
+        assert look_after(drill.rosterd, feed) is not None
+        film.scene(FIRES)
+        assert "invalid_client" in drill.command("connection", "subscriptions", "entra")
+        assert "invalid_client" in drill.command(
+            *("connection", "access", "entra", "--check"), code=1
+        )
+        assert "was not renewed" in drill.command("doctor")
+        graph.secret = secret
+        drill.command("connection", "subscriptions", "entra", "--renew", "--reason", "mended")
+        assert "entra" in drill.command("connection", "show", "entra")
+        graph.is_sending = False
+        graph.user(mail="new@example.com")
+        assert "missing" in drill.command("reconcile", "entra")
+        film.scene(OVER)
+        played(drill, film, "RosterdSubscriptionLapses")

@@ -220,6 +220,14 @@ def test_a_secret_that_leaked_does_not_keep_graph_busy(
     assert len(graph.asked) == asked, "they were made a moment ago"
 
 
+def test_whoever_has_no_such_directory_is_not_looked_after(rosterd: Rosterd) -> None:
+    other = rosterd.account(name="other", source="okta", scope="everyone")
+    assert look_after(rosterd, other) is None
+    shown = rosterd.cli("connection", "subscriptions", other.connection, "--renew")
+    assert shown.returncode == 0, shown.stderr
+    assert rosterd.table(subscription_turns) == []
+
+
 def test_another_tenant_begins_anew(rosterd: Rosterd, feed: Feed, graph: FakeGraph) -> None:
     look_after(rosterd, feed)
     with FakeGraph().serving() as other:
