@@ -90,6 +90,19 @@ def test_u1_u3_u4_g1_pingone_from_hook_to_directory(rosterd: Rosterd, pingone: F
     assert not [line for line in lines if line["kind"] == "membership"]
 
 
+@pytest.mark.parametrize(("limit", "answer"), [(1 << 20, 413), (4 << 20, 200)])
+def test_how_long_a_batch_of_pingones_may_be_is_set(
+    database_url: str, tmp_path: Path, limit: int, answer: int
+) -> None:
+    with reading(database_url, tmp_path, max_body_bytes=limit) as rosterd:
+        feed = rosterd.account(source="pingone", scope="everyone")
+        activity = {"id": "a1", "recordedAt": "2026-06-01T00:00:00Z", "note": "x" * (1 << 20)}
+        body = json.dumps([activity]).encode()
+        headers = SIGN["pingone"](feed.secret, body, rosterd.now())
+        told = {"content-type": "application/json", **headers}
+        assert rosterd.post(Sent(feed.path, told, body)) == answer
+
+
 @pytest.mark.parametrize("source", ["pingone", "onelogin"])
 def test_u8_a_leaked_secret_puts_nobody_into_a_group(
     rosterd: Rosterd, source: str, request: pytest.FixtureRequest

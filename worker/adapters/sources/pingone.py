@@ -116,6 +116,9 @@ class PingoneSource(ThinSource):
     has_static_secret = True
     #: An environment holds people of all applications.
     needs_scope = True
+    #: Five hundred activities are a batch, which is sent again until it is taken: how long one may
+    #: be is up to ROSTERD_MAX_BODY_BYTES alone.
+    max_body_bytes = 16 << 20
     rules = RULES
 
     def verify(
