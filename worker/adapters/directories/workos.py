@@ -15,7 +15,15 @@ from typing import Any, TypeVar
 import orjson
 
 from domain.changes import Change, ProvisionUser, ReactivateUser, UpdateProfile
-from domain.directories import DirectoryError, Logged, Page, Read, ReadGroup, ReadPerson
+from domain.directories import (
+    DirectoryError,
+    Logged,
+    Page,
+    Read,
+    ReadGroup,
+    ReadPerson,
+    UnaskableError,
+)
 from domain.ports import UnparseableError
 from worker.adapters.directories.api import DirectoryAPI, NoMemberships, Told, as_list, as_text
 from worker.adapters.sources import fields
@@ -76,14 +84,21 @@ class WorkosDirectory(NoMemberships):
 
     def _one(self, kind: str, key: str, make: Callable[[Any], T]) -> Read[T]:
         if not _ID.fullmatch(key):
-            return Read(None, self._api.now())
+            # Nobody has left for being known by another name, as another feed may know them.
+            raise UnaskableError(f"{key!r} is no id of WorkOS'", needs_operator=True)
         told = self._api.get(f"/{kind}/{key}")
         if told.is_missing:
-            if not isinstance(told.document, dict) or "message" not in told.document:
-                raise DirectoryError("it answered 404, but not as WorkOS does: is the URL right?")
-            return Read(None, told.at)
+            return self._missing(kind, told)
         is_mine = fields.peek_text(told.document, "directory_id") == self._directory
         return Read(make(told.document) if is_mine else None, told.at)
+
+    def _missing(self, kind: str, told: Told) -> Read[Any]:
+        """Nobody is there: believed of a directory whose others it shows. A proxy answers 404, too.
+
+        Raises DirectoryError where its list does not answer either.
+        """
+        _listed(self._api.get(f"/{kind}", {"directory": self._directory, "limit": "1"}))
+        return Read(None, told.at)
 
     def _page(
         self, kind: str, of: Mapping[str, str], after: str | None, make: Callable[[Any], T]
