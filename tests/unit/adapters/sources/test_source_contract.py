@@ -226,7 +226,8 @@ def test_registered_sources(
     assert source.name == name
     told = (source.success_status, source.has_static_secret, source.needs_scope)
     assert told == (status, static, scope)
-    assert source.max_body_bytes == 1024 * 1024
+    # A batch of PingOne's is as long as the setting lets it be.
+    assert source.max_body_bytes == (16 if name == "pingone" else 1) * 1024 * 1024
     assert source.addresses == addresses
 
 
