@@ -14,6 +14,7 @@ from domain.replays import Selection, parse_rate
 from tests.harness import Rosterd
 from worker import telemetry
 from worker.adapters.db import rows
+from worker.adapters.db.minute_rows import minutes
 from worker.adapters.db.replay_rows import replays
 
 
@@ -26,8 +27,8 @@ def refused(rosterd: Rosterd) -> Selection:
 
 
 def everything(rosterd: Rosterd) -> dict[str, Any]:
-    """All tables; how many requests came, the web process writes down when it gets to it."""
-    tables = [t for t in rows.metadata.sorted_tables if t is not rows.receipts]
+    """All tables; how much came when, the web process writes down when it gets to it."""
+    tables = [t for t in rows.metadata.sorted_tables if t not in (rows.receipts, minutes)]
     return {t.name: sorted(map(repr, rosterd.table(t))) for t in tables}
 
 
