@@ -33,7 +33,7 @@ class Sender:
     """One vendor's rules. waits: seconds before the second try, the third, ..
 
     contents: statuses that it takes for a yes. again: statuses after which it tries again.
-    after_silence: whether it does where nothing came back. deadline: seconds until it takes that for so.
+    after_silence: whether it does where nothing came back. deadline: seconds until it takes it so.
     """
 
     waits: tuple[float, ...] = ()
