@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 
 #: Python's own is ten times as long: a drain that asks its database fifteen times waited for that
-#: each time. `bench replay` shows what it costs those who are live, whose drain shares a process with
-#: the mails of what is replayed.
+#: each time. `bench replay` shows what it costs those who are live, whose drain shares a process
+#: with the mails of what is replayed.
 SECONDS = 0.0005
 
 
