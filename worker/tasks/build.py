@@ -21,7 +21,6 @@ from prometheus_client import start_http_server
 from domain.inbox import Lane
 from worker.adapters.allocator import use_one_arena
 from worker.adapters.collector import collect_rarely
-from worker.adapters.interpreter_lock import give_way_often
 from worker.adapters.state_file import StateFile
 from worker.bootstrap import build
 from worker.settings import METRICS_PORT_VARIABLE
@@ -69,7 +68,6 @@ def _start_keeper(**_: Any) -> None:
 def _keep_house(*, consumer: int) -> None:
     use_one_arena()
     collect_rarely()
-    give_way_often()
     _KEEPERS.append(Keeper(container(), consumer=consumer))
     if Lane.BULK.value in lanes():
         _KEEPERS.append(Conductor(container()))

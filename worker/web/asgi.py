@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from worker.adapters.collector import collect_rarely
-from worker.adapters.interpreter_lock import give_way_often
 from worker.bootstrap import build
 from worker.web.app import build_web
 
 app = build_web(build())
 collect_rarely()
-give_way_often()

@@ -11,13 +11,18 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Select,
     Table,
     TextClause,
     any_,
     bindparam,
     cast,
+    func,
     literal,
+    literal_column,
+    select,
     text,
+    true,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeDecorator
@@ -38,6 +43,29 @@ def among(
         array = literal(array_literal(column, wanted), ArrayText())
         return column == any_(cast(array, ARRAY(column.type)))
     return column.in_(wanted)
+
+
+def looked_up(
+    taken: Table | Column[Any],
+    fixed: ColumnElement[bool],
+    column: Column[Any],
+    values: Iterable[Any],
+    connection: Connection,
+) -> Select[Any]:
+    """A table, or one of its columns, each row looked up by `fixed` and one value in their index.
+
+    For tables that fill and empty within minutes, of which PostgreSQL knows no distribution: it
+    takes `among` beside another condition there for a reason to read all that the other one fits.
+    """
+    if connection.dialect.name != "postgresql":
+        return select(taken).where(fixed, among(column, values, connection))
+    array = literal(array_literal(column, values), ArrayText())
+    listed = func.unnest(cast(array, ARRAY(column.type)))
+    wanted = listed.table_valued("value", name="wanted").render_derived()
+    one = select(taken).where(fixed, column == wanted.c.value)
+    # OFFSET 0 keeps the planner from making a join of it, by which it would read all again.
+    each = one.offset(literal_column("0")).lateral("each")
+    return select(each).select_from(wanted.join(each, true()))
 
 
 @cache

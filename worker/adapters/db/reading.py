@@ -135,12 +135,12 @@ def read_by_key(
     sql: Connection, table: Table, run: str, keys: Iterable[str]
 ) -> dict[str, RowMapping]:
     """Rows of `read_people` or `read_groups` by external id."""
-    mine = (table.c.run_id == run) & bulk.among(table.c.key, sorted(set(keys)), sql)
-    return {row["key"]: row for row in sql.execute(select(table).where(mine)).mappings()}
+    found = bulk.looked_up(table, table.c.run_id == run, table.c.key, sorted(set(keys)), sql)
+    return {row["key"]: row for row in sql.execute(found).mappings()}
 
 
 def members_among(sql: Connection, run: str, ids: Iterable[str]) -> set[str]:
     """Which of these memberships were read."""
     table = read_members
-    mine = (table.c.run_id == run) & bulk.among(table.c.id, sorted(set(ids)), sql)
-    return set(sql.scalars(select(table.c.id).where(mine)))
+    mine, key = table.c.run_id == run, table.c.id
+    return set(sql.scalars(bulk.looked_up(key, mine, key, sorted(set(ids)), sql)))

@@ -304,8 +304,9 @@ class SQLReconciliations:
         """See the port."""
 
         def work(sql: Connection) -> Run | None:
-            if clear_page(sql, run.id):
-                return _kept(sql, run)
+            cursor = clear_page(sql, run.id, run.cursor)
+            if cursor is not None:
+                return _kept(sql, replace(run, cursor=cursor))
             finish(sql, run)
             return None
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, Table, and_, delete, or_, select, update
+from sqlalchemy import Column, Connection, RowMapping, Table, and_, delete, or_, select, update
 
 from domain.intake import StoredEvent
 from domain.reconciliation import Purpose, Run, RunState
@@ -95,22 +95,47 @@ def word_of(thing: Thing, what: What, key: str, group: str, told: Mapping[str, A
     return OwnWord(words.USER_READ if told["active"] else words.USER_READ_OUT, key, told)
 
 
-def clear_page(sql: Connection, run: str) -> bool:
-    """Forget some of what was read, and of what could have been said; whether there was any."""
-    for table, key in ((read_members, "id"), (read_groups, "key"), (read_people, "key")):
-        if _forgotten(sql, table, key, run):
-            return True
+def clear_page(sql: Connection, run: str, cursor: str | None) -> str | None:
+    """Forget some of what was read, and of what could have been said, behind the cursor.
+
+    The next cursor, None once nothing is left: a table's place among those that are emptied, and
+    the last key that went. Asked for from its start, each page would pass by all rows that went
+    before it.
+    """
+    place, _, after = (cursor or "0:").partition(":")
+    number = int(place)
+    if number < len(_EMPTIED):
+        last = _forgotten(sql, _EMPTIED[number], run, after)
+        return f"{number + 1}:" if last is None else f"{number}:{last}"
+    return _unsaid(sql, run, number, int(after or -1))
+
+
+#: Tables of what was read, by the key beside the run's id.
+_EMPTIED = (read_members.c.id, read_groups.c.key, read_people.c.key)
+
+
+def _forgotten(sql: Connection, key: Column[str], run: str, after: str) -> str | None:
+    """Empty a table on behind this key; the last that went, None where none was left."""
+    table = key.table
+    assert isinstance(table, Table)
+    behind = (table.c.run_id == run) & (key > after)
+    some = select(key).where(behind).order_by(key).limit(FORGOTTEN_AT_ONCE)
+    keys = sql.scalars(some).all()
+    if not keys:
+        return None
+    sql.execute(delete(table).where(behind, key <= keys[-1]))
+    return keys[-1]
+
+
+def _unsaid(sql: Connection, run: str, number: int, after: int) -> str | None:
     table = differences
-    left = (table.c.run_id == run) & table.c.told.is_not(None)
-    some = select(table.c.place).where(left).limit(FORGOTTEN_AT_ONCE)
-    cleared = update(table).where(table.c.run_id == run, table.c.place.in_(some))
-    return sql.execute(cleared.values(told=None)).rowcount > 0
-
-
-def _forgotten(sql: Connection, table: Table, key: str, run: str) -> bool:
-    some = select(table.c[key]).where(table.c.run_id == run).limit(FORGOTTEN_AT_ONCE)
-    gone = delete(table).where(table.c.run_id == run, table.c[key].in_(some))
-    return sql.execute(gone).rowcount > 0
+    left = (table.c.run_id == run) & (table.c.place > after) & table.c.told.is_not(None)
+    some = select(table.c.place).where(left).order_by(table.c.place).limit(FORGOTTEN_AT_ONCE)
+    places = sql.scalars(some).all()
+    if not places:
+        return None
+    sql.execute(update(table).where(left, table.c.place <= places[-1]).values(told=None))
+    return f"{number}:{places[-1]}"
 
 
 def finish(sql: Connection, run: Run) -> None:
