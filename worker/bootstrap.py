@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, cast
 from uuid import uuid4
@@ -34,6 +34,7 @@ from worker.adapters.broker.ringer import CeleryRinger
 from worker.adapters.db.by_hand import SQLHandStore
 from worker.adapters.db.carried import carried
 from worker.adapters.db.dispatches import SQLDispatches
+from worker.adapters.db.due import NOW, kinds_due
 from worker.adapters.db.engine import Changing, Database
 from worker.adapters.db.foreign import collect_foreign
 from worker.adapters.db.gauges import Gauges
@@ -50,7 +51,6 @@ from worker.adapters.db.readings import Readings
 from worker.adapters.db.reannouncing import SQLReannounce
 from worker.adapters.db.retention import retain_announcements, retain_bodies
 from worker.adapters.db.scim_later import SQLLater
-from worker.adapters.db.sweeping import kinds_due
 from worker.adapters.db.uow import SQLWork, sql_work
 from worker.adapters.key_file import generated_keys
 from worker.adapters.key_ring import KeyRing
@@ -383,8 +383,8 @@ class Container:
             self.ringer.ring_task("announcements.send", Lane.URGENT.value)
 
     def ring_notices(self) -> None:
-        """Ask for the mails that are due to be sent."""
-        self.ringer.ring_task("notices.send", Lane.STANDARD.value)
+        """Ask for the mails that are due to be sent, by whom no event waits for."""
+        self.ringer.ring_task("notices.send", Lane.BULK.value)
 
     @cached_property
     def gauges(self) -> Gauges:
@@ -440,9 +440,9 @@ class Container:
         """Plans of connections that observe."""
         return observing(self.settings, self.database, self.vault, self.drain, self.worker_id)
 
-    def kinds_due(self, lane: Lane) -> list[Kind]:
-        """Kinds of which something is due in this lane."""
-        return kinds_due(self.database, lane)
+    def kinds_due(self, lane: Lane, *, since: timedelta = NOW) -> list[Kind]:
+        """Kinds of which something is due in this lane, and has been for so long."""
+        return kinds_due(self.database, lane, since=since)
 
     def is_broker_answering(self) -> bool:
         """Whether the broker takes a connection right now; bounded by its time-outs."""

@@ -12,7 +12,7 @@ from kombu import Connection, Exchange, Queue
 from domain.inbox import Kind, Lane
 from tests.harness import Rosterd
 from tests.servers import RedisServer, await_true
-from worker.adapters.broker import state
+from worker.adapters.broker import ringer, state
 from worker.adapters.broker.app import make_celery
 from worker.adapters.broker.redis_transport import Transport
 from worker.adapters.broker.ringer import CeleryRinger
@@ -102,6 +102,35 @@ def test_t10_a_ring_counts_once_confirmed_and_comes_again_after_a_dead_connectio
     await_true(lambda: told == ["sent", "sent"])
     ringer.stop()
     await_true(lambda: state.queue_lengths(app)["urgent"] == 2)
+
+
+def test_d11_the_first_ring_goes_out_at_once_and_many_behind_it_as_one(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rings are gathered for an hour here: only the first and the last ones wait for none."""
+    app = make_celery(redis_server.url, sweep_seconds=5)
+    told: list[str] = []
+    monkeypatch.setattr(ringer, "COALESCE_SECONDS", 3600.0)
+    ours = CeleryRinger(app, sweep_seconds=5, told=told.append)
+    ours.ring(Kind.USERS_CREATE, "standard", connection="", event_ids=[1])
+    await_true(lambda: told == ["sent"])
+    for number in range(50):
+        ours.ring(Kind.USERS_CREATE, "standard", connection="", event_ids=[number])
+    ours.stop()
+    assert told == ["sent", "sent"]
+    assert state.queue_lengths(app)["standard"] == 2
+
+
+def test_d11_the_last_of_many_rings_goes_out_by_itself(redis_server: RedisServer) -> None:
+    told: list[str] = []
+    ours = CeleryRinger(
+        make_celery(redis_server.url, sweep_seconds=5), sweep_seconds=5, told=told.append
+    )
+    for kind in (Kind.USERS_CREATE, Kind.USERS_SUSPEND):
+        ours.ring(kind, "standard", connection="", event_ids=[1])
+        await_true(lambda: "sent" in told)
+    await_true(lambda: told == ["sent", "sent"])
+    ours.stop()
 
 
 def test_t04_what_a_quorum_queue_gives_up_on_is_rung_again(

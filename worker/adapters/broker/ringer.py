@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,7 +14,7 @@ from kombu import Connection
 
 from domain.inbox import Kind
 
-#: Rings of one process are gathered this long; the last one always goes out (D11).
+#: After a ring those of one process are gathered this long; the last one always goes out (D11).
 COALESCE_SECONDS = 0.02
 #: A ring names at most so many events; it carries no authority.
 NAMED_EVENTS = 20
@@ -32,7 +34,7 @@ class CeleryRinger:
         self._lock = threading.Lock()
         self._pending: dict[tuple[str, str], dict[str, Any]] = {}
         self._stirred = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         # Both belong to the thread: nobody else publishes here.
         self._connection: Connection | None = None
         self._producer: Any = None
@@ -58,21 +60,25 @@ class CeleryRinger:
 
     def stop(self) -> None:
         """Send what is pending, then end."""
-        self._stopping = True
+        self._stopping.set()
         self._stirred.set()
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
+        """The first ring after a silence goes out at once: nobody else's is to be waited for."""
+        rung = -math.inf
         while True:
             self._stirred.wait()
-            if not self._stopping:
-                threading.Event().wait(COALESCE_SECONDS)
+            left = rung + COALESCE_SECONDS - time.monotonic()
+            if left > 0:
+                self._stopping.wait(left)
             # Cleared before the take: a ring that comes now wakes the next turn.
             self._stirred.clear()
             with self._lock:
                 pending, self._pending = self._pending, {}
+            rung = time.monotonic()
             self._send_all(pending)
-            if self._stopping and not self._pending:
+            if self._stopping.is_set() and not self._pending:
                 self._disconnect()
                 return
 

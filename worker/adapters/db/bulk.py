@@ -17,6 +17,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    false,
     func,
     literal,
     literal_column,
@@ -43,6 +44,18 @@ def among(
         array = literal(array_literal(column, wanted), ArrayText())
         return column == any_(cast(array, ARRAY(column.type)))
     return column.in_(wanted)
+
+
+def among_neighbours(
+    column: ColumnElement[int], values: Sequence[int], connection: Connection
+) -> ColumnElement[bool]:
+    """`among` for numbers close to each other, beside another condition of the same index.
+
+    See `looked_up` for what goes wrong otherwise: between their ends there is little to read.
+    """
+    if not values:
+        return false()
+    return column.between(min(values), max(values)) & among(column, values, connection)
 
 
 def looked_up(

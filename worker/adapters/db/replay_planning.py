@@ -69,7 +69,7 @@ def _unpredicted(replay: str) -> ColumnElement[bool]:
 def _write(sql: Connection, replay: str, one: Foreseen) -> None:
     """Events that would end alike are one statement."""
     items = replay_items
-    mine = (items.c.replay_id == replay) & bulk.among(items.c.place, one.places, sql)
+    mine = (items.c.replay_id == replay) & bulk.among_neighbours(items.c.place, one.places, sql)
     told = {"predicted": one.outcome, "predicted_reason": one.reason, "does": one.does}
     still = items.c.state == ItemState.FROZEN.value
     sql.execute(update(items).where(mine, still).values(**told))

@@ -255,7 +255,7 @@ def _make_due(sql: Connection, replay: str, ids: Sequence[int], now: datetime) -
 
 def _mark_released(sql: Connection, replay: str, places: Sequence[int]) -> None:
     items = replay_items
-    mine = (items.c.replay_id == replay) & bulk.among(items.c.place, places, sql)
+    mine = (items.c.replay_id == replay) & bulk.among_neighbours(items.c.place, places, sql)
     sql.execute(update(items).where(mine).values(state=ItemState.RELEASED.value))
 
 
@@ -264,9 +264,9 @@ def mark_skipped(sql: Connection, replay: str, skips: dict[int, Skip]) -> None:
     items, now = replay_items, database_now(sql)
     for skip in sorted(set(skips.values())):
         places = [place for place, its in skips.items() if its is skip]
-        mine = (items.c.replay_id == replay) & bulk.among(items.c.place, places, sql)
         told = {"outcome": "skipped", "reason": skip.value, "settled_at": now}
         state = ItemState.SKIPPED.value
+        mine = (items.c.replay_id == replay) & bulk.among_neighbours(items.c.place, places, sql)
         sql.execute(update(items).where(mine).values(state=state, **told))
 
 

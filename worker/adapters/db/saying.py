@@ -59,7 +59,7 @@ def say_page(sql: Connection, vault: Vault, run: Run) -> tuple[str | None, list[
         is_bulk=True,
     )
     places = [row["place"] for row in page]
-    mine = (table.c.run_id == run.id) & bulk.among(table.c.place, places, sql)
+    mine = (table.c.run_id == run.id) & bulk.among_neighbours(table.c.place, places, sql)
     sql.execute(update(table).where(mine).values(state="said", told=None))
     return (str(places[-1]) if len(page) == AT_ONCE else None), events
 

@@ -17,7 +17,6 @@ from sqlalchemy import (
     and_,
     case,
     delete,
-    exists,
     literal,
     select,
     text,
@@ -31,6 +30,7 @@ from domain.retry import CRASH_CAP, SUSPECT_BATCHES
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.alerts import mail_alerts
 from worker.adapters.db.dispatches import due_endpoints
+from worker.adapters.db.due import lanes_due
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.expiring import expire_links
 from worker.adapters.db.holding import approve_overdue, tell_of_holds
@@ -95,7 +95,7 @@ class SQLSweep:
             note_minute(connection, now)
             mark = {"name": "swept", "at": now}
             bulk.upsert(connection, rows.marks, [mark])
-            due = _due(connection, now)
+            due = lanes_due(connection, *Lane)
             connection.commit()
             return due
 
@@ -271,24 +271,6 @@ def _forget_workers(connection: Connection, now: datetime) -> None:
     connection.execute(delete(rows.workers).where(rows.workers.c.seen_at < now - 10 * SILENCE))
 
 
-def _due(connection: Connection, now: datetime) -> list[tuple[Kind, Lane]]:
-    """One probe of the index per lane and kind, whatever the backlog."""
-    events = rows.events
-    probes = [
-        select(literal(kind.value), literal(lane.value)).where(
-            exists().where(
-                events.c.lane == lane.value,
-                events.c.kind == kind.value,
-                events.c.due_at.is_not(None),
-                events.c.due_at <= now,
-            )
-        )
-        for lane in Lane
-        for kind in Kind
-    ]
-    return [(Kind(kind), Lane(lane)) for kind, lane in connection.execute(union_all(*probes))]
-
-
 def _head(lane: str, kind: Kind, now: datetime) -> Select[Any]:
     """The first due event in the order of the index (D7), of a connection that is not paused."""
     events, connections = rows.events, rows.connections
@@ -307,10 +289,3 @@ def _head(lane: str, kind: Kind, now: datetime) -> Select[Any]:
         .subquery()
     )
     return select(first.c.lane, first.c.event)
-
-
-def kinds_due(database: Database, lane: Lane) -> list[Kind]:
-    """Kinds of which something is due in this lane."""
-    with translated(), database.read() as connection:
-        due = _due(connection, database_now(connection))
-    return [kind for kind, found in due if found is lane]
