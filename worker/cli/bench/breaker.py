@@ -20,9 +20,12 @@ from worker.adapters.db.holding import SQLHolds
 from worker.adapters.db.scratch import scratch_database
 from worker.adapters.db.setup import setting_up
 from worker.bootstrap import Container
+from worker.cli.bench.committed import latencies, watch
 from worker.cli.bench.drain import drained
 from worker.cli.bench.report import Series, percentile
 from worker.cli.bench.scratch import (
+    CREATED,
+    SUSPENDED,
     connect,
     rosterd_on,
     scratch_broker,
@@ -107,6 +110,7 @@ def flooded(
         drained(parts)
         # Twenty thousand invitations would be written to files meanwhile.
         forget_mails(parts.database)
+        watch(parts.database, (loud, CREATED), (other, SUSPENDED))
         if not has_breaker:
             with setting_up(parts.database, parts.vault, actor="bench") as use:
                 off = {"breaker_min": str(people), "breaker_percent": "100"}
@@ -124,7 +128,7 @@ def _measured(
     _quiet(parts, url, loud, other, found, ALONE, range(count))
     began = time.monotonic()
     storing = threading.Thread(
-        target=store, args=(parts, submissions(parts, loud, range(leave), "user.suspended"))
+        target=store, args=(parts, submissions(parts, loud, range(leave), SUSPENDED))
     )
     storing.start()
     _quiet(parts, url, loud, other, found, BESIDE, range(count, 2 * count))
@@ -150,19 +154,12 @@ def _quiet(
     """One create of the loud connection and one suspension of the other, again and again."""
     began = datetime.now(UTC)
     for number in numbers:
-        _post(url, loud, NEWCOMERS + number, "user.upserted")
-        _post(url, other, number, "user.suspended")
+        _post(url, loud, NEWCOMERS + number, CREATED)
+        _post(url, other, number, SUSPENDED)
         time.sleep(PAUSE_SECONDS)
-    pairs = ((loud, "user.upserted", found.creates), (other, "user.suspended", found.others))
+    pairs = ((loud, CREATED, found.creates), (other, SUSPENDED, found.others))
     for hook, type_, figures in pairs:
-        figures[when] = _awaited(parts.database, hook, type_, began, len(numbers))
-
-
-def _awaited(
-    database: Database, hook: Hook, type_: str, began: datetime, count: int
-) -> list[float]:
-    _await(lambda: len(_ended(database, hook, type_, began)) >= count)
-    return _ended(database, hook, type_, began)
+        figures[when] = latencies(parts.database, hook, type_, began, len(numbers))
 
 
 def _post(url: str, hook: Hook, number: int, type_: str) -> None:
@@ -170,20 +167,6 @@ def _post(url: str, hook: Hook, number: int, type_: str) -> None:
     headers = {"content-type": "application/json", **request.headers}
     if send(Sent(f"{url}/hooks/{hook.url}", headers, request.body)) != 200:  # noqa: PLR2004
         raise RefusedError("an event was not taken")
-
-
-def _ended(database: Database, hook: Hook, type_: str, began: datetime) -> list[float]:
-    events = rows.events
-    with database.read() as connection:
-        ended = connection.execute(
-            select(events.c.received_at, events.c.ended_at).where(
-                events.c.feed_id == hook.url,
-                events.c.type == type_,
-                events.c.received_at >= began,
-                events.c.ended_at.is_not(None),
-            )
-        ).all()
-    return [(row.ended_at - row.received_at).total_seconds() * 1000 for row in ended]
 
 
 def _open(database: Database, hook: Hook) -> int:

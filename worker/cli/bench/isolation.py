@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import select
-
 from domain.errors import RefusedError
-from worker.adapters.db import rows
 from worker.adapters.db.scratch import scratch_database
 from worker.bootstrap import Container
+from worker.cli.bench.committed import latencies, watch
 from worker.cli.bench.scratch import (
+    CREATED,
     connect,
     rosterd_on,
     scratch_broker,
@@ -54,6 +53,7 @@ def quiet_latencies(
         broker = stack.enter_context(scratch_broker(broker_url, folder))
         parts = stack.enter_context(rosterd_on(url, folder, broker))
         quiet, noisy = connect(parts, "quiet"), connect(parts, "noisy")
+        watch(parts.database, (quiet, CREATED))
         if nuisance == "mute mail server":
             stack.enter_context(_mute_server())
         elif nuisance == "poisoned subject":
@@ -99,31 +99,4 @@ def _measured(parts: Container, url: str, hook: Hook, count: int) -> list[float]
         if send(Sent(f"{url}/hooks/{hook.url}", headers, request.body)) != 200:  # noqa: PLR2004
             raise RefusedError("an event was not taken")
         time.sleep(PAUSE_SECONDS)
-    return ended_since(parts, hook, began, count)
-
-
-def ended_since(parts: Container, hook: Hook, began: datetime, count: int) -> list[float]:
-    """Milliseconds from receipt to commit of so many events of a feed, once they have ended."""
-    return _await(lambda: _ended(parts, hook, began), count)
-
-
-def _await(found: Callable[[], list[float]], count: int) -> list[float]:
-    deadline = time.monotonic() + 60
-    while len(ended := found()) < count and time.monotonic() < deadline:
-        time.sleep(0.2)
-    if len(ended) < count:
-        raise RefusedError(f"only {len(ended)} of {count} events of the quiet connection ended")
-    return ended
-
-
-def _ended(parts: Container, hook: Hook, began: datetime) -> list[float]:
-    events = rows.events
-    with parts.database.read() as connection:
-        found = connection.execute(
-            select(events.c.received_at, events.c.ended_at).where(
-                events.c.feed_id == hook.url,
-                events.c.received_at >= began,
-                events.c.ended_at.is_not(None),
-            )
-        ).all()
-    return [(row.ended_at - row.received_at).total_seconds() * 1000 for row in found]
+    return latencies(parts.database, hook, CREATED, began, count)

@@ -12,7 +12,9 @@ from domain.errors import RefusedError
 from worker.adapters.db import rows
 from worker.adapters.db.scratch import scratch_database
 from worker.bootstrap import Container
+from worker.cli.bench.committed import latencies, watch
 from worker.cli.bench.scratch import (
+    SUSPENDED,
     connect,
     rosterd_on,
     scratch_broker,
@@ -40,6 +42,7 @@ def suspensions(
         rosterd_on(url, folder, broker) as parts,
     ):
         hook = connect(parts, leavers=count)
+        watch(parts.database, (hook, SUSPENDED))
         store(parts, submissions(parts, hook, range(backlog)))
         given = None if server is None else url
         settings = load_settings(data_dir=folder, database_url=given or url, broker_url=broker)
@@ -53,7 +56,7 @@ def suspensions(
 def _measured(parts: Container, url: str, hook: Hook, backlog: int, count: int) -> list[float]:
     began = datetime.now(UTC)
     for number in range(count):
-        request = signed(hook, number, "user.suspended")
+        request = signed(hook, number, SUSPENDED)
         headers = {"content-type": "application/json", **request.headers}
         _insist(Sent(f"{url}/hooks/{hook.url}", headers, request.body))
         time.sleep(PAUSE_SECONDS)
@@ -65,18 +68,7 @@ def _measured(parts: Container, url: str, hook: Hook, backlog: int, count: int) 
         time.sleep(0.1)
     if backlog and not left:
         raise RefusedError("the backlog was gone before the last suspension: choose a larger one")
-    events = rows.events
-    with parts.database.read() as connection:
-        found = connection.execute(
-            select(events.c.received_at, events.c.ended_at).where(
-                events.c.lane == "urgent",
-                events.c.received_at >= began,
-                events.c.ended_at.is_not(None),
-            )
-        ).all()
-    if len(found) != count:
-        raise RefusedError(f"of {count} suspensions {len(found)} ended: others wait or are held")
-    return [(row.ended_at - row.received_at).total_seconds() * 1000 for row in found]
+    return latencies(parts.database, hook, SUSPENDED, began, count)
 
 
 def _insist(sent: Sent) -> None:

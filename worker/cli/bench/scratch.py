@@ -25,6 +25,8 @@ from worker.logs import configure_logs
 from worker.services.receive import receive
 from worker.settings import load_settings
 
+CREATED, SUSPENDED = "user.upserted", "user.suspended"
+
 
 @contextmanager
 def scratch_broker(url: str | None, folder: Path) -> Iterator[str]:
@@ -73,7 +75,7 @@ def connect(parts: Container, account: str = "bench", *, leavers: int = 0) -> Ho
 def signed(
     hook: Hook,
     number: int,
-    type_: str = "user.upserted",
+    type_: str = CREATED,
     *,
     host: str = "example.com",
     **more: str,
@@ -81,7 +83,7 @@ def signed(
     """One request, as an identity provider would sign it now; about 1 KB with its headers."""
     now = datetime.now(UTC)
     data = {"id": f"u{number}"}
-    if type_ == "user.upserted":
+    if type_ == CREATED:
         data |= {"email": f"u{number}@{host}", "given_name": "Ana"}
     data |= more
     body = json.dumps({"type": type_, "timestamp": now.isoformat(), "data": data}).encode()
