@@ -37,6 +37,8 @@ BULK_BATCH = 100
 #: Where several connections have something urgent, so many events of each are a batch: one of
 #: them may have thousands, and the others are not to wait for more of those.
 QUIET_SHARE = 25
+#: The same of what is live and not urgent.
+LIVE_SHARE = 100
 
 URGENT_KINDS = frozenset(
     {Kind.USERS_SUSPEND, Kind.GROUPS_REMOVE_MEMBERS, Kind.GROUPS_DELETE, Kind.HYDRATE}

@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from domain.inbox import QUIET_SHARE, Kind, Lane, State
+from domain.inbox import LIVE_SHARE, QUIET_SHARE, Kind, Lane, State
 from domain.ports import ClaimedEvent, Result, stamp_key
 from worker.adapters.db import bulk, rows
 
@@ -135,6 +135,9 @@ def _due(lane: str, kind: Kind, now: datetime, *, troubled: bool) -> Any:
     )
 
 
+_SHARES = {Lane.URGENT.value: QUIET_SHARE, Lane.STANDARD.value: LIVE_SHARE}
+
+
 class SQLInbox:
     """The events of one write transaction."""
 
@@ -147,16 +150,16 @@ class SQLInbox:
     ) -> list[ClaimedEvent]:
         """Up to `limit` due events, connections taking turns (D7: N/k of each, then filled up).
 
-        What is urgent of several is not filled up: one of them may have thousands. troubled: only
+        What is live of several is not filled up: one of them may have thousands. troubled: only
         events that failed or were in a crashed batch, instead of only clean ones. is_guest: leave
         out connections that another worker is at work on in this lane.
         """
         waiting = self._waiting(lane, kind, troubled=troubled, is_guest=is_guest)
-        if lane == Lane.URGENT.value and len(waiting) > 1:
-            limit = min(limit, QUIET_SHARE * len(waiting))
+        if lane in _SHARES and len(waiting) > 1:
+            limit = min(limit, _SHARES[lane] * len(waiting))
         claimed: list[ClaimedEvent] = []
         share = max(1, -(-limit // max(1, len(waiting))))
-        fills_up = lane != Lane.URGENT.value
+        fills_up = lane not in _SHARES
         while waiting and len(claimed) < limit:
             waiting = [
                 connection
