@@ -58,11 +58,12 @@ class Fleet:
         self._preloaded = Preloaded(self._environment)
         commands = {
             "web": web_command("127.0.0.1", self.port, 2),
-            "worker": worker_command(["standard", "bulk"], 2),
+            "worker": worker_command(["standard"], 2),
+            "bulk": worker_command(["bulk"], 1),
             "urgent": worker_command(["urgent"], 1),
             "beat": beat_command(),
         }
-        lanes = {"worker": "standard,bulk", "urgent": "urgent"}
+        lanes = {"worker": "standard", "bulk": "bulk", "urgent": "urgent"}
         self.supervisor = Supervisor(
             [Child(name, self._starter(c, lanes.get(name, ""))) for name, c in commands.items()],
             told=lambda text: None,
@@ -95,7 +96,7 @@ class Fleet:
 
     def kill(self, dice: random.Random) -> str | None:
         """SIGKILL one process of the fleet; what it was."""
-        name = dice.choice(["web", "web", "worker", "worker", "urgent", "urgent", "beat"])
+        name = dice.choice(["web", "web", "worker", "worker", "bulk", "urgent", "urgent", "beat"])
         parent = self._parent(name)
         children = _children(parent) if parent else []
         pool = dice.random() < 0.6 and bool(children)
@@ -139,7 +140,7 @@ class Fleet:
 
     def roll(self) -> None:
         """SIGTERM to one after the other, as a deployment does."""
-        for name in ("urgent", "worker", "beat", "web"):
+        for name in ("urgent", "worker", "bulk", "beat", "web"):
             parent = self._parent(name)
             if parent is not None:
                 with suppress(ProcessLookupError):
@@ -148,7 +149,9 @@ class Fleet:
 
     def pool(self) -> list[int]:
         """All pool children."""
-        return [pid for name in ("worker", "urgent") for pid in _children(self._parent(name))]
+        return [
+            pid for name in ("worker", "bulk", "urgent") for pid in _children(self._parent(name))
+        ]
 
     def _parent(self, name: str) -> int | None:
         child = next(c for c in self.supervisor.children if c.name == name)

@@ -25,7 +25,7 @@ from worker.cli.sender import Sent, send
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
-PROCESSES = ("web", "worker", "urgent", "beat")
+PROCESSES = ("web", "worker", "bulk", "urgent", "beat")
 WAYS = ("chart", "compose", "systemd")
 
 
@@ -86,7 +86,7 @@ def test_each_way_starts_what_the_procfile_starts_and_every_option_exists(what: 
 
 def test_units_share_one_machine_and_no_port() -> None:
     ports = re.findall(r"\b\d{4,5}\b", str(started_by("systemd")))
-    assert len(set(ports)) == len(ports) == 3
+    assert len(set(ports)) == len(ports) == 4
 
 
 @pytest.mark.long

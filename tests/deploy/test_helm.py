@@ -123,19 +123,25 @@ def test_only_web_and_counters_are_reached_and_budgets_keep_some_of_each_running
     opened = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
     assert opened == {8080, 9101}
     budgets = {one["metadata"]["name"] for one in objects if one["kind"] == "PodDisruptionBudget"}
-    assert budgets == {"acme-rosterd-web", "acme-rosterd-worker", "acme-rosterd-urgent"}
+    assert budgets == {f"acme-rosterd-{name}" for name in ("web", "worker", "bulk", "urgent")}
 
 
 def test_autoscaling_asks_for_a_metric_that_exists_and_owns_the_replicas() -> None:
     objects = rendered("keda.enabled=true")
-    (scaled,) = [one for one in objects if one["kind"] == "ScaledObject"]
-    target = scaled["spec"]["scaleTargetRef"]["name"]
-    (worker,) = [
-        one for one in objects if one["kind"] == "Deployment" and one["metadata"]["name"] == target
-    ]
-    assert "replicas" not in worker["spec"], "two hands on one wheel"
-    query = scaled["spec"]["triggers"][0]["metadata"]["query"]
-    assert 'rosterd_events{lane=~"standard|bulk", state="pending"}' in query
+    scaled = {
+        one["spec"]["scaleTargetRef"]["name"]: one["spec"]["triggers"][0]["metadata"]["query"]
+        for one in objects
+        if one["kind"] == "ScaledObject"
+    }
+    assert scaled.keys() == {"acme-rosterd-worker", "acme-rosterd-bulk"}
+    for name, lane in (("acme-rosterd-worker", "standard"), ("acme-rosterd-bulk", "bulk")):
+        (worker,) = [
+            one
+            for one in objects
+            if one["kind"] == "Deployment" and one["metadata"]["name"] == name
+        ]
+        assert "replicas" not in worker["spec"], "two hands on one wheel"
+        assert f'rosterd_events{{lane=~"{lane}", state="pending"}}' in scaled[name]
 
 
 def test_prometheus_is_let_in_and_finds_the_jobs_that_the_alerts_ask_for() -> None:

@@ -145,4 +145,4 @@ def test_systemd_takes_the_units_and_they_are_the_procfiles_commands(tmp_path: P
     )
     ours = [line for line in done.stderr.splitlines() if str(tmp_path) in line]
     assert ours == [], done.stderr
-    assert len(units) == 5
+    assert len(units) == 6

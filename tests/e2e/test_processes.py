@@ -25,6 +25,7 @@ from tests.conftest import BROKER_URL, missing
 from tests.servers import await_true
 from worker.adapters.db import rows
 from worker.bootstrap import Container
+from worker.cli.processes import BULK_NICENESS
 from worker.cli.sender import send
 from worker.cli.stage import Stage
 from worker.settings import load_settings
@@ -199,6 +200,23 @@ def test_a_restart_keeps_everything_and_a_dead_broker_costs_nothing(up: Up) -> N
     again.accounts = stage.accounts
     assert again.directory("acme") == before
     again.parts.close()
+    assert up.stop() == 0
+
+
+@pytest.mark.parametrize("up", ["postgres+redis"], indirect=True)
+def test_g7_bulk_work_and_mails_run_behind_whatever_is_live(up: Up) -> None:
+    stage = up.start()
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    wanted = {"worker": {own}, "urgent": {own}, "bulk": {min(19, own + BULK_NICENESS)}}
+
+    def priorities() -> dict[str, set[int]]:
+        return {
+            name: {os.getpriority(os.PRIO_PROCESS, pid) for pid in up.pids(f"rosterd-{name}")}
+            for name in wanted
+        }
+
+    await_true(lambda: priorities() == wanted)
+    stage.parts.close()
     assert up.stop() == 0
 
 

@@ -22,6 +22,7 @@ from tests.servers import RedisServer, free_port
 from worker.adapters.broker.topology import DEAD_QUEUE
 from worker.adapters.db import rows
 from worker.adapters.mail import SMTPMailer
+from worker.cli.doctor import examine
 
 EVICTS = "maxmemory-policy is allkeys-lru, which drops rings under pressure: set it to noeviction"
 
@@ -143,3 +144,11 @@ def test_a_mail_server_that_takes_no_password_of_ours_fails_the_doctor_and_mails
     right = doctor({**environment, "ROSTERD_SMTP_URL": mail_server.format("right")})
     assert line_of(right, "mail").startswith("ok")
     SMTPMailer(mail_server.format("right"), sender="a@example.com").greet()
+
+
+def test_a_lane_that_nobody_works_at_is_said(rosterd: Rosterd) -> None:
+    sweeper = rosterd.parts.sweep.sweeper
+    sweeper.heartbeat(["standard", "urgent"])
+    (found,) = [one for one in examine(rosterd.parts) if one.what == "workers"]
+    assert found.state == "warn"
+    assert "start `rosterd worker --lanes bulk`; until then no mail leaves" in found.says

@@ -80,9 +80,9 @@ def test_a_slow_mail_server_holds_up_no_event_and_no_mail_is_lost_or_sent_twice(
         "ROSTERD_BROKER_URL": broker,
         "ROSTERD_SMTP_URL": url,
         "ROSTERD_LOG_LEVEL": "error",
-        LANES_VARIABLE: "urgent,standard",
+        LANES_VARIABLE: "urgent,standard,bulk",
     }
-    command = worker_command(["urgent", "standard"], 1)
+    command = worker_command(["urgent", "standard", "bulk"], 1)
     with (
         rosterd.serving(),
         subprocess.Popen(command, env={**os.environ, **environment}) as worker,

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from domain.inbox import QUIET_SHARE, URGENT_BATCH, Kind
+from domain.inbox import LIVE_SHARE, QUIET_SHARE, URGENT_BATCH, Kind
 from domain.ports import ClaimedEvent
 from tests.harness import Feed, Rosterd
 from tests.listening import Listening
 from tests.servers import await_true
 from worker.adapters.db import inbox, rows
+from worker.settings import LANES_VARIABLE
 from worker.tasks import base, courier
 from worker.tasks.courier import Courier
 
@@ -75,6 +76,30 @@ def test_g5_g7_a_batch_with_somebody_elses_suspension_is_small(rosterd: Rosterd)
     assert _ended(rosterd, loud) == MANY
 
 
+def test_g7_a_batch_with_somebody_elses_create_is_small(on_postgres: Rosterd) -> None:
+    rosterd = on_postgres
+    loud = rosterd.account(several=True)
+    quiet = rosterd.connect("acme", name="quiet")
+    events = [
+        {
+            "id": f"new-{number}",
+            "type": "user.upserted",
+            "timestamp": rosterd.at(1).isoformat(),
+            "data": {"id": f"u{number}", "email": f"u{number}@example.com"},
+        }
+        for number in range(3 * LIVE_SHARE)
+    ]
+    body = json.dumps({"events": events}).encode()
+    assert rosterd.post(rosterd.signed(loud, body, id_="many")) == 200
+    rosterd.tell(quiet, "user.upserted", {"id": "q1", "email": "q1@example.com"}, drain=False)
+    run = rosterd.parts.drain.run
+    tally, is_more = run(lane="standard", kind=Kind.USERS_CREATE, budget=AT_ONCE)
+    assert is_more
+    assert tally.claimed == LIVE_SHARE + 1
+    tally, _ = run(lane="standard", kind=Kind.USERS_CREATE, budget=AT_ONCE)
+    assert tally.claimed == 2 * LIVE_SHARE, "and all at once where there is nobody else"
+
+
 def test_g7_a_worker_of_another_lane_leaves_alone_what_is_in_hand(on_postgres: Rosterd) -> None:
     loud = on_postgres.account(several=True)
     quiet = on_postgres.connect("acme", name="quiet")
@@ -119,6 +144,23 @@ def test_g7_a_create_waits_for_one_batch_of_what_is_urgent(
     done = base.drain(Kind.USERS_CREATE)("standard", base.Ring())
     assert done["applied"] == 1
     assert _ended(rosterd, feed) == URGENT_BATCH
+
+
+def test_g5_a_worker_of_bulk_work_alone_takes_only_what_others_leave_lying(
+    rosterd: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the least of the processor: what it takes is done last."""
+    feed = rosterd.account()
+    rosterd.hire(feed, "u1")
+    monkeypatch.setattr(base, "container", lambda: rosterd.parts)
+    monkeypatch.setenv(LANES_VARIABLE, "bulk")
+    monkeypatch.setattr(base, "LEFT_LYING", timedelta(hours=1))
+    _leave(rosterd, feed, ["u1"])
+    base.drain(Kind.USERS_CREATE)("bulk", base.Ring())
+    assert _ended(rosterd, feed) == 0
+    monkeypatch.setattr(base, "LEFT_LYING", AT_ONCE)
+    base.drain(Kind.USERS_CREATE)("bulk", base.Ring())
+    assert _ended(rosterd, feed) == 1, "somebody has to, where their worker is gone"
 
 
 def test_a_worker_of_other_lanes_leaves_urgent_announcements_to_one_of_that_lane(

@@ -12,6 +12,7 @@ from rich.text import Text
 from sqlalchemy import select
 
 from domain.display import with_escapes
+from domain.inbox import Lane
 from domain.notices import MailError
 from domain.ports import InfrastructureError
 from worker.adapters.db import rows
@@ -71,9 +72,19 @@ def examine(parts: Container) -> Iterator[Finding]:
     yield _keys(parts)
     yield from _accounts(parts)
     yield from _groups(parts)
-    workers = parts.gauges.snapshot().workers
-    says = f"{workers} alive" if workers else "none alive: start `rosterd worker`"
-    yield Finding("workers", "ok" if workers else "warn", says)
+    yield _workers(parts.gauges.snapshot())
+
+
+def _workers(seen: Snapshot) -> Finding:
+    if not seen.workers:
+        return Finding("workers", "warn", "none alive: start `rosterd worker`")
+    left = [lane.value for lane in Lane if lane not in seen.lanes]
+    if not left:
+        return Finding("workers", "ok", f"{seen.workers} alive")
+    of = f"none of the lane {left[0]}" if len(left) == 1 else f"none of the lanes {', '.join(left)}"
+    start = f"start `rosterd worker --lanes {','.join(left)}`"
+    mails = "; until then no mail leaves" if Lane.BULK.value in left else ""
+    return Finding("workers", "warn", f"{seen.workers} alive, but {of}: {start}{mails}")
 
 
 def _database(parts: Container) -> Finding:

@@ -52,9 +52,15 @@ def _loaded(app: str) -> Any:
     return getattr(import_module(module), name)
 
 
+#: Of a worker of nothing but replays, backfills and mails, beside whoever is waited for.
+BULK_NICENESS = 10
+
+
 def consume(lanes: list[str], concurrency: int) -> None:
     """Be the Celery worker of these lanes until a signal ends it."""
     os.environ[LANES_VARIABLE] = ",".join(lanes)
+    if lanes == [Lane.BULK.value]:
+        os.nice(BULK_NICENESS)
     worker = tasks().Worker(
         hostname=f"{'-'.join(lanes)}-{os.getpid()}@%h",
         queues=lanes,
@@ -144,10 +150,12 @@ def register(app: typer.Typer) -> None:
 
 
 def default_concurrency(lanes: list[str]) -> int:
-    """SQLite has one writer; urgent work needs one child that is never busy with other work."""
-    if load_settings().database.startswith("sqlite") or lanes == [Lane.URGENT.value]:
-        return 1
-    return 2
+    """SQLite has one writer; urgent work needs one child that is never busy with other work.
+
+    Bulk work is as fast by one, whose mails leave in a thread of their own.
+    """
+    is_single = lanes in ([Lane.URGENT.value], [Lane.BULK.value])
+    return 1 if is_single or load_settings().database.startswith("sqlite") else 2
 
 
 def _count_together(name: str) -> None:

@@ -23,7 +23,7 @@ from worker.adapters.embedded import start_broker
 from worker.cli.addresses import free_port, is_ready
 from worker.cli.forked import Forked
 from worker.cli.output import out
-from worker.cli.processes import consume, ring_on_time, serve, tasks
+from worker.cli.processes import consume, default_concurrency, ring_on_time, serve, tasks
 from worker.cli.running import told_by_environment
 from worker.cli.supervisor import Child, Supervisor
 from worker.settings import PUBLIC_URL_FILE, Settings, load_settings
@@ -71,12 +71,18 @@ def _start(settings: Settings, supervisor: Supervisor, host: str, port: int) -> 
     migrate(parts.database)
     parts.close()
     tasks()
-    width = 1 if settings.database.startswith("sqlite") else 2
-    main = [Lane.STANDARD.value, Lane.BULK.value]
-    supervisor.add(Child("worker", _forked("worker", partial(consume, main, width))))
-    urgent = partial(consume, [Lane.URGENT.value], 1)
-    supervisor.add(Child("urgent", _forked("urgent", urgent)))
+    for name, lanes in _workers(settings).items():
+        run = partial(consume, lanes, default_concurrency(lanes))
+        supervisor.add(Child(name, _forked(name, run)))
     supervisor.add(Child("beat", _forked("beat", ring_on_time)))
+
+
+def _workers(settings: Settings) -> Mapping[str, list[str]]:
+    """Lanes by process, as the Procfile has them; SQLite has one writer, whoever asks."""
+    urgent, standard, bulk = (lane.value for lane in Lane)
+    if settings.database.startswith("sqlite"):
+        return {"worker": [standard, bulk], "urgent": [urgent]}
+    return {"worker": [standard], "bulk": [bulk], "urgent": [urgent]}
 
 
 def _forked(name: str, run: Callable[[], None]) -> Callable[[], Forked]:

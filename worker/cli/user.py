@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from domain.errors import UsageError
-from domain.inbox import Lane
 from domain.model import PersonState
 from worker.adapters.db.people_queries import find_people, person_story
 from worker.cli import by_hand, override, user_mail
@@ -84,7 +83,7 @@ def resend(
 ) -> None:
     """Send the open invitation or change of address again; the old link dies at once."""
     found = container().members.resend(person, actor=actor(), reason=reason)
-    container().ringer.ring_task("notices.send", Lane.STANDARD.value)
+    container().ring_notices()
     container().ringer.stop()
     to = found.pending or found.email
     if json_:

@@ -14,12 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.inbox import Kind, Lane
 from domain.ports import InfrastructureError
 from worker.services.drain import Tally
-from worker.tasks.process import container
+from worker.tasks.process import container, lanes
 
 #: A kind of which more is due than this yields to the others of its lane, and rings again (D11).
 SLICE = timedelta(seconds=0.25)
 #: A task of another lane gives one batch of each kind to what is urgent.
 ONE_BATCH = timedelta(0)
+#: A worker of bulk work alone has the least of the machine: what waits less is others' to take.
+LEFT_LYING = timedelta(seconds=0.5)
 
 
 class Ring(BaseModel):
@@ -99,13 +101,17 @@ def _give_way(lane: Lane, to_all_but: Kind) -> None:
             parts.drain.run(lane=lane.value, kind=kind, budget=SLICE)
 
 
+def _patience() -> timedelta:
+    return LEFT_LYING if lanes() == [Lane.BULK.value] else timedelta(0)
+
+
 def help_live() -> None:
     """What is live goes before replays and backfills, whatever the order of their rings.
 
     A batch of each kind: one slow slice of bulk work is all that it ever waits for.
     """
     parts = container()
-    for kind in parts.kinds_due(Lane.STANDARD):
+    for kind in parts.kinds_due(Lane.STANDARD, since=_patience()):
         parts.drain.run(lane=Lane.STANDARD.value, kind=kind, budget=ONE_BATCH)
 
 
@@ -116,5 +122,5 @@ def help_urgent() -> None:
     thousands would take the workers of all lanes, who would wait for each other at its breaker.
     """
     parts = container()
-    for kind in parts.kinds_due(Lane.URGENT):
+    for kind in parts.kinds_due(Lane.URGENT, since=_patience()):
         parts.drain.run(lane=Lane.URGENT.value, kind=kind, budget=ONE_BATCH, is_guest=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -132,6 +132,8 @@ class Snapshot:
     openers: dict[str, int] = field(default_factory=dict)
     dropped: tuple[DroppedOut, ...] = ()
     workers: int = 0
+    #: Those that some worker alive takes work of.
+    lanes: tuple[str, ...] = ()
     swept_at: datetime | None = None
     notices: dict[str, int] = field(default_factory=dict)
     caught_up: tuple[CaughtUp, ...] = ()
@@ -169,7 +171,7 @@ class Gauges:
 def take(connection: Connection) -> Snapshot:
     """A snapshot in one reading transaction."""
     now = database_now(connection)
-    known = _connections(connection)
+    known, workers = _connections(connection), _workers(connection, now)
     return Snapshot(
         at=now,
         states=_states(connection),
@@ -188,7 +190,8 @@ def take(connection: Connection) -> Snapshot:
         expiring=expiring(connection, now),
         openers=openers(connection),
         dropped=dropped_out(connection),
-        workers=_workers(connection, now),
+        workers=len(workers),
+        lanes=tuple(sorted({lane for lanes in workers for lane in lanes.split(",")})),
         swept_at=connection.execute(
             select(rows.marks.c.at).where(rows.marks.c.name == "swept")
         ).scalar(),
@@ -363,12 +366,11 @@ def _silent_after(row: RowMapping) -> float:
     return told.total_seconds() if told is not None else 0.0
 
 
-def _workers(connection: Connection, now: datetime) -> int:
+def _workers(connection: Connection, now: datetime) -> Sequence[str]:
+    """Of each worker alive its lanes."""
     workers = rows.workers
-    alive = (
-        select(func.count()).select_from(workers).where(workers.c.seen_at > now - WORKER_SILENCE)
-    )
-    return int(connection.execute(alive).scalar_one())
+    alive = workers.c.seen_at > now - WORKER_SILENCE
+    return connection.scalars(select(workers.c.lanes).where(alive)).all()
 
 
 def unsent_notices(connection: Connection, *which: ColumnElement[bool]) -> dict[str, int]:
