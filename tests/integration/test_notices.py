@@ -18,13 +18,11 @@ from domain.letters import Letter
 from domain.notices import MailError
 from tests.harness import Rosterd
 from tests.mailserver import MailServer, mail_server, parts, self_signed
-from tests.servers import await_true
 from worker.adapters import mail_connection
 from worker.adapters.db import rows
 from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.mail import SMTPMailer
-from worker.services.notify import SHARE, Notify
-from worker.tasks.post import Post
+from worker.services.notify import Notify
 
 HOUR = timedelta(hours=1)
 
@@ -96,17 +94,6 @@ def test_two_senders_at_once_send_each_mail_once(
     for sender in senders:
         sender.join()
     assert sorted(to for to, _ in inbox.taken) == sorted(f"u{i}@example.com" for i in range(30))
-
-
-def test_a_process_has_two_mails_in_hand_at_once(rosterd: Rosterd) -> None:
-    invited(rosterd, *(f"u{i}" for i in range(SHARE + 1)))
-    with mail_server() as (server, url):
-        server.hang_at = "DATA"
-        vars(rosterd.parts)["notify"] = notify(rosterd, url)
-        post = Post(rosterd.parts)
-        post.wake()
-        await_true(lambda: server.greeted == 2, name="two mails in hand")
-    post.stop()
 
 
 def test_e7_what_the_server_refuses_for_good_is_failed_and_visible(

@@ -1,17 +1,14 @@
-"""Mails leave from threads of their own: a slow mail server holds up no event."""
+"""Mails leave from a thread of their own: a slow mail server holds up no event."""
 
 from __future__ import annotations
 
 import threading
-import time
 
 from domain.ports import InfrastructureError
 from worker.bootstrap import Container
 
 #: A mail in hand is finished within this; the others' leases run out, and they are sent then.
 STOP_SECONDS = 15.0
-#: Mails that one process has in hand at once: most of a mail is the server's answer.
-AT_ONCE = 2
 
 
 class Post:
@@ -19,32 +16,25 @@ class Post:
 
     def __init__(self, parts: Container) -> None:
         self._parts = parts
+        self._stirred = threading.Event()
         self._stopping = threading.Event()
-        self._stirred = [threading.Event() for _ in range(AT_ONCE)]
-        self._threads = [
-            threading.Thread(target=self._run, args=(stirred,), name="post", daemon=True)
-            for stirred in self._stirred
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._thread = threading.Thread(target=self._run, name="post", daemon=True)
+        self._thread.start()
 
     def wake(self) -> None:
         """Send what is due; returns at once."""
-        for stirred in self._stirred:
-            stirred.set()
+        self._stirred.set()
 
     def stop(self) -> None:
-        """Finish the mails in hand."""
+        """Finish the mail in hand."""
         self._stopping.set()
-        self.wake()
-        until = time.monotonic() + STOP_SECONDS
-        for thread in self._threads:
-            thread.join(timeout=max(0.0, until - time.monotonic()))
+        self._stirred.set()
+        self._thread.join(timeout=STOP_SECONDS)
 
-    def _run(self, stirred: threading.Event) -> None:
-        while stirred.wait() and not self._stopping.is_set():
+    def _run(self) -> None:
+        while self._stirred.wait() and not self._stopping.is_set():
             # Cleared before the look: what is rung now is looked for once more.
-            stirred.clear()
+            self._stirred.clear()
             try:
                 self._parts.notify.run(is_over=self._stopping.is_set)
             except InfrastructureError as error:
