@@ -29,13 +29,22 @@ from worker.adapters.db.reading import (
 from worker.adapters.db.reconciliation_rows import read_members, read_people
 
 READ, ASKED = 20_000, 500
+RUN = Run(
+    id="rec_1",
+    account="a",
+    connection="c",
+    purpose=Purpose.RECONCILE,
+    applies=False,
+    phase=Phase.PEOPLE,
+    fence=1,
+)
 
 
-def _fill(sql: Connection, run: Run, rosterd: Rosterd) -> None:
+def _fill(sql: Connection, rosterd: Rosterd) -> None:
     keys = [f"u{number}" for number in range(READ)]
     people = tuple(ReadPerson(key, f"{key}@example.com", {}) for key in keys)
-    keep_people(sql, run.id, Page(people, rosterd.now(), None, READ))
-    keep_members(sql, run, "g1", Page(tuple(keys), rosterd.now(), None, READ))
+    keep_people(sql, RUN.id, Page(people, rosterd.now(), None, READ))
+    keep_members(sql, RUN, "g1", Page(tuple(keys), rosterd.now(), None, READ))
 
 
 def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -62,26 +71,14 @@ def rosterd_pg(postgres_url: str, tmp_path: Path) -> Iterator[Rosterd]:
     rosterd.close()
 
 
-def test_d18_what_was_read_is_looked_up_and_not_read_through(
-    rosterd_pg: Rosterd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(saying, "FORGOTTEN_AT_ONCE", ASKED)
-    run = Run(
-        id="rec_1",
-        account="a",
-        connection="c",
-        purpose=Purpose.RECONCILE,
-        applies=False,
-        phase=Phase.PEOPLE,
-        fence=1,
-    )
+def test_d18_what_was_read_is_looked_up_and_not_read_through(rosterd_pg: Rosterd) -> None:
     keys = [f"u{number}" for number in range(0, READ, READ // ASKED)]
     with rosterd_pg.parts.database.begin() as sql:
-        _fill(sql, run, rosterd_pg)
+        _fill(sql, rosterd_pg)
         with overheard(rosterd_pg) as said:
-            assert set(read_by_key(sql, read_people, run.id, keys)) == set(keys)
+            assert set(read_by_key(sql, read_people, RUN.id, keys)) == set(keys)
             ids = [member_id("g1", key) for key in keys]
-            assert members_among(sql, run.id, ids) == set(ids)
+            assert members_among(sql, RUN.id, ids) == set(ids)
         assert len(said) == 2
         for statement, parameters in said.items():
             assert ASKED <= _looked_at(sql, statement, parameters) <= 5 * ASKED, statement
@@ -91,21 +88,12 @@ def test_d18_forgetting_does_not_pass_by_what_is_gone_already(
     rosterd_pg: Rosterd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saying, "FORGOTTEN_AT_ONCE", ASKED)
-    run = Run(
-        id="rec_1",
-        account="a",
-        connection="c",
-        purpose=Purpose.RECONCILE,
-        applies=False,
-        phase=Phase.PEOPLE,
-        fence=1,
-    )
     with rosterd_pg.parts.database.begin() as sql:
-        _fill(sql, run, rosterd_pg)
-        cursor, pages = saying.clear_page(sql, run.id, None), 1
+        _fill(sql, rosterd_pg)
+        cursor, pages = saying.clear_page(sql, RUN.id, None), 1
         seen = {cursor}
         while cursor is not None:
-            cursor, pages = saying.clear_page(sql, run.id, cursor), pages + 1
+            cursor, pages = saying.clear_page(sql, RUN.id, cursor), pages + 1
             assert cursor not in seen
             seen.add(cursor)
         assert pages == 2 * READ // ASKED + 4
