@@ -346,10 +346,7 @@ class DirectoryStore(Protocol):
         ...
 
     def buried(self, connections: Collection[str], users: Collection[str]) -> dict[str, Stamp]:
-        """U5: of subjects whose person was deleted for good the stamp up to which nothing counts.
-
-        Only those of the subject ids that were.
-        """
+        """U5: of those whose person was deleted for good the stamp up to which nothing counts."""
         ...
 
     def try_users(self, ids: Collection[str]) -> dict[str, User]:
@@ -409,7 +406,7 @@ class DirectoryStore(Protocol):
         ...
 
     def wake(self, keys: Collection[str]) -> None:
-        """Make due what waits for one of the keys (D1)."""
+        """Make due what waits for one of the keys (D1); written by `save` at the latest."""
         ...
 
 
@@ -446,11 +443,15 @@ class DrainWork(Protocol):
         ...
 
     def policies(self, events: Sequence[ClaimedEvent]) -> dict[str, Policy]:
-        """Policy by connection id."""
+        """Policy by connection id; sources and bodies may be found with it."""
         ...
 
     def sources(self, events: Sequence[ClaimedEvent]) -> dict[str, str]:
         """Name of the source by feed id."""
+        ...
+
+    def foresee(self, changes: Sequence[tuple[str, Change]]) -> None:
+        """Lock and read what these changes, each with its connection, name: others will ask."""
         ...
 
     def renamed(self, connection: str, keys: Collection[str]) -> dict[str, str]:

@@ -69,8 +69,8 @@ class ProvisionWork(Protocol):
         """Subject keys of live users by SCIM id."""
         ...
 
-    def foresee(self, changes: Sequence[Change]) -> None:
-        """What these name is about to be asked for: it may be locked and read in one wait."""
+    def foresee(self, changes: Sequence[tuple[str, Change]]) -> None:
+        """See `DrainWork`."""
         ...
 
     def event(

@@ -34,6 +34,7 @@ from worker.adapters.broker.ringer import CeleryRinger
 from worker.adapters.db.by_hand import SQLHandStore
 from worker.adapters.db.carried import carried
 from worker.adapters.db.dispatches import SQLDispatches
+from worker.adapters.db.draining import drain_work
 from worker.adapters.db.due import NOW, kinds_due
 from worker.adapters.db.engine import Changing, Database
 from worker.adapters.db.foreign import collect_foreign
@@ -46,12 +47,13 @@ from worker.adapters.db.minutes import MinuteCounts
 from worker.adapters.db.notices import SQLOutbox
 from worker.adapters.db.once import forget_answers
 from worker.adapters.db.overriding import SQLOverrides
-from worker.adapters.db.provisioning import Lines, sql_provision
+from worker.adapters.db.provisioning import sql_provision
 from worker.adapters.db.readings import Readings
 from worker.adapters.db.reannouncing import SQLReannounce
 from worker.adapters.db.retention import retain_announcements, retain_bodies
 from worker.adapters.db.scim_later import SQLLater
-from worker.adapters.db.uow import SQLWork, sql_work
+from worker.adapters.db.thread_connections import ThreadConnections
+from worker.adapters.db.uow import SQLWork
 from worker.adapters.key_file import generated_keys
 from worker.adapters.key_ring import KeyRing
 from worker.adapters.mail import FileMailer, SMTPMailer
@@ -143,7 +145,7 @@ class Container:
         """A unit of work of the drain."""
         whose: dict[str, Any] = {"vault": self.vault, "worker": self.worker_id}
         seconds = self.settings.link_life.total_seconds()
-        return sql_work(self.database, link_seconds=seconds, **whose)
+        return drain_work(self.database, self.thread_connections, link_seconds=seconds, **whose)
 
     @cached_property
     def traces(self) -> Traces | None:
@@ -169,9 +171,9 @@ class Container:
         )
 
     @cached_property
-    def lines(self) -> Lines:
-        """Connections of the threads that speak SCIM."""
-        return Lines(self.database)
+    def thread_connections(self) -> ThreadConnections:
+        """Connections of the threads that speak SCIM, and of those that drain."""
+        return ThreadConnections(self.database)
 
     @cached_property
     def provision(self) -> Provision:
@@ -179,8 +181,8 @@ class Container:
 
         def works(asks: Sequence[Ask], waits: bool) -> AbstractContextManager[ProvisionWork]:  # noqa: FBT001
             whose: dict[str, Any] = {"waits": waits, "vault": self.vault, "worker": self.worker_id}
-            seconds = self.settings.link_life.total_seconds()
-            made = sql_provision(self.database, self.lines, asks, link_seconds=seconds, **whose)
+            seconds, kept = self.settings.link_life.total_seconds(), self.thread_connections
+            made = sql_provision(self.database, kept, asks, link_seconds=seconds, **whose)
             return cast("AbstractContextManager[ProvisionWork]", made)
 
         return Provision(
@@ -442,7 +444,7 @@ class Container:
 
     def kinds_due(self, lane: Lane, *, since: timedelta = NOW) -> list[Kind]:
         """Kinds of which something is due in this lane, and has been for so long."""
-        return kinds_due(self.database, lane, since=since)
+        return kinds_due(self.thread_connections, lane, since=since)
 
     def is_broker_answering(self) -> bool:
         """Whether the broker takes a connection right now; bounded by its time-outs."""
@@ -486,10 +488,9 @@ class Container:
 
     def close(self) -> None:
         """Let go of connections."""
-        ends = dict.fromkeys(("outbound_http", "operators", "lines", "traces"), "close")
-        for name, end in {**ends, "database": "dispose"}.items():
-            if self.__dict__.get(name) is not None:
-                getattr(self.__dict__[name], end)()
+        for name in ("outbound_http", "operators", "thread_connections", "traces", "database"):
+            if (used := self.__dict__.get(name)) is not None:
+                getattr(used, "dispose" if name == "database" else "close")()
 
 
 def build(**overrides: object) -> Container:

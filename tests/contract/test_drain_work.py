@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from domain.inbox import Kind, Outcome, Reason, State
-from domain.ports import ClaimedEvent, DrainWork, Result
+from domain.ports import ClaimedEvent, DrainWork, Result, Writes
 from tests.contract.conftest import Port
 
 STANDARD = "standard"
@@ -85,6 +85,7 @@ def test_d1_what_waits_is_woken_by_its_keys_and_by_no_other(port: Port) -> None:
     assert claimed(port) == []
     with port.work() as work:
         work.directory.wake({"g:b", "u:nobody"})
+        work.save(Writes())
         work.commit()
     (woken,) = claimed(port)
     assert woken.id == one.id
@@ -92,6 +93,7 @@ def test_d1_what_waits_is_woken_by_its_keys_and_by_no_other(port: Port) -> None:
     finish(port, Result(woken, State.ENDED, Outcome.APPLIED))
     with port.work() as work:
         work.directory.wake({"g:b"})
+        work.save(Writes())
         work.commit()
     assert claimed(port) == [], "who has ended waits for nothing any more"
 

@@ -202,6 +202,9 @@ class MemoryWork:
     def sources(self, events: Sequence[ClaimedEvent]) -> dict[str, str]:
         return {event.feed: "memory" for event in events}
 
+    def foresee(self, changes: Sequence[tuple[str, Change]]) -> None:
+        """Nothing here is far away."""
+
     def renamed(self, connection: str, keys: Collection[str]) -> dict[str, str]:
         del connection, keys
         return {}

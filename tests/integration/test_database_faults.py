@@ -179,6 +179,8 @@ def test_t25_a_pool_without_a_free_connection_is_503_until_there_is_one(
         for _ in range(10):
             held.enter_context(on_postgres.parts.database.read())
         assert on_postgres.post(sent) == 503
+        # As a worker that has not drained yet: it keeps the connection that it has.
+        on_postgres.parts.thread_connections.close()
         with pytest.raises(InfrastructureError, match="no database connection is free"):
             on_postgres.parts.drain.run(
                 lane=Lane.STANDARD.value, kind=Kind.USERS_CREATE, budget=timedelta(seconds=9)
@@ -229,6 +231,9 @@ def test_t14_a_connection_lost_in_the_pools_own_ping_is_a_database_that_is_away(
 ) -> None:
     feed = two_hired(on_postgres)
     sent = on_postgres.request(feed, "user.suspended", {"id": "u1"})
+    with ExitStack() as several:
+        for _ in range(3):
+            several.enter_context(on_postgres.parts.database.read())
 
     def ping(*_: object) -> bool:
         """As seen with a killed server: the second error hides the first."""
@@ -240,6 +245,8 @@ def test_t14_a_connection_lost_in_the_pools_own_ping_is_a_database_that_is_away(
     with monkeypatch.context() as patched:
         patched.setattr(on_postgres.parts.database._writer.dialect, "do_ping", ping)
         assert on_postgres.post(sent) == 503
+        # As a worker that has not drained yet: it keeps the connection that it has.
+        on_postgres.parts.thread_connections.close()
         with (
             pytest.raises(InfrastructureError, match="database is away"),
             on_postgres.parts.works(),

@@ -204,6 +204,8 @@ def waiting_for_locks(other: psycopg.Connection) -> int:
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
+    # A transaction sees who does what as it was when it first looked.
+    other.execute("SELECT pg_stat_clear_snapshot()")
     return int(other.execute(told).fetchall()[0][0])
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import RawCursor
 from sqlalchemy import Connection, Engine, event, text
 
 from domain.replays import Selection
@@ -22,6 +23,7 @@ from tests.listening import listening_on
 from tests.receiver import receiver
 from worker.adapters.db.breaker_rows import holds
 from worker.adapters.db.dead_queries import dead_groups
+from worker.adapters.db.direct import Asked, Direct
 from worker.adapters.db.engine import Database
 from worker.adapters.db.event_queries import dead_letters
 from worker.adapters.db.event_search import EventFilter, search_events
@@ -77,11 +79,19 @@ def overheard(rosterd: Rosterd) -> Iterator[dict[str, Any]]:
         one = parameters[0] if isinstance(parameters, list) and parameters else parameters
         said.setdefault(statement, one)
 
+    sent = Direct._sent
+
+    def hear_direct(self: Direct, asked: Asked, **how: Any) -> Any:
+        said.setdefault(asked.statement, tuple(asked.given))
+        return sent(self, asked, **how)
+
     event.listen(writer, "before_cursor_execute", hear)
-    try:
-        yield said
-    finally:
-        event.remove(writer, "before_cursor_execute", hear)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Direct, "_sent", hear_direct)
+        try:
+            yield said
+        finally:
+            event.remove(writer, "before_cursor_execute", hear)
 
 
 def everything(rosterd: Rosterd, feed: Feed) -> None:
@@ -213,6 +223,10 @@ def plan(connection: Connection, statement: str, parameters: Any) -> str:
     """What the database would do; "" for what it cannot explain."""
     if not re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", statement):
         return ""
+    if isinstance(parameters, tuple):
+        raw: Any = connection.connection.dbapi_connection
+        direct = RawCursor(raw).execute(f"EXPLAIN {statement}", parameters)
+        return "\n".join(row[0] for row in direct)
     found = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters or None)
     return "\n".join(row[0] for row in found)
 

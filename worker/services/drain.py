@@ -210,6 +210,7 @@ class Drain:
     def write(self, work: DrainWork, events: Sequence[ClaimedEvent]) -> list[Result]:
         """Decide the events and write what comes of them; not committed yet."""
         read = self._parse(work, events)
+        work.foresee([(one.policy.connection, c) for one in read.batch for c in one.changes])
         world = load(work.directory, read.batch)
         former = remember(world, read.batch)
         gate = Gate(work.breaker, read.batch, self.new_hold_id, world.writes.breaker)

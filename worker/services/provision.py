@@ -212,7 +212,7 @@ class _Batch:
         for one in writings:
             one.ask_anew()
         batch = [one.asked for one in writings if one.asked is not None]
-        work.foresee([change for one in batch for change in one.changes])
+        work.foresee([(one.policy.connection, c) for one in batch for c in one.changes])
         world = load(work.directory, batch)
         writings = [one for one in writings if not one.is_settled(world)]
         at = 0

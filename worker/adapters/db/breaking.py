@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from domain.breaker import BreakerRule, BreakerWrites, HoldState, NewHold, Window
 from domain.model import PersonState
 from worker.adapters.db import bulk, rows
-from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db import direct_statements as asks
 from worker.adapters.db.arrays import text_array
 from worker.adapters.db.breaker_rows import breaker_marks, breakers, holds
 from worker.adapters.db.direct import Asked, Direct, direct_of

@@ -109,13 +109,18 @@ def _numbered(statement: str, names: tuple[str, ...]) -> str:
 
 
 def _tell(
-    connection: Connection, statement: str, names: tuple[str, ...], arrays: Mapping[str, str]
+    connection: Connection,
+    statement: str,
+    names: tuple[str, ...],
+    arrays: Mapping[str, str],
+    *,
+    is_apart: bool = False,
 ) -> None:
     direct = direct_of(connection)
     if direct is None:
         connection.execute(_bound(statement, names), arrays)
     else:
-        direct.tell(_numbered(statement, names), *arrays.values())
+        direct.tell(_numbered(statement, names), *arrays.values(), is_apart=is_apart)
 
 
 @cache
@@ -193,14 +198,21 @@ def _updating(table: Table, names: tuple[str, ...], key: str) -> str:
     )
 
 
-def update(connection: Connection, table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
-    """Set the columns of each row, found by its key."""
+def update(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Row],
+    *,
+    key: str = "id",
+    is_apart: bool = False,
+) -> None:
+    """Set the columns of each row, found by its key. is_apart: see `Direct.tell`."""
     if not rows:
         return
     names = tuple(rows[0])
     if connection.dialect.name == "postgresql":
         statement = _updating(table, names, key)
-        _tell(connection, statement, names, _as_arrays(table, rows, names))
+        _tell(connection, statement, names, _as_arrays(table, rows, names), is_apart=is_apart)
         return
     sets = ", ".join(f"{_quoted(n)} = :{n}" for n in names if n != key)
     statement = f"UPDATE {table.name} SET {sets} WHERE {_quoted(key)} = :{key}"

@@ -1,32 +1,41 @@
-"""Statements that the driver sends by itself, planned once a connection: SCIM's way on PostgreSQL.
+"""Statements that the driver sends by itself: the way of SCIM and of drains on PostgreSQL.
 
-Somebody waits for a SCIM write, which is some twenty small statements. SQLAlchemy spends 0.2 to
-0.5 ms of CPU on one, the driver 0.05; the server needs longer to plan one than to do it. So these
-are written by hand, prepared by the connection that keeps them, and sent in groups: the server
-works on one while the next is on its way, and the answers are waited for once.
+Somebody waits for a SCIM write, or is to be out in milliseconds: some twenty small statements.
+SQLAlchemy spends 0.2 to 0.5 ms of CPU on one, the driver 0.05; the server needs longer to plan one
+than to do it. So these are written by hand, prepared by the connection that keeps them, and sent in
+groups: the server works on one while the next is on its way, and the answers are waited for once.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
+from time import monotonic
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import RawCursor
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from sqlalchemy import Connection
 
 from domain.ports import InfrastructureError
-from worker.adapters.db.engine import KeptConnection
+from worker.adapters.db.engine import Database, KeptConnection
 
 Row = dict[str, Any]
 #: How a SQLAlchemy connection bears that its statements may go this way.
 _DIRECT = "direct"
 #: Characters of parameters beyond which a statement is planned for itself: its arrays are long.
 _LONG = 100_000
+#: Beyond which one is sent at once, for the server to work on while the next is put together.
+_WORTH_SENDING = 20_000
+#: A plan is kept for so long: it fits the tables as they were. One that was made while they were
+#: empty reads all of them, and nothing else would ever make another before autovacuum comes by.
+PLANS_SECONDS = 2.0
+#: Seconds that telling the server to stop may take.
+_CANCELLING = 2.0
 _PLACE = re.compile(r"\$([0-9]+)")
 #: Of all connections: a tiny table is read by its index, too, because the plan outlives its size.
 SETTINGS = "SET enable_seqscan = off"
@@ -42,11 +51,15 @@ class Asked(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """A statement that is gathered. name: by which others of the same transaction refer to it."""
+    """A statement that is gathered. name: by which others of the same transaction refer to it.
+
+    is_apart: sent by itself, behind those that are sent as one, and planned each time.
+    """
 
     statement: str
     given: Sequence[Any]
     name: str
+    is_apart: bool
 
 
 class Direct:
@@ -64,11 +77,19 @@ class Direct:
         self._begins = False
         self._gathers = False
         self._gathered: list[_Told] = []
+        # Open from the first statement that is sent ahead until the commit.
+        self._ahead = ExitStack()
+        self._is_ahead = False
 
     def begin(self) -> None:
         """A transaction begins with the next statement."""
         self._begins = True
         self._forget()
+
+    def plan_anew(self) -> None:
+        """Let go of plans, not of statements."""
+        with self._heard():
+            self._raw.execute("DISCARD PLANS", prepare=False)
 
     def rest(self) -> None:
         """The next statements are no transaction."""
@@ -76,8 +97,13 @@ class Direct:
         self._forget()
 
     def _forget(self) -> None:
-        self._gathers = False
+        self._gathers = self._is_ahead = False
         self._gathered.clear()
+
+    def leave(self) -> None:
+        """Whatever was told since `gather` is not to last: it is rolled back next."""
+        self._forget()
+        self._ahead.close()
 
     def ask(self, statement: str, *given: Any) -> list[Row]:
         """What one statement gives."""
@@ -100,37 +126,57 @@ class Direct:
         """From here on nothing is read: what is told is kept until the commit."""
         self._gathers = True
 
-    def tell(self, statement: str, *given: Any, name: str = "") -> None:
+    def tell(self, statement: str, *given: Any, name: str = "", is_apart: bool = False) -> None:
         """A statement that changes something and gives nothing.
 
         Those that are gathered are sent as one: none may touch a row that another touches, nor
-        count on another's having been done, unless it refers to it by its name.
+        count on another's having been done, unless it refers to it by its name. is_apart: comes
+        behind all of them, and is planned by what the table holds now: a join with a table that
+        was empty once may read the whole of it for ever.
         """
-        if self._gathers:
-            self._gathered.append(_Told(statement, given, name))
-        else:
+        if not self._gathers:
             with self._heard():
                 self._sent(Asked(statement, given))
+            return
+        self._gathered.append(_Told(statement, given, name, is_apart))
+        if not is_apart and not name and _length(given) > _WORTH_SENDING:
+            self._send_ahead()
+
+    def _send_ahead(self) -> None:
+        """Send what was gathered so far, in its order, without waiting for an answer."""
+        with self._heard():
+            if not self._is_ahead:
+                self._is_ahead = True
+                self._ahead.enter_context(self._raw.pipeline())
+            *before, last = [one for one in self._gathered if not one.is_apart]
+            self._gathered = [one for one in self._gathered if one.is_apart]
+            merged = _merged(before)
+            if merged is not None:
+                self._sent(merged)
+            self._sent(Asked(last.statement, last.given))
 
     def commit(self, *behind: Asked) -> list[list[Row]]:
         """What was gathered, the commit, and questions behind it, in one wait."""
-        merged = _merged(self._gathered)
+        merged = _merged([one for one in self._gathered if not one.is_apart])
+        apart = [Asked(one.statement, one.given) for one in self._gathered if one.is_apart]
         self._forget()
         with self._heard():
-            with self._raw.pipeline():
+            with self._ahead, self._raw.pipeline():
                 if merged is not None:
                     self._sent(merged)
+                for one in apart:
+                    self._sent(one, is_prepared=False)
                 self._raw.execute("COMMIT", prepare=False)
                 cursors = [self._sent(one) for one in behind]
             return [cursor.fetchall() for cursor in cursors]
 
-    def _sent(self, asked: Asked) -> RawCursor[Row]:
+    def _sent(self, asked: Asked, *, is_prepared: bool = True) -> RawCursor[Row]:
         if self._begins:
             self._begins = False
             self._raw.execute("BEGIN", prepare=False)
-        is_long = sum(len(one) for one in asked.given if isinstance(one, str)) > _LONG
+        is_long = _length(asked.given) > _LONG
         cursor = RawCursor(self._raw, row_factory=dict_row)
-        return cursor.execute(asked.statement, asked.given, prepare=not is_long)
+        return cursor.execute(asked.statement, asked.given, prepare=is_prepared and not is_long)
 
     @contextmanager
     def _heard(self) -> Iterator[None]:
@@ -138,12 +184,39 @@ class Direct:
         try:
             yield
         except psycopg.Error as error:
+            if self._is_busy and (cut := error.__context__) is not None:
+                # The driver's complaint about a pipeline that was left in the middle hides why.
+                self._cut_off()
+                raise cut from None
             if self._raw.closed:
-                self._sql.invalidate()
+                self._give_up()
                 if not error.sqlstate:
                     away = f"database is away: {error}"
                     raise InfrastructureError(away, is_lost=True) from error
             raise
+        except BaseException:
+            if self._is_busy:
+                self._cut_off()
+            raise
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._raw.info.transaction_status is TransactionStatus.ACTIVE
+
+    def _cut_off(self) -> None:
+        """A time limit came in the middle: the server is told to stop, since COMMIT is behind."""
+        with suppress(psycopg.Error):
+            self._raw.cancel_safe(timeout=_CANCELLING)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Out of the pool as it is, SQLAlchemy forgets it without closing it."""
+        self._raw.close()
+        self._sql.invalidate()
+
+
+def _length(given: Sequence[Any]) -> int:
+    return sum(len(one) for one in given if isinstance(one, str))
 
 
 def _merged(told: Sequence[_Told]) -> Asked | None:
@@ -180,9 +253,14 @@ class DirectConnection(KeptConnection):
     On SQLite it is as any other.
     """
 
+    def __init__(self, database: Database, *, statement_ms: int) -> None:
+        super().__init__(database, statement_ms=statement_ms)
+        self._planned_at = 0.0
+
     def opened(self) -> Connection:
         """See `KeptConnection`."""
         sql = super().opened()
+        self._planned_at = monotonic()
         try:
             sql.exec_driver_sql(SETTINGS)
             sql.commit()
@@ -201,6 +279,9 @@ class DirectConnection(KeptConnection):
                 # What SQLAlchemy commits or rolls back is what it knows to have begun.
                 sql.begin()
                 direct.begin()
+                if monotonic() > self._planned_at + PLANS_SECONDS:
+                    self._planned_at = monotonic()
+                    direct.plan_anew()
             yield sql
 
     @contextmanager

@@ -9,16 +9,18 @@ from functools import cache
 from sqlalchemy import Connection, TextClause, bindparam, text
 
 from domain.inbox import Kind, Lane
-from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.direct import direct_of
+from worker.adapters.db.engine import translated
+from worker.adapters.db.thread_connections import ThreadConnections
 from worker.adapters.db.types import Moment
 from worker.adapters.db.uow import database_now
 
 NOW = timedelta(0)
 
 
-def kinds_due(database: Database, lane: Lane, *, since: timedelta = NOW) -> list[Kind]:
+def kinds_due(kept: ThreadConnections, lane: Lane, *, since: timedelta = NOW) -> list[Kind]:
     """Kinds of which something is due in this lane, and has been for so long."""
-    with translated(), database.read() as connection:
+    with translated(), kept.read() as connection:
         return [kind for kind, _ in lanes_due(connection, lane, since=since)]
 
 
@@ -26,32 +28,39 @@ def lanes_due(
     connection: Connection, *lanes: Lane, since: timedelta = NOW
 ) -> list[tuple[Kind, Lane]]:
     """One probe of an index for each of these lanes and each kind, whatever the backlog."""
-    is_postgres = connection.dialect.name == "postgresql"
-    # PostgreSQL's own clock, in the question itself, is a wait less.
-    asked: Mapping[str, object] = (
-        {"since": since.total_seconds()}
-        if is_postgres
-        else {"until": database_now(connection) - since}
-    )
-    found = connection.execute(_statement(lanes, is_postgres=is_postgres), asked)
-    return [(Kind(kind), Lane(lane)) for kind, lane in found]
+    direct = direct_of(connection)
+    if direct is not None:
+        rows = direct.ask(_on_postgres(lanes), since.total_seconds())
+        return [(Kind(row["kind"]), Lane(row["lane"])) for row in rows]
+    if connection.dialect.name == "postgresql":
+        # The server's own clock, in the question itself, is a wait less.
+        asked: Mapping[str, object] = {"since": since.total_seconds()}
+        statement = text(_on_postgres(lanes).replace("$1", ":since"))
+    else:
+        asked = {"until": database_now(connection) - since}
+        statement = _on_sqlite(lanes)
+    return [(Kind(kind), Lane(lane)) for kind, lane in connection.execute(statement, asked)]
 
 
 @cache
-def _statement(lanes: tuple[Lane, ...], *, is_postgres: bool) -> TextClause:
+def _on_postgres(lanes: tuple[Lane, ...]) -> str:
+    return _asking(lanes, until="statement_timestamp() - make_interval(secs => $1)")
+
+
+@cache
+def _on_sqlite(lanes: tuple[Lane, ...]) -> TextClause:
+    return text(_asking(lanes, until=":until")).bindparams(bindparam("until", type_=Moment))
+
+
+def _asking(lanes: tuple[Lane, ...], *, until: str) -> str:
     """As text: put together from expressions anew each time it took 7 ms of processor time.
 
     A subquery with a limit is asked for each row: nothing of it can become a join.
     """
     pairs = ", ".join(f"('{lane.value}', '{kind.value}')" for lane in lanes for kind in Kind)
-    statement = (
+    return (
         f"WITH asked (lane, kind) AS (VALUES {pairs}) "
         "SELECT kind, lane FROM asked WHERE "
         "(SELECT 1 FROM events WHERE events.lane = asked.lane AND events.kind = asked.kind "
-        "AND events.due_at IS NOT NULL AND events.due_at <= "
+        f"AND events.due_at IS NOT NULL AND events.due_at <= {until} LIMIT 1) IS NOT NULL"
     )
-    if is_postgres:
-        until = "statement_timestamp() - make_interval(secs => :since)"
-        return text(f"{statement} {until} LIMIT 1) IS NOT NULL")
-    until_then = bindparam("until", type_=Moment)
-    return text(f"{statement} :until LIMIT 1) IS NOT NULL").bindparams(until_then)

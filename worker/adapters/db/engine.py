@@ -276,6 +276,9 @@ class KeptConnection:
         try:
             if self._open is not None:
                 self._open.rollback()
+                if self._open.invalidated:
+                    # Cut off in the middle of a statement: SQLAlchemy would take any other for it.
+                    self.close()
         except (DBAPIError, psycopg.Error):
             self.close()
 

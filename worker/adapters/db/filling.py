@@ -60,17 +60,27 @@ def fill_told(database: Database, connection_id: str, count: int) -> None:
     _fill(database, _TOLD_GROUPS, connection_id, max(1, count // 1000))
 
 
-def fill_ended(database: Database, connection_id: str, count: int) -> None:
-    """Events that ended, of the connection that is measured."""
-    _fill(database, {"events": _EVENTS}, connection_id, count)
+def fill_ended(database: Database, connection_id: str, count: int, *, is_told: bool = True) -> None:
+    """Events that ended, of the connection that is measured. is_told: see `_fill`."""
+    _fill(database, {"events": _EVENTS}, connection_id, count, is_told=is_told)
 
 
-def fill_people(database: Database, connection_id: str, count: int) -> None:
+def fill_people(
+    database: Database, connection_id: str, count: int, *, is_told: bool = True
+) -> None:
     """Subjects, persons, addresses and memberships beside those that are measured."""
-    _fill(database, _PEOPLE, connection_id, count)
+    _fill(database, _PEOPLE, connection_id, count, is_told=is_told)
 
 
-def _fill(database: Database, tables: dict[str, str], connection_id: str, count: int) -> None:
+def _fill(
+    database: Database,
+    tables: dict[str, str],
+    connection_id: str,
+    count: int,
+    *,
+    is_told: bool = True,
+) -> None:
+    """is_told: whether the planner hears of it at once, as from autovacuum."""
     is_postgres = database.is_postgres
     words = {
         "connection": connection_id,
@@ -90,7 +100,8 @@ def _fill(database: Database, tables: dict[str, str], connection_id: str, count:
         for table, shape in tables.items():
             said = f"INSERT INTO {table} {shape.format(**words)} {series}"
             connection.exec_driver_sql(said)
-            connection.exec_driver_sql(f"ANALYZE {table}")
+            if is_told:
+                connection.exec_driver_sql(f"ANALYZE {table}")
         connection.commit()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     and_,
+    bindparam,
     delete,
     exists,
     func,
@@ -89,48 +91,40 @@ def claimed_from_row(row: RowMapping) -> ClaimedEvent:
     )
 
 
-def due_connections(*, lane: str, kind: Kind, now: datetime, troubled: bool) -> Select[Any]:
-    """Connections that have something due of this kind in this lane."""
+@cache
+def _due_connections(*, troubled: bool, takes_turns: bool) -> Select[Any]:
+    """Connections that have something due of `:kind` in `:lane` at `:now`."""
     connections = rows.connections
-    due = exists().where(
-        _due(lane, kind, now, troubled=troubled),
-        rows.events.c.connection_id == connections.c.id,
-    )
-    return select(connections.c.id).where(connections.c.state == "active", due)
+    due = exists().where(_due(troubled=troubled), rows.events.c.connection_id == connections.c.id)
+    found = select(connections.c.id).where(connections.c.state == "active", due)
+    return found.add_columns(_turn(connections.c.id).label("is_free")) if takes_turns else found
 
 
-def due_events(
-    *,
-    lane: str,
-    kind: Kind,
-    connection: str,
-    now: datetime,
-    limit: int,
-    troubled: bool,
-    lock: bool = True,
-) -> Select[Any]:
+@cache
+def due_events(*, troubled: bool, lock: bool = True) -> Select[Any]:
     """The claim: one lane, kind and connection, in exactly the order of the index (D7).
 
-    lock: False to see also what others have in hand.
+    Asks for `:lane`, `:kind`, `:connection`, `:now`, and at `:most` how many. lock: False to see
+    also what others have in hand.
     """
     events = rows.events
     found = (
         select(*(events.c[name] for name in _CLAIMED))
-        .where(_due(lane, kind, now, troubled=troubled), events.c.connection_id == connection)
+        .where(_due(troubled=troubled), events.c.connection_id == bindparam("connection"))
         .order_by(events.c.due_at, events.c.id)
-        .limit(limit)
+        .limit(bindparam("most"))
     )
     return found.with_for_update(skip_locked=True, key_share=True) if lock else found
 
 
-def _due(lane: str, kind: Kind, now: datetime, *, troubled: bool) -> Any:
+def _due(*, troubled: bool) -> ColumnElement[bool]:
     events = rows.events
     trouble = (events.c.crashes > 0) | (events.c.attempts > 0)
     return and_(
-        events.c.lane == lane,
-        events.c.kind == kind.value,
+        events.c.lane == bindparam("lane"),
+        events.c.kind == bindparam("kind"),
         events.c.due_at.is_not(None),
-        events.c.due_at <= now,
+        events.c.due_at <= bindparam("now"),
         trouble if troubled else ~trouble,
     )
 
@@ -172,15 +166,16 @@ class SQLInbox:
 
     def _waiting(self, lane: str, kind: Kind, *, troubled: bool, is_guest: bool) -> list[str]:
         """Connections of which something is due; the urgent lane's are marked as in hand."""
-        statement = due_connections(lane=lane, kind=kind, now=self._now, troubled=troubled)
         has_turns = lane == Lane.URGENT.value and self._connection.dialect.name == "postgresql"
-        if has_turns:
-            statement = statement.add_columns(_turn(rows.connections.c.id).label("is_free"))
-        found = self._connection.execute(statement).all()
+        statement = _due_connections(troubled=troubled, takes_turns=has_turns)
+        found = self._connection.execute(statement, self._wanted(lane, kind)).all()
         busy = [row.id for row in found if has_turns and not row.is_free]
         if is_guest and busy and not self._is_somebody_stuck():
             return [row.id for row in found if row.id not in busy]
         return [row.id for row in found]
+
+    def _wanted(self, lane: str, kind: Kind) -> dict[str, object]:
+        return {"lane": lane, "kind": kind.value, "now": self._now}
 
     def _is_somebody_stuck(self) -> bool:
         """Whether a drain has been at work for so long that it may be at work on nothing."""
@@ -198,19 +193,10 @@ class SQLInbox:
     ) -> bool:
         """Claim one connection's share; whether it may have more."""
         taken = {event.id for event in claimed}
-        statement = due_events(
-            lane=lane,
-            kind=kind,
-            connection=connection,
-            now=self._now,
-            limit=share + sum(1 for e in claimed if e.connection == connection),
-            troubled=troubled,
-        )
-        found = [
-            claimed_from_row(row)
-            for row in self._connection.execute(statement).mappings().all()
-            if row["id"] not in taken
-        ]
+        most = share + sum(1 for e in claimed if e.connection == connection)
+        wanted = {**self._wanted(lane, kind), "connection": connection, "most": most}
+        rows_due = self._connection.execute(due_events(troubled=troubled), wanted).mappings()
+        found = [claimed_from_row(row) for row in rows_due if row["id"] not in taken]
         is_first = all(event.connection != connection for event in claimed)
         if found and is_first and self._is_behind_another(lane, kind, found[0], troubled=troubled):
             return False
@@ -226,16 +212,8 @@ class SQLInbox:
         """
         if lane != Lane.BULK.value or kind is not Kind.SORT or troubled:
             return False
-        statement = due_events(
-            lane=lane,
-            kind=kind,
-            connection=first.connection,
-            now=self._now,
-            limit=1,
-            troubled=troubled,
-            lock=False,
-        )
-        head = self._connection.execute(statement).first()
+        wanted = {**self._wanted(lane, kind), "connection": first.connection, "most": 1}
+        head = self._connection.execute(due_events(troubled=troubled, lock=False), wanted).first()
         return head is not None and head[0] != first.id
 
     def retake(self, ids: Collection[int]) -> list[ClaimedEvent]:
@@ -265,7 +243,9 @@ class SQLInbox:
     def finish(self, results: Sequence[Result], *, worker: str) -> None:
         """Write what became of each event, its waits, attempts and dead letter."""
         ordered = sorted(results, key=lambda result: result.event.id)
-        bulk.update(self._connection, rows.events, [self._event_row(r) for r in ordered])
+        ended = [self._event_row(r) for r in ordered]
+        # Behind what wakes waiting events, of which some may be of this batch.
+        bulk.update(self._connection, rows.events, ended, is_apart=True)
         self._follow(ordered, worker)
 
     def record(

@@ -49,15 +49,15 @@ class SQLRehearsal:
 
     def take(self, connection: str, limit: int) -> list[ClaimedEvent]:
         """The next events of it; empty at the end."""
-        statement = due_events(
-            lane=Lane.BULK.value,
-            kind=Kind.SORT,
-            connection=connection,
-            now=self.work.now,
-            limit=limit,
-            troubled=False,
-        )
-        return [claimed_from_row(row) for row in self._sql.execute(statement).mappings().all()]
+        wanted = {
+            "lane": Lane.BULK.value,
+            "kind": Kind.SORT.value,
+            "connection": connection,
+            "now": self.work.now,
+            "most": limit,
+        }
+        found = self._sql.execute(due_events(troubled=False), wanted)
+        return [claimed_from_row(row) for row in found.mappings()]
 
     def sum_up(self, connection: str) -> Plan:
         """What came of it so far."""

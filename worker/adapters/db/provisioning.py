@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from hmac import compare_digest
@@ -22,7 +21,8 @@ from domain.policy import Policy
 from domain.ports import ClaimedEvent, InfrastructureError, Result, stamp_key
 from domain.resources import Ask, Known, Name, Recorded, Resource, ResourceKind
 from worker.adapters.db import bulk, rows
-from worker.adapters.db.direct import DirectConnection, direct_of
+from worker.adapters.db.direct import direct_of
+from worker.adapters.db.direct_directory import DirectDirectory
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.provisioning_context import (
     Context,
@@ -30,7 +30,6 @@ from worker.adapters.db.provisioning_context import (
     context_from_row,
     context_on_sqlite,
 )
-from worker.adapters.db.provisioning_directory import ProvisioningDirectory
 from worker.adapters.db.scim_later import done_row
 from worker.adapters.db.scim_later_rows import scim_done
 from worker.adapters.db.scim_related import Related
@@ -45,14 +44,13 @@ from worker.adapters.db.scim_store import (
     resources_named,
     wanted_as,
 )
+from worker.adapters.db.thread_connections import ThreadConnections
 from worker.adapters.db.uow import SQLWork
 from worker.adapters.sources.scim import envelope, told
 from worker.adapters.vault import Vault
 
 #: How PostgreSQL tells these transactions from drains, whose sessions the sweep ends after 30 s.
 PROVISIONING = "rosterd scim"
-#: A group of 100,000 members takes longer than what a web process allows itself otherwise.
-STATEMENT_MS = 10_000
 
 
 class _Request(NamedTuple):
@@ -92,9 +90,8 @@ class SQLProvisionWork(SQLWork):
         )
         direct = direct_of(connection)
         if direct is not None:
-            self.directory = ProvisioningDirectory(
-                connection, direct, self.now, vault=vault, context=context
-            )
+            self.directory = DirectDirectory(connection, direct, self.now, vault=vault)
+            self.directory.know(context.surroundings)
         self._whose = whose
         self._context = context
         # SCIM proves itself by a token: U8's reading back does not concern it.
@@ -130,10 +127,10 @@ class SQLProvisionWork(SQLWork):
         """See the port."""
         return keys_of(self._sql, self._whose, ResourceKind.USER, ids)
 
-    def foresee(self, changes: Sequence[Change]) -> None:
-        """See the port; SQLite's questions are no wait."""
-        if isinstance(self.directory, ProvisioningDirectory):
-            self.directory.foresee(self._whose, changes)
+    def foresee(self, changes: Sequence[tuple[str, Change]]) -> None:
+        """See the port."""
+        if isinstance(self.directory, DirectDirectory):
+            self.directory.foresee(changes)
 
     def commit_and_see(self, shown: Mapping[str, tuple[Resource, Known]]) -> dict[str, Known]:
         """See the port. On SQLite, which has one writer, before the commit."""
@@ -292,14 +289,14 @@ def _begun(
     ids = {ask.resource for ask in asks if ask.resource is not None}
     direct = direct_of(sql)
     if direct is None:
-        context = context_on_sqlite(sql, speaker.connection, speaker.account, len(asks))
+        context = context_on_sqlite(sql, speaker.connection, len(asks))
         locked = resources_locked(sql, speaker.connection, ids, waits=waits) if ids else {}
         return context, locked
     about = ask_context(speaker.connection, count=len(asks), name=PROVISIONING)
     lock = ask_locked(speaker.connection, ids, waits=waits)
     (row,), found = direct.ask_all(about, lock) if ids else (direct.ask_all(about)[0], [])
     locked = {one["id"]: resource_from_row(one) for one in found}
-    return context_from_row(row, speaker.account), locked
+    return context_from_row(row), locked
 
 
 def _body(one: Recorded, asked: Sequence[Mapping[str, Any]]) -> bytes:
@@ -325,43 +322,10 @@ def _content(event: ClaimedEvent, asked: Sequence[Mapping[str, Any]], request: _
     return sha256(whole.replace(request.id.encode(), b"") if request.called else whole).digest()
 
 
-class Lines:
-    """The way to the database of each thread that provisions: a connection kept open.
-
-    Taking one from the pool asks the server whether it is alive, which costs as much as a question.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._mine = threading.local()
-        self._all: list[DirectConnection] = []
-
-    def begin(self) -> AbstractContextManager[Connection]:
-        """A transaction of this thread that rolls back unless it is committed."""
-        return self._kept().begin()
-
-    def read(self) -> AbstractContextManager[Connection]:
-        """For this thread to read by; on SQLite it waits for no writer."""
-        return self._kept().read() if self._database.is_postgres else self._database.read()
-
-    def _kept(self) -> DirectConnection:
-        kept: DirectConnection | None = getattr(self._mine, "kept", None)
-        if kept is None:
-            kept = self._mine.kept = DirectConnection(self._database, statement_ms=STATEMENT_MS)
-            self._all.append(kept)
-        return kept
-
-    def close(self) -> None:
-        """Let go of all of them; no thread may be using one."""
-        for kept in self._all:
-            kept.close()
-        self._mine, self._all = threading.local(), []
-
-
 @contextmanager
 def sql_provision(
     database: Database,
-    lines: Lines,
+    kept: ThreadConnections,
     asks: Sequence[Ask],
     *,
     waits: bool,
@@ -373,7 +337,7 @@ def sql_provision(
 
     Two that made the same resource met: one of them is to be made again.
     """
-    with translated(), lines.begin() as connection:
+    with translated(), kept.begin() as connection:
         work = SQLProvisionWork(
             database,
             connection,

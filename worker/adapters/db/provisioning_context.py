@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from domain.policy import Policy
 from worker.adapters.db import rows
 from worker.adapters.db.direct import PLANNED_ONCE, Asked, Row
+from worker.adapters.db.surroundings import COLUMNS, Surroundings, surroundings_of
 from worker.adapters.db.uow import database_now, policies_of, policy_from_row
 
 #: $1: how many numbers; $2: the session's name until the transaction ends; $3: the connection.
@@ -19,31 +20,19 @@ SELECT clock_timestamp() AS now, {PLANNED_ONCE},
  ARRAY(SELECT nextval('events_id_seq') FROM generate_series(1, $1::int)) AS events,
  ARRAY(SELECT nextval('deliveries_id_seq') FROM generate_series(1, $1::int)) AS deliveries,
  set_config('application_name', $2, true),
- c.id, c.account_id, c.settings, c.scope_rule, c.scope_keys,
- ARRAY(SELECT d.domain FROM domains d WHERE d.account_id = c.account_id) AS domains,
- EXISTS (SELECT FROM endpoints e WHERE e.account_id = c.account_id AND e.state <> 'removed')
- AS announces,
- EXISTS (SELECT FROM people p WHERE p.account_id = c.account_id AND p.role = 'owner'
- AND p.connection_id IS NOT NULL) AS has_managed_owner,
- EXISTS (SELECT FROM tombstones t WHERE t.connection_id = c.id) AS has_tombstones
-FROM connections c WHERE c.id = $3
+ {COLUMNS}FROM connections c WHERE c.id = $3
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The moment, numbers for events and deliveries, the policy.
-
-    The last two say whether owners have to be looked at, and tombstones.
-    """
+    """The moment, numbers for events and deliveries, the policy, and what is around it."""
 
     now: datetime
     events: Sequence[int]
     deliveries: Sequence[int]
-    account: str
     policy: Policy
-    has_managed_owner: bool = True
-    has_tombstones: bool = True
+    surroundings: Surroundings
 
 
 def ask_context(connection: str, *, count: int, name: str) -> Asked:
@@ -54,20 +43,18 @@ def ask_context(connection: str, *, count: int, name: str) -> Asked:
     return Asked(_ASK, [str(count), name, connection])
 
 
-def context_from_row(row: Row, account: str) -> Context:
+def context_from_row(row: Row) -> Context:
     """What `ask_context` found."""
     return Context(
         now=row["now"].astimezone(UTC),
         events=row["events"],
         deliveries=row["deliveries"],
-        account=account,
         policy=policy_from_row(row, frozenset(row["domains"])),
-        has_managed_owner=row["has_managed_owner"],
-        has_tombstones=row["has_tombstones"],
+        surroundings=surroundings_of([row]),
     )
 
 
-def context_on_sqlite(sql: Connection, connection: str, account: str, count: int) -> Context:
+def context_on_sqlite(sql: Connection, connection: str, count: int) -> Context:
     """The same there."""
     tops = (
         int(sql.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
@@ -75,4 +62,4 @@ def context_on_sqlite(sql: Connection, connection: str, account: str, count: int
     )
     events, deliveries = (range(top + 1, top + 1 + count) for top in tops)
     policy = policies_of(sql, {connection})[connection]
-    return Context(database_now(sql), events, deliveries, account, policy)
+    return Context(database_now(sql), events, deliveries, policy, Surroundings())

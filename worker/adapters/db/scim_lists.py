@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, and_, func, select, true, union_all
 
 from worker.adapters.db import bulk
-from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db import direct_statements as asks
 from worker.adapters.db.direct import direct_of
 from worker.adapters.db.scim_filters import Look, condition
 from worker.adapters.db.scim_json import Condition

@@ -14,7 +14,7 @@ from domain.model import Group, Person, UserFacts
 from domain.resources import Members, Named, Resource, ResourceKind
 from domain.values import BEGINNING
 from worker.adapters.db import bulk, rows
-from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db import direct_statements as asks
 from worker.adapters.db.arrays import text_array
 from worker.adapters.db.direct import Asked, Row, direct_of
 from worker.adapters.db.mapping import (

@@ -16,8 +16,8 @@ from domain.ports import InfrastructureError
 from domain.resources import Speaker
 from worker.adapters.db import rows
 from worker.adapters.db.direct import direct_of
+from worker.adapters.db.direct_statements import SPEAKERS
 from worker.adapters.db.engine import Database, translated
-from worker.adapters.db.provisioning_statements import SPEAKERS
 from worker.adapters.db.token_use import TOLD_EVERY
 from worker.adapters.db.uow import database_now
 from worker.adapters.sources.scim import NAME

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from domain.resources import Document, Name, Resource, ResourceKind
 from worker.adapters.db import bulk
-from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db import direct_statements as asks
 from worker.adapters.db.arrays import text_array
 from worker.adapters.db.direct import Asked, direct_of
 from worker.adapters.db.rows import feeds

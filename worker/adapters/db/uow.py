@@ -6,8 +6,8 @@ The only file besides its neighbours in this folder in which anything is committ
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.addressing import DEFAULT
 from domain.breaker import rule_of
+from domain.changes import Change
 from domain.consequences import Consequence, NoticeKind, audit_view, consequences
 from domain.inbox import Kind, Lane
 from domain.intake import printable
@@ -25,14 +26,14 @@ from domain.policy import ExistingGroups, GroupRule, OnReturn, Policy, Rehire, S
 from domain.ports import ClaimedEvent, InfrastructureError, Result, Writes
 from domain.retry import companions
 from worker.adapters.db import announcing, bulk, rows
-from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db import direct_statements as asks
 from worker.adapters.db.access_history import is_kept, note_all
 from worker.adapters.db.answers import SQLAnswers, has_directory
 from worker.adapters.db.arrays import text_array
 from worker.adapters.db.breaking import SQLBreakers
 from worker.adapters.db.direct import Asked, Direct, Row, direct_of
 from worker.adapters.db.directory import SQLDirectory
-from worker.adapters.db.engine import Database, sent_ahead, translated
+from worker.adapters.db.engine import Database, sent_ahead
 from worker.adapters.db.inbox import DRAINING, SQLInbox
 from worker.adapters.db.mirroring import mirrored
 from worker.adapters.db.scim_store import (
@@ -131,23 +132,28 @@ class SQLWork:
         if not events or not self._marks:
             return events
         ids = [event.id for event in events]
-        self._marker = new_id("bat")
-        row = {
-            "id": self._marker,
-            "worker": self._worker,
-            "event_ids": orjson.dumps(ids),
-            "made_at": self.now,
-        }
-        if self._database.is_postgres:
-            with self._database.connect() as beside:
-                bulk.insert(beside, rows.batch_markers, [row])
-                beside.commit()
-            return events
+        self._marker = self.mark(ids)
         # SQLite has one writer: the marker is committed first, then the events are locked anew.
+        return events if self._database.is_postgres else self._inbox.retake(ids)
+
+    def marker(self, id_: str, ids: Sequence[int]) -> dict[str, object]:
+        """A row of `batch_markers`."""
+        told = orjson.dumps(list(ids))
+        return {"id": id_, "worker": self._worker, "event_ids": told, "made_at": self.now}
+
+    def mark(self, ids: Sequence[int]) -> str:
+        """Commit a marker of these events and begin anew; its id."""
+        row = self.marker(new_id("bat"), ids)
         self._connection.rollback()
         bulk.insert(self._connection, rows.batch_markers, [row])
         self._connection.commit()
-        return self._inbox.retake(ids)
+        return str(row["id"])
+
+    def unmark(self, marker: str) -> None:
+        """Take a marker away, whatever becomes of the transaction."""
+        with self._database.connect() as beside:
+            beside.execute(delete(rows.batch_markers).where(rows.batch_markers.c.id == marker))
+            beside.commit()
 
     def bodies(self, events: Sequence[ClaimedEvent]) -> dict[int, bytes]:
         """The opened body of each event's delivery, by delivery id."""
@@ -157,8 +163,17 @@ class SQLWork:
     def policies(self, events: Sequence[ClaimedEvent]) -> dict[str, Policy]:
         """The policy of each connection in the batch, as it is in this transaction."""
         found = policies_of(self._connection, {event.connection for event in events})
-        self._mirrors = {e.connection: e.account for e in events if found[e.connection].mirrors}
+        self.remember_mirrors(events, found)
         return found
+
+    def remember_mirrors(
+        self, events: Sequence[ClaimedEvent], policies: Mapping[str, Policy]
+    ) -> None:
+        """Keep the accounts of connections whose changes SCIM shows, too."""
+        self._mirrors = {e.connection: e.account for e in events if policies[e.connection].mirrors}
+
+    def foresee(self, changes: Sequence[tuple[str, Change]]) -> None:
+        """See the port: here nothing is won by it."""
 
     def renamed(self, connection: str, keys: Collection[str]) -> dict[str, str]:
         """See the port."""
@@ -263,9 +278,7 @@ class SQLWork:
     def commit(self) -> None:
         """Make it all last; the marker goes with it."""
         if self._marker is not None:
-            self._connection.execute(
-                delete(rows.batch_markers).where(rows.batch_markers.c.id == self._marker)
-            )
+            bulk.remove(self._connection, rows.batch_markers, [{"id": self._marker}])
         direct = direct_of(self._connection)
         if direct is not None:
             self._found_behind = direct.commit(*self._behind)
@@ -290,6 +303,7 @@ class SQLWork:
         direct = direct_of(self._connection)
         if direct is not None:
             direct.gather()
+            self._ahead.callback(direct.leave)
         else:
             self._ahead.enter_context(sent_ahead(self._connection))
 
@@ -306,22 +320,7 @@ class SQLWork:
         if self._marker is None:
             return
         marker, self._marker = self._marker, None
-        with self._database.connect() as beside:
-            beside.execute(delete(rows.batch_markers).where(rows.batch_markers.c.id == marker))
-            beside.commit()
-
-
-@contextmanager
-def sql_work(
-    database: Database, *, vault: Vault, worker: str, link_seconds: float
-) -> Iterator[SQLWork]:
-    """A unit of work that rolls back, and forgets its marker, unless it was committed."""
-    with translated(), database.begin() as connection:
-        work = SQLWork(database, connection, vault=vault, worker=worker, link_seconds=link_seconds)
-        try:
-            yield work
-        finally:
-            work.abandon()
+        self.unmark(marker)
 
 
 def policies_of(connection: Connection, ids: set[str]) -> dict[str, Policy]:

@@ -1,7 +1,7 @@
-"""The directory of one SCIM write: as few questions as one request needs, on PostgreSQL.
+"""The directory on PostgreSQL by statements of the driver's, asked together where they can be.
 
-A drain's statements are made for five hundred events; here each is a wait of somebody who asks
-one thing. The locks and their order are the same (D5).
+Each is a wait of somebody who asks for one thing, or was told of it. The locks and their order are
+those of `SQLDirectory` (D5).
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ from sqlalchemy import Connection, Table
 
 from domain.changes import Change, GroupChange
 from domain.model import Edge, Group, Person, Role, User
-from domain.policy import ScopeRule
 from domain.ports import Writes
 from domain.protection import Keeper, protected_ids
 from domain.values import Stamp
-from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db import direct_statements as asks
 from worker.adapters.db import rows
 from worker.adapters.db.arrays import text_array
 from worker.adapters.db.direct import Asked, Direct, Row
+from worker.adapters.db.direct_foresight import (
+    Foreseen,
+    ask_edges,
+    ask_made_or_locked,
+    foresight,
+)
 from worker.adapters.db.directory import SQLDirectory
 from worker.adapters.db.mapping import (
     edge_from_row,
@@ -30,46 +35,47 @@ from worker.adapters.db.mapping import (
     user_from_row,
     user_to_row,
 )
-from worker.adapters.db.provisioning_context import Context
-from worker.adapters.db.provisioning_foresight import (
-    Foreseen,
-    ask_edges,
-    ask_made_or_locked,
-    foresight,
-)
+from worker.adapters.db.surroundings import Surroundings
 from worker.adapters.vault import Vault
 
 
-class ProvisioningDirectory(SQLDirectory):
-    """`DirectoryStore` of one request on PostgreSQL; on SQLite it asks as a drain does."""
+class DirectDirectory(SQLDirectory):
+    """`DirectoryStore` of one transaction of SCIM or of a drain."""
 
-    def __init__(
-        self, sql: Connection, direct: Direct, now: datetime, *, vault: Vault, context: Context
-    ) -> None:
+    def __init__(self, sql: Connection, direct: Direct, now: datetime, *, vault: Vault) -> None:
         super().__init__(sql, now, vault=vault)
         self._direct = direct
-        self._context = context
+        self._around = Surroundings()
         self._keepers: list[Keeper] | None = None
         self._stirred: Collection[str] = ()
         self._foreseen = Foreseen()
         self._turns: list[Asked] = []
 
-    def foresee(self, connection: str, changes: Sequence[Change]) -> None:
+    def know(self, around: Surroundings) -> None:
+        """What need not be asked any more."""
+        self._around = around
+
+    def foresee(self, changes: Sequence[tuple[str, Change]]) -> None:
         """Lock and read in one wait what the changes name, in the order of D5.
 
-        Left out where an owner's account, or groups, or all members of one come before.
+        Left out where an owner's account, or groups, or all members of one come before. changes:
+        each with its connection.
         """
-        account = self._context.account
-        is_plain = not any(isinstance(change, GroupChange) for change in changes)
-        by_groups = self._context.policy.scope.rule is ScopeRule.GROUPS
-        if is_plain and not by_groups and not self._context.has_managed_owner:
-            self._foreseen = foresight(self._direct, connection, changes, account)
+        around = self._around
+        is_plain = not any(isinstance(change, GroupChange) for _, change in changes)
+        if is_plain and not around.is_by_groups and not around.has_managed_owner:
+            self._foreseen = foresight(self._direct, changes, around.accounts)
             if self._foreseen.keepers is not None:
-                self._keepers = _keepers(self._foreseen.keepers, account)
+                self._keepers = _keepers(self._foreseen.keepers, self._open)
+
+    @property
+    def _open(self) -> set[str]:
+        """Accounts that somebody has to keep open (U6)."""
+        return set(self._around.accounts.values())
 
     def lock_owners(self, accounts: Collection[str]) -> None:
         """See the port."""
-        if self._context.has_managed_owner:
+        if self._around.has_managed_owner:
             super().lock_owners(accounts)
 
     def lock_names(self, accounts: Collection[str], *, is_shared: bool) -> None:
@@ -153,24 +159,24 @@ class ProvisioningDirectory(SQLDirectory):
 
     def buried(self, connections: Collection[str], users: Collection[str]) -> dict[str, Stamp]:
         """See the port; an accepted write is newer than any tombstone (D2)."""
-        return super().buried(connections, users) if self._context.has_tombstones else {}
+        return super().buried(connections, users) if self._around.has_tombstones else {}
 
     def people(self, ids: Collection[str]) -> dict[str, Person]:
         """See the port. Who keeps the account open comes with them."""
         if self._foreseen.people.keys() >= set(ids):
             return {key: self._foreseen.people[key] for key in ids}
-        account = self._context.account
-        found = self._direct.ask(asks.PEOPLE, text_array(sorted(ids)), account)
-        people = [person_from_row(row) for row in found]
-        self._keepers = _keepers(people, account)
+        accounts = self._open
+        given = text_array(sorted(ids)), text_array(sorted(accounts))
+        people = [person_from_row(row) for row in self._direct.ask(asks.PEOPLE, *given)]
+        if accounts:
+            self._keepers = _keepers(people, accounts)
         return {person.id: person for person in people if person.id in ids}
 
     def protected(self, accounts: Collection[str], touched: Collection[str] = ()) -> frozenset[str]:
         """See the port."""
-        account = self._context.account
         if self._keepers is None:
-            found = self._direct.ask(asks.KEEPERS, account)
-            self._keepers = _keepers([person_from_row(row) for row in found], account)
+            found = self._direct.ask(asks.KEEPERS, text_array(sorted(accounts)))
+            self._keepers = _keepers([person_from_row(row) for row in found], accounts)
         if any(one.id in touched for one in self._keepers):
             return super().protected(accounts, touched)
         return protected_ids(self._keepers)
@@ -194,9 +200,9 @@ class ProvisioningDirectory(SQLDirectory):
         return found
 
 
-def _keepers(people: Collection[Person], account: str) -> list[Keeper]:
+def _keepers(people: Collection[Person], accounts: Collection[str]) -> list[Keeper]:
     return [
         Keeper(p.id, p.account, p.role, p.state, p.is_break_glass)
         for p in people
-        if p.account == account and (p.role is Role.OWNER or p.is_break_glass)
+        if p.account in accounts and (p.role is Role.OWNER or p.is_break_glass)
     ]

@@ -1,8 +1,8 @@
-"""What the requests of a batch name, locked and read in one wait, before anybody asks for it."""
+"""What a batch names, locked and read in one wait, before anybody asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -11,7 +11,7 @@ from sqlalchemy import Table
 from domain.changes import Change, EdgeChange, UserChange
 from domain.keys import edge_id, group_id, user_id
 from domain.model import Edge, Group, Person, User
-from worker.adapters.db import provisioning_statements as asks
+from worker.adapters.db import direct_statements as asks
 from worker.adapters.db import rows
 from worker.adapters.db.arrays import array_literal, text_array
 from worker.adapters.db.direct import Asked, Direct, Row
@@ -42,17 +42,18 @@ class Foreseen:
 
 
 def foresight(
-    direct: Direct, connection: str, changes: Collection[Change], account: str
+    direct: Direct, changes: Collection[tuple[str, Change]], accounts: Mapping[str, str]
 ) -> Foreseen:
     """Lock what people and memberships are asked for; read who the people are.
 
     Each statement sees what was committed when its turn came: people are read behind the locks of
-    their subjects. What somebody else is making at this moment is left out.
+    their subjects. What somebody else is making at this moment is left out. changes: each with its
+    connection; accounts: by connection.
     """
     groups: dict[str, Group] = {}
     users: dict[str, User] = {}
     edges: set[str] = set()
-    for change in changes:
+    for connection, change in changes:
         if isinstance(change, UserChange | EdgeChange):
             users[user_id(connection, change.user)] = User(connection, change.user)
         if isinstance(change, EdgeChange):
@@ -60,11 +61,14 @@ def foresight(
             edges.add(edge_id(connection, change.group, change.user))
     if not users:
         return Foreseen()
+    new_groups = [group_to_row(groups[k], accounts[groups[k].connection]) for k in sorted(groups)]
+    new_users = [user_to_row(users[k], accounts[users[k].connection]) for k in sorted(users)]
+    open_ = text_array(sorted(set(accounts.values())))
     found = iter(
         direct.ask_all(
-            *_if_any(rows.groups, [group_to_row(groups[k], account) for k in sorted(groups)]),
-            *_if_any(rows.users, [user_to_row(users[k], account) for k in sorted(users)]),
-            Asked(asks.PEOPLE_OF, [text_array(sorted(users)), account]),
+            *_if_any(rows.groups, new_groups),
+            *_if_any(rows.users, new_users),
+            Asked(asks.PEOPLE_OF, [text_array(sorted(users)), open_]),
             *([ask_edges(edges)] if edges else []),
         )
     )

@@ -1,4 +1,4 @@
-"""What SCIM asks of PostgreSQL, written by hand: see `worker/adapters/db/direct.py` for why.
+"""What SCIM and drains ask of PostgreSQL, by hand: `worker/adapters/db/direct.py` says why.
 
 Columns are named, never `*`: a statement that is prepared outlives a migration that adds one.
 """
@@ -99,37 +99,44 @@ def made_or_locked(table: Table, names: Sequence[str], *, is_shared: bool = Fals
 
 
 _PERSON = columns(rows.people)
-#: $1: ids; $2: account: who keeps it open comes along (U6).
+#: $1: ids; $2: accounts: who keeps them open comes along (U6).
 PEOPLE = f"""
 SELECT {_PERSON} FROM people
-WHERE id = ANY($1) OR (account_id = $2 AND (role = 'owner' OR is_break_glass))
+WHERE id = ANY($1) OR (account_id = ANY($2) AND (role = 'owner' OR is_break_glass))
 """
 #: The same of subjects ($1).
 PEOPLE_OF = f"""
 SELECT {_PERSON} FROM people WHERE id IN (SELECT person_id FROM users WHERE id = ANY($1))
 UNION ALL SELECT {_PERSON} FROM people
-WHERE account_id = $2 AND (role = 'owner' OR is_break_glass)
+WHERE account_id = ANY($2) AND (role = 'owner' OR is_break_glass)
 """
 KEEPERS = f"""
-SELECT {_PERSON} FROM people WHERE account_id = $1 AND (role = 'owner' OR is_break_glass)
+SELECT {_PERSON} FROM people WHERE account_id = ANY($1) AND (role = 'owner' OR is_break_glass)
 """
-#: $1: connection; $2: keys of its subjects.
+#: $1: connection; $2: keys of its subjects. One by one (see `WAKE`): of two indexes that begin with
+#: the connection, the one that does not go on with the subject would read all of the connection's.
 EDGES_OF = f"""
-SELECT {columns(rows.memberships)} FROM memberships WHERE connection_id = $1 AND user_key = ANY($2)
+SELECT {columns(rows.memberships, "m")} FROM unnest($2::text[]) AS k("key"), LATERAL
+ (SELECT * FROM memberships WHERE connection_id = $1 AND user_key = k."key" OFFSET 0) AS m
 """
 #: $1: ids of subjects.
 LINKED = "SELECT id, person_id FROM users WHERE id = ANY($1)"
-#: $1: keys; $2: now. Events that somebody else holds are being decided behind our locks.
+#: $1: keys; $2: now. Events that others hold are being decided behind our locks. The plan is
+#: kept (`Direct`), and made while next to nothing waits: OFFSET and coalesce leave it no choice but
+#: to look up key by key.
 WAKE = """
 UPDATE events SET due_at = $2 WHERE id IN (
- SELECT e.id FROM events e
- WHERE e.id IN (SELECT w.event_id FROM waits w WHERE w.key = ANY($1)) AND e.state = 'waiting'
+ SELECT e.id FROM events e WHERE coalesce(e.state, '') = 'waiting' AND e.id = ANY (ARRAY(
+  SELECT w.event_id FROM unnest($1::text[]) AS k("key"), LATERAL
+   (SELECT event_id FROM waits WHERE waits."key" = k."key" OFFSET 0) AS w))
  ORDER BY e.id FOR NO KEY UPDATE SKIP LOCKED)
 """
-#: $1: people. Their links die at once: `CLOSED`.
+#: $1: people. Their links die at once: `CLOSED`. While there are few links, the index of all open
+#: ones looks as good as that of people, and the plan is kept: coalesce leaves it no choice.
 LINKS_CLOSED = """
 UPDATE links SET state = 'revoked' WHERE id IN (
- SELECT id FROM links WHERE person_id = ANY($1) AND state = 'open' ORDER BY id FOR UPDATE)
+ SELECT id FROM links WHERE person_id = ANY($1) AND coalesce(state, '') = 'open'
+ ORDER BY id FOR UPDATE)
 RETURNING id
 """
 CLOSED = "closed"
