@@ -114,3 +114,21 @@ def test_d7_a_plan_that_no_longer_fits_is_not_kept_for_long(
     assert misled > ROWS, "or there would be no reason to plan anew"
     monkeypatch.setattr(direct, "PLANS_SECONDS", 0.0)
     assert read_by(rosterd_pg, lambda: flow(rosterd_pg, feed, "anew")) < SLACK
+
+
+def test_f23_behind_a_pooler_that_hands_sessions_on_nothing_is_kept_and_nothing_lost(
+    rosterd_pg: Rosterd,
+) -> None:
+    """As PgBouncer in transaction mode: the session has never heard of the statement."""
+    feed = rosterd_pg.account()
+    flow(rosterd_pg, feed, "first")
+    kept = rosterd_pg.parts.thread_connections
+    with kept.read() as sql:
+        # Not as a command, which the driver would understand.
+        sql.exec_driver_sql("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
+    flow(rosterd_pg, feed, "second")
+    assert {e["attempts"] for e in rosterd_pg.events()} == {0}
+    assert rosterd_pg.outcome(rosterd_pg.events()[-1]["external_id"])[0] == "applied"
+    with kept.read() as sql:
+        prepared = sql.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar()
+    assert prepared == 0

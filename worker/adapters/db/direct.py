@@ -34,6 +34,8 @@ _WORTH_SENDING = 20_000
 #: A plan is kept for so long: it fits the tables as they were. One that was made while they were
 #: empty reads all of them, and nothing else would ever make another before autovacuum comes by.
 PLANS_SECONDS = 2.0
+#: Of a statement that was prepared by a session, and one that another had prepared there before.
+_FORGOTTEN = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
 #: Seconds that telling the server to stop may take.
 _CANCELLING = 2.0
 _PLACE = re.compile(r"\$([0-9]+)")
@@ -62,10 +64,21 @@ class _Told(NamedTuple):
     is_apart: bool
 
 
+class Keeps:
+    """Whether sessions keep what is prepared; behind a pooler that hands them on, they do not."""
+
+    def __init__(self) -> None:
+        self.statements = True
+
+    def nothing(self) -> None:
+        """It was noticed that they do not."""
+        self.statements = False
+
+
 class Direct:
     """The driver's connection inside one of SQLAlchemy's; begins its transaction itself."""
 
-    def __init__(self, sql: Connection) -> None:
+    def __init__(self, sql: Connection, keeps: Keeps) -> None:
         raw: Any = sql.connection.dbapi_connection
         if not isinstance(raw, psycopg.Connection):
             raise TypeError("a connection to PostgreSQL expected")
@@ -74,6 +87,7 @@ class Direct:
         raw.prepare_threshold = 1_000_000_000
         self._sql = sql
         self._raw = raw
+        self._keeps = keeps
         self._begins = False
         self._gathers = False
         self._gathered: list[_Told] = []
@@ -176,13 +190,19 @@ class Direct:
             self._raw.execute("BEGIN", prepare=False)
         is_long = _length(asked.given) > _LONG
         cursor = RawCursor(self._raw, row_factory=dict_row)
-        return cursor.execute(asked.statement, asked.given, prepare=is_prepared and not is_long)
+        keeps = is_prepared and not is_long and self._keeps.statements
+        return cursor.execute(asked.statement, asked.given, prepare=keeps)
 
     @contextmanager
     def _heard(self) -> Iterator[None]:
         """A session that is gone is not used again, and another may be had at once."""
         try:
             yield
+        except _FORGOTTEN as error:
+            self._give_up()
+            self._keeps.nothing()
+            lost = f"a pooler gave the session to others: {error}"
+            raise InfrastructureError(lost, is_lost=True) from error
         except psycopg.Error as error:
             if self._is_busy and (cut := error.__context__) is not None:
                 # The driver's complaint about a pipeline that was left in the middle hides why.
@@ -253,8 +273,9 @@ class DirectConnection(KeptConnection):
     On SQLite it is as any other.
     """
 
-    def __init__(self, database: Database, *, statement_ms: int) -> None:
+    def __init__(self, database: Database, keeps: Keeps, *, statement_ms: int) -> None:
         super().__init__(database, statement_ms=statement_ms)
+        self._keeps = keeps
         self._planned_at = 0.0
 
     def opened(self) -> Connection:
@@ -264,7 +285,7 @@ class DirectConnection(KeptConnection):
         try:
             sql.exec_driver_sql(SETTINGS)
             sql.commit()
-            sql.info[_DIRECT] = Direct(sql)
+            sql.info[_DIRECT] = Direct(sql, self._keeps)
         except BaseException:
             sql.close()
             raise

@@ -39,10 +39,14 @@ FROM connections c WHERE c.id = ANY($1)
 """
 _SOURCES = "SELECT id, source FROM feeds WHERE id = ANY($1)"
 _BODIES = "SELECT id, body FROM deliveries WHERE id = ANY($1)"
-_MARKED = """
-INSERT INTO batch_markers (id, worker, event_ids, made_at) VALUES ($1, $2, $3, $4)
+#: A marker has to outlive this process, not a crash of the server, which forgets the batch as well:
+#: its commit waits for no disk. Said in the statement, for a pooler may give the session to others.
+_UNFORCED = "set_config('synchronous_commit', 'off', true)"
+_MARKED = f"""
+INSERT INTO batch_markers (id, worker, event_ids, made_at)
+SELECT $1, $2, $3, $4::timestamptz FROM {_UNFORCED}
 """
-_UNMARKED = "DELETE FROM batch_markers WHERE id = $1"
+_UNMARKED = f"DELETE FROM batch_markers USING {_UNFORCED} WHERE id = $1"
 
 
 class DirectWork(SQLWork):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from worker.adapters.db.direct import Direct, DirectConnection, direct_of
+from worker.adapters.db.direct import Direct, DirectConnection, Keeps, direct_of
 from worker.adapters.db.engine import Database
 
 #: A group of 100,000 members takes longer than what a web process allows itself otherwise.
@@ -25,11 +25,12 @@ class ThreadConnections:
         self._database = database
         self._idle = threading.local()
         self._all: list[DirectConnection] = []
+        self._keeps = Keeps()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A transaction of this thread that rolls back unless it is committed."""
-        with self._taken(DirectConnection) as kept, kept.begin() as sql:
+        with self._taken() as kept, kept.begin() as sql:
             yield sql
 
     @contextmanager
@@ -39,29 +40,26 @@ class ThreadConnections:
             with self._database.read() as sql:
                 yield sql
             return
-        with self._taken(DirectConnection) as kept, kept.read() as sql:
+        with self._taken() as kept, kept.read() as sql:
             yield sql
 
     @contextmanager
     def beside(self) -> Iterator[Direct]:
-        """Statements of their own beside the thread's transaction, which no commit waits for.
-
-        They outlive this process, not a crash of the server: see `_Unforced`. PostgreSQL only.
-        """
-        with self._taken(_Unforced) as kept, kept.read() as sql:
+        """Statements of their own beside the thread's transaction; PostgreSQL only."""
+        with self._taken() as kept, kept.read() as sql:
             direct = direct_of(sql)
             if direct is None:
                 raise TypeError("a connection to PostgreSQL expected")
             yield direct
 
     @contextmanager
-    def _taken(self, kind: type[DirectConnection]) -> Iterator[DirectConnection]:
+    def _taken(self) -> Iterator[DirectConnection]:
         """An idle one of this thread; inside a transaction of its own that is another one."""
-        idle: list[DirectConnection] = self._idle.__dict__.setdefault(kind.__name__, [])
+        idle: list[DirectConnection] = self._idle.__dict__.setdefault("kept", [])
         if idle:
             kept = idle.pop()
         else:
-            kept = kind(self._database, statement_ms=STATEMENT_MS)
+            kept = DirectConnection(self._database, self._keeps, statement_ms=STATEMENT_MS)
             self._all.append(kept)
         try:
             yield kept
@@ -73,18 +71,3 @@ class ThreadConnections:
         for kept in self._all:
             kept.close()
         self._idle, self._all = threading.local(), []
-
-
-class _Unforced(DirectConnection):
-    """Nobody waits until the disk has it. A crashed server forgets its transactions as well."""
-
-    def opened(self) -> Connection:
-        """See `KeptConnection`."""
-        sql = super().opened()
-        try:
-            sql.exec_driver_sql("SET synchronous_commit = off")
-            sql.commit()
-        except BaseException:
-            sql.close()
-            raise
-        return sql
