@@ -81,9 +81,9 @@ def overheard(rosterd: Rosterd) -> Iterator[dict[str, Any]]:
 
     sent = Direct._sent
 
-    def hear_direct(self: Direct, asked: Asked, **how: Any) -> Any:
+    def hear_direct(self: Direct, asked: Asked) -> Any:
         said.setdefault(asked.statement, tuple(asked.given))
-        return sent(self, asked, **how)
+        return sent(self, asked)
 
     event.listen(writer, "before_cursor_execute", hear)
     with pytest.MonkeyPatch.context() as patch:

@@ -33,7 +33,7 @@ _LONG = 100_000
 _WORTH_SENDING = 20_000
 #: A plan is kept for so long: it fits the tables as they were. One that was made while they were
 #: empty reads all of them, and nothing else would ever make another before autovacuum comes by.
-PLANS_SECONDS = 2.0
+PLANS_SECONDS = 5.0
 #: Of a statement that was prepared by a session, and one that another had prepared there before.
 _FORGOTTEN = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
 #: Seconds that telling the server to stop may take.
@@ -46,10 +46,14 @@ PLANNED_ONCE = "set_config('plan_cache_mode', 'force_generic_plan', true)"
 
 
 class Asked(NamedTuple):
-    """A statement with $1, $2, .. and its parameters: texts, and whatever the driver sends."""
+    """A statement with $1, $2, .. and its parameters: texts, and whatever the driver sends.
+
+    is_kept: whether its plan is; else it is planned each time, by what the tables hold then.
+    """
 
     statement: str
     given: Sequence[Any] = ()
+    is_kept: bool = True
 
 
 class _Told(NamedTuple):
@@ -172,25 +176,27 @@ class Direct:
     def commit(self, *behind: Asked) -> list[list[Row]]:
         """What was gathered, the commit, and questions behind it, in one wait."""
         merged = _merged([one for one in self._gathered if not one.is_apart])
-        apart = [Asked(one.statement, one.given) for one in self._gathered if one.is_apart]
+        apart = [
+            Asked(one.statement, one.given, is_kept=False) for one in self._gathered if one.is_apart
+        ]
         self._forget()
         with self._heard():
             with self._ahead, self._raw.pipeline():
                 if merged is not None:
                     self._sent(merged)
                 for one in apart:
-                    self._sent(one, is_prepared=False)
+                    self._sent(one)
                 self._raw.execute("COMMIT", prepare=False)
                 cursors = [self._sent(one) for one in behind]
             return [cursor.fetchall() for cursor in cursors]
 
-    def _sent(self, asked: Asked, *, is_prepared: bool = True) -> RawCursor[Row]:
+    def _sent(self, asked: Asked) -> RawCursor[Row]:
         if self._begins:
             self._begins = False
             self._raw.execute("BEGIN", prepare=False)
         is_long = _length(asked.given) > _LONG
         cursor = RawCursor(self._raw, row_factory=dict_row)
-        keeps = is_prepared and not is_long and self._keeps.statements
+        keeps = asked.is_kept and not is_long and self._keeps.statements
         return cursor.execute(asked.statement, asked.given, prepare=keeps)
 
     @contextmanager

@@ -152,7 +152,10 @@ class DirectDirectory(SQLDirectory):
         for user in sorted(users):
             connection, _, key = user.partition(":")
             by_connection.setdefault(connection, []).append(key)
-        wanted = [Asked(asks.EDGES_OF, [one, text_array(k)]) for one, k in by_connection.items()]
+        wanted = [
+            Asked(asks.EDGES_OF, [one, text_array(k)], is_kept=False)
+            for one, k in by_connection.items()
+        ]
         turns, self._turns = self._turns, []
         found = self._direct.ask_all(*turns, *wanted)[len(turns) :]
         return [edge_from_row(row) for one in found for row in one]

@@ -113,11 +113,10 @@ WHERE account_id = ANY($2) AND (role = 'owner' OR is_break_glass)
 KEEPERS = f"""
 SELECT {_PERSON} FROM people WHERE account_id = ANY($1) AND (role = 'owner' OR is_break_glass)
 """
-#: $1: connection; $2: keys of its subjects. One by one (see `WAKE`): of two indexes that begin with
-#: the connection, the one that does not go on with the subject would read all of the connection's.
+#: $1: connection; $2: keys of its subjects. Not kept: of two indexes that begin with the connection
+#: one would read all that it has, and while it has little they look the same.
 EDGES_OF = f"""
-SELECT {columns(rows.memberships, "m")} FROM unnest($2::text[]) AS k("key"), LATERAL
- (SELECT * FROM memberships WHERE connection_id = $1 AND user_key = k."key" OFFSET 0) AS m
+SELECT {columns(rows.memberships)} FROM memberships WHERE connection_id = $1 AND user_key = ANY($2)
 """
 #: $1: ids of subjects.
 LINKED = "SELECT id, person_id FROM users WHERE id = ANY($1)"
