@@ -306,9 +306,7 @@ class DirectConnection(KeptConnection):
                 # What SQLAlchemy commits or rolls back is what it knows to have begun.
                 sql.begin()
                 direct.begin()
-                if monotonic() > self._planned_at + PLANS_SECONDS:
-                    self._planned_at = monotonic()
-                    direct.plan_anew()
+                self._let_go_of_plans(direct)
             yield sql
 
     @contextmanager
@@ -318,4 +316,10 @@ class DirectConnection(KeptConnection):
             direct = direct_of(sql)
             if direct is not None:
                 direct.rest()
+                self._let_go_of_plans(direct)
             yield sql
+
+    def _let_go_of_plans(self, direct: Direct) -> None:
+        if monotonic() > self._planned_at + PLANS_SECONDS:
+            self._planned_at = monotonic()
+            direct.plan_anew()

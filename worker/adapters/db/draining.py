@@ -69,7 +69,6 @@ class DirectWork(SQLWork):
         self._direct = direct
         self._kept = kept
         self._opening = vault
-        self._process = worker
         self.directory = self._store = DirectDirectory(connection, direct, now, vault=vault)
         self._sources: dict[str, str] = {}
         self._bodies: dict[int, bytes] = {}
