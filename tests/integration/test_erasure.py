@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, insert, update
 
 from domain.errors import NothingFoundError, RefusedError
 from tests.api import Client, is_problem
@@ -19,8 +19,10 @@ from tests.integration.test_by_hand import added, at, told
 from tests.integration.test_database_faults import beside, later, lock
 from tests.servers import await_true
 from worker.adapters.db import rows
+from worker.adapters.db.direct_directory import DirectDirectory
 from worker.adapters.db.erasure_rows import erasure_keys, tombstones
 from worker.adapters.db.sealed import read_all
+from worker.adapters.db.surroundings import Surroundings
 
 
 def suspended(rosterd: Rosterd, feed: Feed, key: str = "u1") -> str:
@@ -191,6 +193,37 @@ def test_u5_a_deletion_beside_a_drain_that_waits_for_the_same_subject(
         assert [line["kind"] for line in rosterd.export()] == ["group"]
         assert rosterd.users() == []
     rosterd.close()
+
+
+def test_u5_a_deletion_that_a_drain_learns_of_only_behind_its_locks(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection's first: when the drain asked for its policy, nobody had been deleted yet."""
+    rosterd = Rosterd(postgres_url, tmp_path)
+    with rosterd.serving():
+        feed = rosterd.account()
+        deleted(rosterd, suspended(rosterd, feed))
+        stones = rosterd.table(tombstones)
+        _say(rosterd, delete(tombstones))
+        told_of = DirectDirectory.know
+
+        def know(self: DirectDirectory, around: Surroundings) -> None:
+            """The deletion commits between the policy and the locks."""
+            _say(rosterd, insert(tombstones).values(stones))
+            told_of(self, around)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(DirectDirectory, "know", know)
+            create(rosterd, feed, 3.5, "old")
+        assert rosterd.outcome("old")[0] == "superseded"
+        assert rosterd.users() == []
+    rosterd.close()
+
+
+def _say(rosterd: Rosterd, statement: Any) -> None:
+    with rosterd.parts.database.begin() as connection:
+        connection.execute(statement)
+        connection.commit()
 
 
 def attempt(rosterd: Rosterd, person: str) -> None:

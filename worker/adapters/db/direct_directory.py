@@ -161,8 +161,10 @@ class DirectDirectory(SQLDirectory):
         return [edge_from_row(row) for one in found for row in one]
 
     def buried(self, connections: Collection[str], users: Collection[str]) -> dict[str, Stamp]:
-        """See the port; an accepted write is newer than any tombstone (D2)."""
-        return super().buried(connections, users) if self._around.has_tombstones else {}
+        """See the port. What was foreseen was looked for behind the locks of these subjects."""
+        if self._foreseen.is_nobody_buried and self._foreseen.users.keys() >= set(users):
+            return {}
+        return super().buried(connections, users)
 
     def people(self, ids: Collection[str]) -> dict[str, Person]:
         """See the port. Who keeps the account open comes with them."""

@@ -30,7 +30,7 @@ class Foreseen:
     """Rows by id, locked; people behind the locks of their subjects.
 
     keepers: who keeps the account open (U6), None where nobody looked. named: ids of memberships
-    that were looked for.
+    that were looked for. is_nobody_buried: nobody of the connections was deleted for good (U5).
     """
 
     groups: dict[str, Group] = field(default_factory=dict)
@@ -39,6 +39,7 @@ class Foreseen:
     edges: dict[str, Edge] = field(default_factory=dict)
     keepers: tuple[Person, ...] | None = None
     named: frozenset[str] = frozenset()
+    is_nobody_buried: bool = False
 
 
 def foresight(
@@ -68,12 +69,15 @@ def foresight(
         direct.ask_all(
             *_if_any(rows.groups, new_groups),
             *_if_any(rows.users, new_users),
+            # Whoever deletes somebody for good has their lock until it is done.
+            Asked(asks.BURIED, [text_array(sorted(accounts))]),
             Asked(asks.PEOPLE_OF, [text_array(sorted(users)), open_]),
             *([ask_edges(edges)] if edges else []),
         )
     )
     locked = [group_from_row(row) for row in next(found)] if groups else []
     subjects = [user_from_row(row) for row in next(found)]
+    is_nobody_buried = not next(found)
     people = [person_from_row(row) for row in next(found)]
     theirs = {one.person for one in subjects}
     words = [edge_from_row(row) for row in next(found)] if edges else []
@@ -84,6 +88,7 @@ def foresight(
         {edge_id(one.connection, one.group, one.user): one for one in words},
         tuple(people),
         frozenset(edges),
+        is_nobody_buried,
     )
 
 

@@ -110,6 +110,8 @@ SELECT {_PERSON} FROM people WHERE id IN (SELECT person_id FROM users WHERE id =
 UNION ALL SELECT {_PERSON} FROM people
 WHERE account_id = ANY($2) AND (role = 'owner' OR is_break_glass)
 """
+#: $1: connections: whether anybody of theirs was deleted for good (U5).
+BURIED = "SELECT 1 AS one FROM tombstones WHERE connection_id = ANY($1) LIMIT 1"
 KEEPERS = f"""
 SELECT {_PERSON} FROM people WHERE account_id = ANY($1) AND (role = 'owner' OR is_break_glass)
 """

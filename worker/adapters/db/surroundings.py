@@ -16,8 +16,7 @@ COLUMNS = """
  (SELECT true FROM endpoints e WHERE e.account_id = c.account_id AND e.state <> 'removed' LIMIT 1)
  AS announces,
  (SELECT true FROM people p WHERE p.account_id = c.account_id AND p.role = 'owner'
- AND p.connection_id IS NOT NULL LIMIT 1) AS has_managed_owner,
- (SELECT true FROM tombstones t WHERE t.connection_id = c.id LIMIT 1) AS has_tombstones
+ AND p.connection_id IS NOT NULL LIMIT 1) AS has_managed_owner
 """
 
 
@@ -30,7 +29,6 @@ class Surroundings:
 
     accounts: Mapping[str, str] = field(default_factory=dict)
     has_managed_owner: bool = True
-    has_tombstones: bool = True
     is_by_groups: bool = True
 
 
@@ -39,6 +37,5 @@ def surroundings_of(found: Sequence[Row]) -> Surroundings:
     return Surroundings(
         accounts={row["id"]: row["account_id"] for row in found},
         has_managed_owner=any(row["has_managed_owner"] for row in found),
-        has_tombstones=any(row["has_tombstones"] for row in found),
         is_by_groups=any(row["scope_rule"] == ScopeRule.GROUPS for row in found),
     )
