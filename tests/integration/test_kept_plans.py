@@ -17,7 +17,7 @@ from psycopg.pq import ExecStatus
 from psycopg.sql import Literal
 
 from tests.harness import Feed, Rosterd
-from tests.integration.test_plans import FILL, overheard
+from tests.integration.test_plans import FILL, overheard, rows_taken
 from worker.adapters.db import direct
 from worker.adapters.db.filling import fill_ended, fill_people, vacuumed
 
@@ -99,18 +99,7 @@ def _rows(session: Any, name: str, raw: Any, given: Sequence[Any]) -> int:
     told = session.exec_(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {name} ({values})".encode())
     session.exec_(b"ROLLBACK")
     assert told.status == ExecStatus.TUPLES_OK, told.error_message
-    plan = json.loads(told.get_value(0, 0))[0]["Plan"]
-    return sum(
-        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        for node in walked(plan)
-    )
-
-
-def walked(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A plan's nodes."""
-    yield node
-    for inner in node.get("Plans", ()):
-        yield from walked(inner)
+    return rows_taken(json.loads(told.get_value(0, 0))[0]["Plan"])
 
 
 @pytest.mark.timeout(300)

@@ -231,6 +231,12 @@ def plan(connection: Connection, statement: str, parameters: Any) -> str:
     return "\n".join(row[0] for row in found)
 
 
+def rows_taken(node: dict[str, Any]) -> int:
+    """Rows that an explained plan took in hand, kept or not, all of its nodes together."""
+    mine = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+    return int(mine) + sum(rows_taken(inner) for inner in node.get("Plans", ()))
+
+
 def scans_a_table(plan: str) -> bool:
     """A bare "is there any row" may look at the first one: a limit without a filter."""
     return bool(_SCAN.search(plan)) and not ("Limit" in plan and "Filter" not in plan)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from domain.directories import Page, ReadPerson
 from domain.reconciliation import Phase, Purpose, Run
 from tests.harness import Rosterd
-from tests.integration.test_plans import overheard
+from tests.integration.test_plans import overheard, rows_taken
 from worker.adapters.db import saying
 from worker.adapters.db.reading import (
     keep_members,
@@ -47,21 +47,11 @@ def _fill(sql: Connection, rosterd: Rosterd) -> None:
     keep_members(sql, RUN, "g1", Page(tuple(keys), rosterd.now(), None, READ))
 
 
-def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for inner in node.get("Plans", ()):
-        yield from _walk(inner)
-
-
 def _looked_at(sql: Connection, statement: str, parameters: Any) -> int:
     """Rows that a statement takes in hand, kept or not; it is made once more by this."""
     asked = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
     told = sql.exec_driver_sql(asked, parameters or None).scalar_one()
-    root = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
-    return sum(
-        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        for node in _walk(root)
-    )
+    return rows_taken((json.loads(told) if isinstance(told, str) else told)[0]["Plan"])
 
 
 @pytest.fixture

@@ -68,7 +68,6 @@ class DirectWork(SQLWork):
         super().__init__(database, connection, link_seconds=link_seconds, now=now, **whose)
         self._direct = direct
         self._kept = kept
-        self._opening = vault
         self.directory = self._store = DirectDirectory(connection, direct, now, vault=vault)
         self._sources: dict[str, str] = {}
         self._bodies: dict[int, bytes] = {}
@@ -93,7 +92,7 @@ class DirectWork(SQLWork):
             Asked(_BODIES, [array_literal(rows.deliveries.c.id, sorted(deliveries))]),
         )
         self._sources = {row["id"]: row["source"] for row in feeds}
-        self._bodies = {row["id"]: self._opening.open(row["body"]) for row in bodies}
+        self._bodies = {row["id"]: self._vault.open(row["body"]) for row in bodies}
         self._store.know(surroundings_of(connections))
         found = {row["id"]: policy_from_row(row, frozenset(row["domains"])) for row in connections}
         self.remember_mirrors(events, found)
