@@ -32,8 +32,10 @@ def signed_in(whole: Fleeting, page: Page) -> None:
 def done(page: Page, act: str, **fields: str) -> str:
     """Fill the form that posts there and press its button; what the next page says."""
     form = page.locator(f"form[action$='{act}']")
-    if not form.is_visible():
-        form.locator("xpath=..").locator("summary").click()
+    form.wait_for(state="attached")  # What was said is above it: a page may have arrived so far only.
+    closed = page.locator("details:not([open])", has=form)
+    if closed.count():
+        closed.locator("summary").click()
     for name, value in fields.items():
         form.locator(f"[name={name}]").fill(value)
     form.locator("button[type=submit]").click()
