@@ -15,6 +15,7 @@ from worker.adapters import mail
 from worker.adapters.mail_form import FILE, SEVEN_BITS, WIDE, MailForm
 
 WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=120)
+PLAIN = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=120)
 FORMS = {
     "seven bits": (SEVEN_BITS, policy.SMTP),
     "wide": (WIDE, policy.SMTPUTF8),
@@ -31,7 +32,7 @@ def composed(letter: Letter, sender: str, reply_to: str | None) -> EmailMessage:
 @pytest.mark.parametrize("form", FORMS)
 @given(
     to=st.sampled_from(["ana@example.com", "änna@example.com", '"a b"@example.com']),
-    subject=WORDS,
+    subject=WORDS | PLAIN,
     text=st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
     html=st.sampled_from(["", "<p>ü</p>", "<p>" + "x" * 200 + "</p>\n.\nFrom here\n--=_parts\n"]),
     name=st.sampled_from(["rosterd", "Ünïcode Näme", "a, b"]),
