@@ -138,7 +138,7 @@ class Writing:
         """409 for a name of another; for a creation, whose subject it is (D13)."""
         name, before = self.name, self.before
         if before is not None:
-            self.key, self.alias = before.key, before.alias
+            self.key, self.alias = before.key, self._kept_alias(before)
         if name is None or (before is not None and not self.new_names()):
             return
         mine = [one for one in found if name.means(one)]
@@ -153,6 +153,13 @@ class Writing:
         self.alias = name.alias if not told else None
         if before is None:
             self._settle_subject([one for one in mine if one.handle == name.handle or not told])
+
+    def _kept_alias(self, before: Resource) -> str | None:
+        """As it was; none once externalId has been taken away."""
+        name = self.name
+        was_told = before.is_told or self.names.alias(before.document) is not None
+        is_gone = was_told and name is not None and name.alias is None
+        return None if is_gone else before.alias
 
     def _settle_subject(self, mine: Sequence[Resource]) -> None:
         """Of a creation: whom another feed told of, a leaver, or somebody new."""

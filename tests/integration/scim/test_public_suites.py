@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -30,6 +31,11 @@ def known(name: str, *emails: str, **more: object) -> dict[str, object]:
 def found(idp: Provider, filter_: str, kind: str = "Users") -> list[str]:
     answer = idp.told("GET", f"/{kind}?filter={quote(filter_)}")
     return sorted(one["id"] for one in answer["Resources"])
+
+
+def _made(idp: Provider, kind: str, name: str, **more: object) -> dict[str, Any]:
+    made: dict[str, Any] = (idp.hire if kind == "Users" else idp.group)(name, **more)
+    return made
 
 
 def state(idp: Provider, id_: str) -> dict[str, object]:
@@ -65,6 +71,18 @@ class TestExternalId:
         assert found(idp, 'externalId eq "X"') == [bob["id"]]
         assert idp.set_(bob["id"], externalId="Z")["externalId"] == "Z"
         assert found(idp, 'externalId eq "X"') == []
+
+    @pytest.mark.parametrize("kind", ["Users", "Groups"])
+    def test_one_that_is_taken_away_finds_nobody_any_more(self, idp: Provider, kind: str) -> None:
+        ana, bob = (_made(idp, kind, name, externalId=name) for name in ("ana", "bob"))
+        shown = idp.patch(ana["id"], {"op": "remove", "path": "externalId"}, kind=kind)
+        assert "externalId" not in shown
+        assert found(idp, "externalId pr", kind) == [bob["id"]]
+        assert found(idp, 'externalId eq "ana"', kind) == []
+        assert found(idp, "not (externalId pr)", kind) == [ana["id"]]
+        new = _made(idp, kind, "new", externalId="ana")
+        assert found(idp, 'externalId eq "ana"', kind) == [new["id"]]
+        assert idp.told("GET", f"/{kind}/{ana['id']}")["meta"]["created"] == ana["meta"]["created"]
 
     def test_a_leaver_who_has_returned_by_another_name_is_not_taken_again(
         self, idp: Provider
@@ -242,3 +260,53 @@ def test_the_bulk_example_of_the_rfc(idp: Provider) -> None:
     done = idp.told("POST", "/Bulk", body)["Operations"]
     assert [one["status"] for one in done] == ["200", "204"]
     assert idp.get(ana["id"])["userName"] == "Dave"
+
+
+@pytest.mark.parametrize("place", ["/Bulk", "/.search", "/Users/.search"])
+@pytest.mark.parametrize("schemas", [None, [], [USER], [None]])
+@pytest.mark.parametrize("strict", ["on", "off"])
+def test_a_message_names_its_schema_by_the_letter(
+    rosterd: Rosterd, place: str, schemas: object, strict: str
+) -> None:
+    """RFC 7644, 3.1."""
+    made = {"method": "POST", "path": "/Users", "bulkId": "a", "data": known("ana@example.com")}
+    body = {"Operations": [made]} if place == "/Bulk" else {"count": 1}
+    if schemas is not None:
+        body["schemas"] = schemas
+    answer = provider(rosterd, scim_strict=strict).ask("POST", place, body)
+    if strict == "on":
+        is_error(answer, 400, "invalidSyntax")
+    else:
+        assert answer.status_code == 200
+
+
+def test_an_extension_is_named_among_the_schemas_by_the_letter(rosterd: Rosterd) -> None:
+    """RFC 7643, 3."""
+    idp = provider(rosterd, scim_strict="on")
+    body = known("ana@example.com", **{ENTERPRISE: {"costCenter": "7"}})
+    told = is_error(idp.ask("POST", "/Users", body), 400, "invalidSyntax")
+    assert ENTERPRISE in told["detail"]
+    made = idp.told("POST", "/Users", body | {"schemas": [USER, ENTERPRISE]}, status=201)
+    assert made[ENTERPRISE] == {"costCenter": "7"}
+
+
+def test_an_extension_that_is_not_named_is_taken(idp: Provider) -> None:
+    body = known("ana@example.com", **{ENTERPRISE: {"costCenter": "7"}})
+    assert idp.told("POST", "/Users", body, status=201)[ENTERPRISE] == {"costCenter": "7"}
+
+
+def test_a_resource_says_where_it_is(idp: Provider) -> None:
+    """RFC 7643, 3.1: meta.location is the Content-Location."""
+    ana = idp.hire("ana")
+    path, place = f"/Users/{ana['id']}", ana["meta"]["location"]
+    for method, body in (("GET", None), ("PUT", known("ana@example.com"))):
+        assert idp.ask(method, path, body).headers["content-location"] == place
+    assert "content-location" not in idp.ask("DELETE", path).headers
+
+
+def test_a_reference_is_an_address(idp: Provider) -> None:
+    """RFC 7643, 2.3.7: whatever a member is called."""
+    crew = idp.group("Crew", "string id/1")
+    (member,) = crew["members"]
+    assert member["value"] == "string id/1"
+    assert member["$ref"].endswith("/Users/string%20id%2F1")

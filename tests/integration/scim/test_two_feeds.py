@@ -128,6 +128,16 @@ def test_a_later_external_id_is_the_same_person_for_hooks(okta: Okta) -> None:
     assert [one["external_id"] for one in okta.rosterd.users()] == [ana["id"]]
 
 
+def test_an_external_id_of_a_hook_is_taken_away_by_scim_like_any(okta: Okta) -> None:
+    """The person stays whom the hook means; by that name SCIM finds nobody."""
+    okta.tell("user.lifecycle.create", "00u1", "ana@example.com")
+    (ana,) = okta.scim.told("GET", "/Users")["Resources"]
+    okta.scim.patch(ana["id"], {"op": "remove", "path": "externalId"})
+    assert okta.scim.told("GET", "/Users?filter=externalId+pr")["totalResults"] == 0
+    okta.tell(SUSPEND, "00u1")
+    assert okta.scim.get(ana["id"])["active"] is False
+
+
 def test_a_scim_feed_that_comes_later_shows_who_is_there(rosterd: Rosterd) -> None:
     """Everybody and every group of the connection, from the first list on."""
     feed = rosterd.account()

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from worker.adapters.scim.errors import SCIMError, invalid_syntax, invalid_value
-from worker.adapters.scim.prepass import PATCH
-from worker.adapters.scim.schemas import MAX_BULK_OPERATIONS
+from worker.adapters.scim.prepass import check_message
+from worker.adapters.scim.schemas import BULK_REQUEST, BULK_RESPONSE, MAX_BULK_OPERATIONS, PATCH
 from worker.adapters.scim.values import said
 
-RESPONSE = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ENDPOINTS = {"users": "Users", "groups": "Groups"}
 _REFERENCE = re.compile(r"bulkId:([^\"\s\]]{1,255})")
@@ -57,10 +56,12 @@ class Done:
     version: str | None = None
 
 
-def read_bulk(body: Any) -> Bulk:
+def read_bulk(body: Any, *, strict: bool = False) -> Bulk:
     """The request; raises SCIMError for what is no bulk request, or too large a one (413)."""
     if not isinstance(body, Mapping):
         raise invalid_syntax("a bulk request is a JSON object")
+    if strict:
+        check_message(body, BULK_REQUEST)
     named = {str(name).lower(): value for name, value in body.items()}
     told = named.get("operations")
     if not isinstance(told, list) or not told:
@@ -182,7 +183,7 @@ def _put(value: Any, ids: Mapping[str, str]) -> Any:
 def run_bulk(bulk: Bulk, perform: Callable[[Operation], Done], *, base: str) -> dict[str, Any]:
     """The BulkResponse; in it what was done, in the order of the request. See `answers`."""
     found = answers(bulk, perform, base=base)
-    return {"schemas": [RESPONSE], "Operations": [found[place] for place in sorted(found)]}
+    return {"schemas": [BULK_RESPONSE], "Operations": [found[place] for place in sorted(found)]}
 
 
 def answers(

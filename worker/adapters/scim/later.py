@@ -40,9 +40,11 @@ def stored(write: Write, base: str) -> dict[str, Any]:
     return {"base": base, "single": single, "headers": _kept(write.headers)}
 
 
-def stored_bulk(body: Any, headers: Mapping[str, str], base: str) -> dict[str, Any]:
+def stored_bulk(
+    body: Any, headers: Mapping[str, str], base: str, *, strict: bool
+) -> dict[str, Any]:
     """A bulk request, as it waits; raises SCIMError for what is none."""
-    read_bulk(body)
+    read_bulk(body, strict=strict)
     return {"base": base, "bulk": body, "headers": _kept(headers)}
 
 

@@ -7,14 +7,18 @@ from functools import cache
 from typing import Any
 
 from worker.adapters.scim.attributes import Attribute, Kind, table
-from worker.adapters.scim.bulk import RESPONSE as BULK_RESPONSE
 from worker.adapters.scim.errors import URN as ERROR
-from worker.adapters.scim.schemas import LIST_RESPONSE, MAX_BULK_OPERATIONS, MAX_RESULTS
+from worker.adapters.scim.schemas import (
+    BULK_REQUEST,
+    BULK_RESPONSE,
+    LIST_RESPONSE,
+    MAX_BULK_OPERATIONS,
+    MAX_RESULTS,
+    PATCH,
+    SEARCH,
+)
 
 MEDIA_TYPE = "application/scim+json"
-_SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
-_PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
-_BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 _TYPES = {"boolean": "boolean", "integer": "integer", "decimal": "number"}
 _FORMATS = {"dateTime": "date-time", "reference": "uri-reference", "binary": "byte"}
 
@@ -252,10 +256,10 @@ def _messages() -> JSON:
     search = {**_ASKED, "attributes": names, "excludedAttributes": names}
     return {
         "Error": _message(ERROR, told, "status"),
-        "Search": _message(_SEARCH, search),
-        "Patch": _message(_PATCH, {"Operations": {"type": "array", "items": part}}, "Operations"),
+        "Search": _message(SEARCH, search),
+        "Patch": _message(PATCH, {"Operations": {"type": "array", "items": part}}, "Operations"),
         "Bulk": _message(
-            _BULK,
+            BULK_REQUEST,
             {"Operations": writes, "failOnErrors": {"type": "integer", "minimum": 1}},
             "Operations",
         ),

@@ -18,10 +18,9 @@ from worker.adapters.scim.errors import (
     invalid_value,
     no_target,
 )
+from worker.adapters.scim.schemas import PATCH
 from worker.adapters.scim.values import said
 from worker.adapters.sources.strict_json import MAX_DEPTH, read_json
-
-PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 #: Operations in one PATCH.
 MAX_OPERATIONS = 10_000
@@ -95,7 +94,7 @@ def operations(body: Any, *, strict: bool) -> list[Operation]:
     if not isinstance(body, dict):
         raise invalid_syntax("the body must be a JSON object")
     if strict:
-        _check_schemas(body)
+        _check_operations(body)
     found = _member(body, "Operations", strict=strict)
     if not isinstance(found, list) or not found:
         raise invalid_syntax("Operations: a list of operations is needed")
@@ -104,10 +103,14 @@ def operations(body: Any, *, strict: bool) -> list[Operation]:
     return [_operation(one, f"Operations[{i}]", strict=strict) for i, one in enumerate(found)]
 
 
-def _check_schemas(body: Mapping[str, Any]) -> None:
-    given = body.get("schemas")
-    if not isinstance(given, list) or given != [PATCH]:
-        raise invalid_syntax(f"schemas: [{PATCH}] is needed")
+def check_message(body: Mapping[str, Any], urn: str) -> None:
+    """RFC 7644, 3.1: a message names its schema, and no other; raises SCIMError."""
+    if body.get("schemas") != [urn]:
+        raise invalid_syntax(f"schemas: [{urn}] is needed")
+
+
+def _check_operations(body: Mapping[str, Any]) -> None:
+    check_message(body, PATCH)
     strange = next((name for name in body if name not in {"schemas", "Operations"}), None)
     if strange is not None:
         raise invalid_syntax(f"no member {said(strange)!r} in a PATCH")

@@ -16,7 +16,8 @@ from typing import Any
 from worker.adapters.scim.attributes import Table
 from worker.adapters.scim.errors import SCIMError, invalid_path, invalid_value
 from worker.adapters.scim.filters import Target, find_attribute
-from worker.adapters.scim.schemas import MAX_RESULTS
+from worker.adapters.scim.prepass import check_message
+from worker.adapters.scim.schemas import MAX_RESULTS, SEARCH
 
 DEFAULT_COUNT = 100
 #: Further on nothing is counted out.
@@ -58,10 +59,12 @@ def query_of_parameters(parameters: Mapping[str, str]) -> Query:
     return _query({**named, **lists})
 
 
-def query_of_search(body: Any) -> Query:
+def query_of_search(body: Any, *, strict: bool = False) -> Query:
     """The question in the body of a search; raises SCIMError."""
     if not isinstance(body, Mapping):
         raise SCIMError(400, "invalidSyntax", "a search is a JSON object")
+    if strict:
+        check_message(body, SEARCH)
     named = {str(name).lower(): value for name, value in body.items()}
     lists: dict[str, Any] = {
         name: _names(named[name], name)

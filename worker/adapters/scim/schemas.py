@@ -22,6 +22,10 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 STATE = "urn:ietf:params:scim:schemas:extension:rosterd:2.0:User"
 
 LIST_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
+PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+BULK_REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+BULK_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 _SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Schema"
 _RESOURCE_TYPE = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
 _CONFIG = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
@@ -88,8 +92,9 @@ def _correct_user(document: Document) -> None:
 
 
 def _correct_group(document: Document) -> None:
-    """Members are people, kept as ids: what a client calls them is not."""
+    """Members are people, kept as ids: what a client calls them is not. No two have one name."""
     document["description"] = "Group"
+    _named(document["attributes"], "displayName")["uniqueness"] = "server"
     members = _named(document["attributes"], "members")
     kept = [one for one in members["subAttributes"] if one["name"] != "display"]
     members["subAttributes"] = kept

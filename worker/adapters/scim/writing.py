@@ -62,14 +62,15 @@ def as_object(body: Any) -> dict[str, Any]:
 
 def _read(kind: Kind, body: Any, *, strict: bool) -> Document:
     fields = table(kind)
-    if strict:
-        _check_schemas(fields, as_object(body))
+    named = _schemas(fields, as_object(body)) if strict else None
     document: Document = {}
     core, extensions = _parted(fields, as_object(body), strict=strict)
     _fill(document, fields.core, core, "", strict=strict)
     for urn, value in extensions.items():
         held: Document = {}
         _fill(held, fields.extensions[urn.lower()][1], value, urn, strict=strict)
+        if held and named is not None and urn.lower() not in named:
+            raise invalid_syntax(f"schemas: {urn} is missing")
         if held:
             document[urn] = held
     _check_required(fields, document)
@@ -127,13 +128,15 @@ def _check_required(fields: Table, document: Document) -> None:
         raise invalid_value(f"{name} is required")
 
 
-def _check_schemas(fields: Table, body: Mapping[str, Any]) -> None:
-    """RFC 7643, 3: every resource names its schemas, and no others."""
+def _schemas(fields: Table, body: Mapping[str, Any]) -> set[str]:
+    """RFC 7643, 3: every resource names its schemas, lower-cased here, and no others."""
     given = next((value for name, value in body.items() if name.lower() == "schemas"), None)
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise invalid_syntax(f"schemas: a list with {fields.urn} is needed")
     strange = next((urn for urn in given if fields.schema(urn) is None), None)
     if strange is not None:
         raise invalid_syntax(f"no schema {said(strange)!r}{at('schemas')}")
-    if fields.urn.lower() not in {urn.lower() for urn in given}:
+    named = {urn.lower() for urn in given}
+    if fields.urn.lower() not in named:
         raise invalid_syntax(f"schemas: {fields.urn} is missing")
+    return named

@@ -22,7 +22,8 @@ _BRIEF = QueryParams({"attributes": "id"})
 def bulk(call: Call) -> Reply:
     """Do them one by one; each is applied, refused and told as if it had come alone."""
     insist_open(call.speaker)
-    return Reply(body=run_bulk(read_bulk(call.body), partial(_perform, call), base=call.base))
+    asked = read_bulk(call.body, strict=call.is_strict)
+    return Reply(body=run_bulk(asked, partial(_perform, call), base=call.base))
 
 
 def _perform(call: Call, operation: Operation) -> Done:

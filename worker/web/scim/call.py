@@ -9,6 +9,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from domain.resources import Speaker
+from worker.adapters.scim.asks import STRICT
 from worker.bootstrap import Container
 from worker.web.scim.together import Together
 
@@ -36,6 +37,11 @@ class Call:
     body: Any = None
     raw: bytes = b""
     is_cut: bool = False
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether the connection asks for the letter of the RFC."""
+        return self.speaker.settings.get(STRICT) == "on"
 
     @property
     def place(self) -> str:

@@ -32,7 +32,7 @@ def many(call: Call) -> Reply:
     """A bulk request, at once or later."""
     if not _is_later(call):
         return bulk.bulk(call)
-    return _accepted(call, stored_bulk(call.body, call.headers, call.base))
+    return _accepted(call, stored_bulk(call.body, call.headers, call.base, strict=call.is_strict))
 
 
 def _is_later(call: Call) -> bool:

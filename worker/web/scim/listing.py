@@ -17,7 +17,6 @@ from worker.adapters.db.scim_json import json_on
 from worker.adapters.db.scim_lists import Page, Part, Place, page
 from worker.adapters.db.scim_reading import seen
 from worker.adapters.db.scim_store import resource_from_row
-from worker.adapters.scim.asks import STRICT
 from worker.adapters.scim.attributes import table
 from worker.adapters.scim.errors import SCIMError
 from worker.adapters.scim.queries import (
@@ -41,7 +40,7 @@ def listed(call: Call) -> Reply:
 
 def search(call: Call) -> Reply:
     """POST .search: the same question in a body."""
-    query = query_of_search(call.body)
+    query = query_of_search(call.body, strict=call.is_strict)
     names = {"attributes": query.attributes, "excludedAttributes": query.excluded}
     told = {name: ",".join(value) for name, value in names.items() if value is not None}
     return _listed(replace(call, query=QueryParams(told)), query)
@@ -87,8 +86,7 @@ def _parts(call: Call, sql: Connection, query: Query, kinds: Sequence[ResourceKi
         if query.filter is not None:
             from worker.adapters.scim.filter_reading import read_filter  # noqa: PLC0415 - see there
 
-            strict = speaker.settings.get(STRICT) == "on"
-            where = read_filter(query.filter, fields, beside=beside, strict=strict)
+            where = read_filter(query.filter, fields, beside=beside, strict=call.is_strict)
         if query.sort_by is not None:
             sort = read_sort(query.sort_by, fields, beside=beside)
         parts.append(Part(look, where, sort))

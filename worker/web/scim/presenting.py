@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from domain.model import Person, PersonState
 from domain.resources import Named, Resource, ResourceKind
@@ -138,7 +139,7 @@ def _of_person(person: Person) -> dict[str, Any]:
 def _member(call: Call, member: Named) -> dict[str, str]:
     return {
         "value": member.id,
-        "$ref": f"{call.base}/Users/{member.id}",
+        "$ref": f"{call.base}/Users/{quote(member.id, safe='')}",
         "type": "User",
     }
 

@@ -13,8 +13,7 @@ from worker.adapters.scim.errors import not_found
 from worker.adapters.scim.showing import projection
 from worker.web.scim.call import Call, Reply
 from worker.web.scim.presenting import listed as named
-from worker.web.scim.presenting import location_of
-from worker.web.scim.streaming import Shown, as_object, in_pieces, is_whole, with_members
+from worker.web.scim.streaming import Shown, as_object, headers_with, in_pieces, is_whole, with_members
 
 #: The setting that lets the id of a deleted user be read: 404 or 200.
 DELETED_GET = "deleted_get"
@@ -47,7 +46,7 @@ def one(call: Call) -> Reply:
     if told is not None and is_known(shown, told):
         return Reply(304, headers={"ETag": shown.etag})
     shown = shown if are_wanted else replace(shown, members=None)
-    headers = {"ETag": shown.etag, "Location": location_of(call, found)}
+    headers = headers_with(call, shown)
     if is_whole([shown]):
         return Reply(body=as_object(call, shown), headers=headers)
     return Reply(body=in_pieces(call, shown), headers=headers)

@@ -16,7 +16,7 @@ from domain.resources import Members, Named, Resource, ResourceKind
 from worker.adapters.db.engine import translated
 from worker.adapters.db.scim_reading import Seen, members_page
 from worker.web.scim.call import Call
-from worker.web.scim.presenting import presented, version_of
+from worker.web.scim.presenting import location_of, presented, version_of
 
 #: Members that an answer may hold without being streamed.
 AT_ONCE = 2_000
@@ -67,6 +67,12 @@ def with_members(
 def is_whole(shown: Sequence[Shown]) -> bool:
     """Whether all members are there already."""
     return all(one.members is None or one.members.after is None for one in shown)
+
+
+def headers_with(call: Call, shown: Shown) -> dict[str, str]:
+    """What a resource is answered with: RFC 7643, 3.1 has its location as Content-Location, too."""
+    location = location_of(call, shown.resource)
+    return {"ETag": shown.etag, "Location": location, "Content-Location": location}
 
 
 def as_object(call: Call, shown: Shown) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from worker.adapters.db.scim_reading import Seen, seen
 from worker.adapters.scim.asks import Write, ask_of
 from worker.adapters.scim.refusals import insist_done, insist_open
 from worker.web.scim.call import Call, Reply
-from worker.web.scim.presenting import listed, location_of
+from worker.web.scim.presenting import listed
 from worker.web.scim.reading import kind_of, wants
-from worker.web.scim.streaming import Shown, as_object, in_pieces, is_whole, with_members
+from worker.web.scim.streaming import Shown, as_object, headers_with, in_pieces, is_whole, with_members
 
 #: Bytes of a body beyond which a write has a transaction of its own.
 LARGE = 64 * 1024
@@ -50,7 +50,7 @@ def _done(call: Call, answer: Answer) -> Reply:
     if resource is None:
         raise LookupError("a write without a resource")
     shown = _shown(call, answer, resource)
-    headers = {"ETag": shown.etag, "Location": location_of(call, resource)}
+    headers = headers_with(call, shown)
     status = 201 if call.method == "POST" else 200
     if is_whole([shown]):
         return Reply(status, as_object(call, shown), headers)
@@ -58,6 +58,7 @@ def _done(call: Call, answer: Answer) -> Reply:
         return Reply(status, in_pieces(call, shown), headers)
     if call.method == "POST":
         return Reply(status, as_object(call, replace(shown, members=None)), headers)
+    del headers["Content-Location"]  # Of a content that is not sent.
     return Reply(204, headers=headers)
 
 

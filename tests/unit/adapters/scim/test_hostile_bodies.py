@@ -18,7 +18,7 @@ from worker.adapters.scim.attributes import Kind
 from worker.adapters.scim.dialect import spoken_by
 from worker.adapters.scim.errors import SCIMError
 from worker.adapters.scim.patching import patched
-from worker.adapters.scim.schemas import ENTERPRISE, STATE, USER
+from worker.adapters.scim.schemas import ENTERPRISE, PATCH, STATE, USER
 from worker.adapters.scim.showing import shown
 
 Document = dict[str, Any]
@@ -126,7 +126,7 @@ def test_replacements(kind: Kind, body: Document, strict: bool) -> None:
 @given(KINDS, st.lists(OPERATION, max_size=4) | VALUES, st.booleans())
 def test_patches(kind: Kind, operations: object, strict: bool) -> None:
     before = deepcopy(FIXED[kind])
-    body = prepass.without_passwords({"schemas": [prepass.PATCH], "Operations": operations})
+    body = prepass.without_passwords({"schemas": [PATCH], "Operations": operations})
     found = outcome(lambda: patched(kind, before, body, strict=strict))
     assert before == FIXED[kind]
     if isinstance(found, SCIMError):

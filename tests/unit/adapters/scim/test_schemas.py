@@ -124,7 +124,8 @@ def test_what_is_writable_can_be_created(kind: Kind, path: str, described: Docum
     value = example(described)
     urn, _, name = path.rpartition(":")
     told = {urn: {name: value}} if urn else {name: value}
-    body = {"schemas": [schemas.USER if kind == "User" else schemas.GROUP], **start(kind), **told}
+    named = [schemas.USER if kind == "User" else schemas.GROUP, *([urn] if urn else [])]
+    body = {"schemas": named, **start(kind), **told}
     if path == "members":
         assert writing.told_members(body, strict=True) == ("m1",)
     else:
