@@ -32,7 +32,8 @@ def signed_in(whole: Fleeting, page: Page) -> None:
 def done(page: Page, act: str, **fields: str) -> str:
     """Fill the form that posts there and press its button; what the next page says."""
     form = page.locator(f"form[action$='{act}']")
-    form.wait_for(state="attached")  # What was said is above it: a page may have arrived so far only.
+    # What was said stands above it: a page may have arrived only so far.
+    form.wait_for(state="attached")
     closed = page.locator("details:not([open])", has=form)
     if closed.count():
         closed.locator("summary").click()

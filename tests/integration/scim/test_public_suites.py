@@ -33,7 +33,7 @@ def found(idp: Provider, filter_: str, kind: str = "Users") -> list[str]:
     return sorted(one["id"] for one in answer["Resources"])
 
 
-def _made(idp: Provider, kind: str, name: str, **more: object) -> dict[str, Any]:
+def _made(idp: Provider, kind: str, name: str, **more: Any) -> dict[str, Any]:
     made: dict[str, Any] = (idp.hire if kind == "Users" else idp.group)(name, **more)
     return made
 
@@ -270,7 +270,7 @@ def test_a_message_names_its_schema_by_the_letter(
 ) -> None:
     """RFC 7644, 3.1."""
     made = {"method": "POST", "path": "/Users", "bulkId": "a", "data": known("ana@example.com")}
-    body = {"Operations": [made]} if place == "/Bulk" else {"count": 1}
+    body: dict[str, Any] = {"Operations": [made]} if place == "/Bulk" else {"count": 1}
     if schemas is not None:
         body["schemas"] = schemas
     answer = provider(rosterd, scim_strict=strict).ask("POST", place, body)

@@ -13,7 +13,14 @@ from worker.adapters.scim.errors import not_found
 from worker.adapters.scim.showing import projection
 from worker.web.scim.call import Call, Reply
 from worker.web.scim.presenting import listed as named
-from worker.web.scim.streaming import Shown, as_object, headers_with, in_pieces, is_whole, with_members
+from worker.web.scim.streaming import (
+    Shown,
+    as_object,
+    headers_with,
+    in_pieces,
+    is_whole,
+    with_members,
+)
 
 #: The setting that lets the id of a deleted user be read: 404 or 200.
 DELETED_GET = "deleted_get"

@@ -12,7 +12,14 @@ from worker.adapters.scim.refusals import insist_done, insist_open
 from worker.web.scim.call import Call, Reply
 from worker.web.scim.presenting import listed
 from worker.web.scim.reading import kind_of, wants
-from worker.web.scim.streaming import Shown, as_object, headers_with, in_pieces, is_whole, with_members
+from worker.web.scim.streaming import (
+    Shown,
+    as_object,
+    headers_with,
+    in_pieces,
+    is_whole,
+    with_members,
+)
 
 #: Bytes of a body beyond which a write has a transaction of its own.
 LARGE = 64 * 1024
