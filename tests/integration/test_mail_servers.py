@@ -444,6 +444,38 @@ def test_a_lease_never_ends_while_a_mail_is_in_hand(
     assert len(shares) >= 3, "what the lease did not cover was given back and claimed anew"
 
 
+def test_many_are_claimed_at_once_only_while_mails_leave_promptly(
+    rosterd: Rosterd, smtp: tuple[MailServer, str]
+) -> None:
+    """What is claimed waits for whatever is slow before it."""
+    _, url = smtp
+    feed = rosterd.account()
+    for number in range(notifying.SHARE + notifying.PROMPT_SHARE + 1):
+        rosterd.hire(feed, f"u{number}")
+    clock, shares = [0.0], list[int]()
+
+    class Watched(SQLOutbox):
+        def claim(self, *, limit: int, lease: timedelta) -> Any:
+            shares.append(limit)
+            return super().claim(limit=limit, lease=lease)
+
+    class Timed(SMTPMailer):
+        def send(self, letter: Letter, *, id_: str) -> None:
+            super().send(letter, id_=id_)
+            clock[0] += 0.0 if len(shares) == 1 else notifying.PROMPT_SECONDS
+
+    watched = Watched(rosterd.parts.database, rosterd.parts.vault)
+    sender = replace(
+        rosterd.parts.notify,
+        outbox=watched,
+        mailer=Timed(url, sender=SENDER),
+        monotonic=lambda: clock[0],
+    )
+    assert sender.run()["sent"] == notifying.SHARE + notifying.PROMPT_SHARE + 1
+    few, many = notifying.SHARE, notifying.PROMPT_SHARE
+    assert shares == [few, many, few, few], "the last finds nothing"
+
+
 def test_mails_that_follow_each_other_closely_are_noted_together_and_slow_ones_at_once(
     rosterd: Rosterd, smtp: tuple[MailServer, str]
 ) -> None:

@@ -11,8 +11,10 @@ from domain.notices import DueNotice, Hook, Mailer, MailError, Outbox
 from domain.retry import GiveUp, RetryPolicy, decide_retry
 from domain.wording import MAILS
 
-#: Notices under one lease; small, so that a slow mail server holds few of them.
+#: Notices under one lease; few, so that a slow mail server holds few of them.
 SHARE = 20
+#: The same, while a mail takes less than `PROMPT_SECONDS`: a claim costs what ten mails do.
+PROMPT_SHARE, PROMPT_SECONDS = 100, 0.01
 LEASE = timedelta(minutes=5)
 #: Mails that follow each other this closely are noted together: a commit is a third of what a
 #: mail costs.
@@ -78,14 +80,17 @@ class Notify:
         return tally
 
     def _send_all(self, tally: dict[str, int], is_over: Callable[[], bool]) -> None:
-        is_served = True
+        is_served, share = True, SHARE
         while is_served and not is_over():
             # Before the claim, so that what is left of the lease is never taken for more.
-            until = self.monotonic() + (LEASE - LONGEST).total_seconds()
-            due = self.outbox.claim(limit=SHARE, lease=LEASE)
+            began = self.monotonic()
+            until = began + (LEASE - LONGEST).total_seconds()
+            due = self.outbox.claim(limit=share, lease=LEASE)
             if not due:
                 break
             is_served = self._share(due, tally, self._ended(is_over, until))
+            is_prompt = self.monotonic() - began < PROMPT_SECONDS * len(due)
+            share = PROMPT_SHARE if is_prompt else SHARE
 
     def _ended(self, is_over: Callable[[], bool], until: float) -> Callable[[], bool]:
         return lambda: is_over() or self.monotonic() > until
