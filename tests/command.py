@@ -27,13 +27,30 @@ Done = subprocess.CompletedProcess[str]
 _build_cli = cli.build_cli
 
 
-def run_command(words: tuple[str, ...], environment: Mapping[str, str], *, typed: str = "") -> Done:
-    """Run `rosterd` with these words; what it printed and its exit code. typed: its input."""
+class _Keyboard(io.StringIO):
+    """Input that somebody types while the output goes elsewhere."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run_command(
+    words: tuple[str, ...],
+    environment: Mapping[str, str],
+    *,
+    typed: str = "",
+    is_attended: bool = False,
+) -> Done:
+    """Run `rosterd` with these words; what it printed and its exit code.
+
+    typed: its input, by somebody at a keyboard if is_attended.
+    """
     out, err = io.StringIO(), io.StringIO()
+    read = _Keyboard(typed) if is_attended else io.StringIO(typed)
     with (
         mock.patch.dict(os.environ, environment),
         mock.patch.object(sys, "argv", ["rosterd", *words]),
-        mock.patch.object(sys, "stdin", io.StringIO(typed)),
+        mock.patch.object(sys, "stdin", read),
         mock.patch.object(cli, "build_cli", _command),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

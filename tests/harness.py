@@ -238,14 +238,21 @@ class Rosterd:
         return [(lane, kind) for lane, kind in order if (lane, kind.value) in found]
 
     def cli(self, *words: str, typed: str = "", **environment: str) -> Done:
-        """A command as an operator types it. typed: what it reads."""
-        told = {
+        """A command as a script runs it. typed: what it reads."""
+        return run_command(words, {**self._environment, **environment}, typed=typed)
+
+    def answering(self, answer: str, *words: str) -> Done:
+        """A command as an operator types it, who answers what they are asked."""
+        return run_command(words, self._environment, typed=f"{answer}\n", is_attended=True)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
             "ROSTERD_DATA_DIR": str(self.settings.data_dir),
             "ROSTERD_DATABASE_URL": self.settings.database,
             "ROSTERD_BROKER_URL": self.settings.broker,
             "NO_COLOR": "1",
         }
-        return run_command(words, {**told, **environment}, typed=typed)
 
     def json(self, *words: str) -> Any:
         """What a listing says with `--json`; it must succeed."""

@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 
 from tests.harness import Rosterd
 from tests.tenants import leaves
+from worker.adapters.db import rows
 from worker.cli.main import build_cli
 
 #: Last words of commands that list or show.
@@ -82,3 +84,45 @@ def test_an_export_keeps_the_blanks_of_a_name(rosterd: Rosterd) -> None:
     (line,) = rosterd.cli("directory", "export", "--account", "acme").stdout.splitlines()
     assert json.loads(line)["display_name"] == "Silva, Ana: the first"
     assert '"kind":"user"' in line
+
+
+def test_whoever_sits_there_is_asked_though_the_output_goes_through_a_pipe(
+    rosterd: Rosterd,
+) -> None:
+    """`rosterd user delete .. | tee log` deleted without a question."""
+    feed = rosterd.account()
+    rosterd.hire(feed, "u1")
+    rosterd.tell(feed, "user.suspended", {"id": "u1"})
+    (ana,) = rosterd.table(rows.people)
+    words = ("user", "delete", ana["id"], "--reason", "asked for")
+    done = rosterd.answering("n", *words)
+    assert done.returncode == 1
+    assert "nothing brings them back" in done.stderr
+    assert rosterd.table(rows.people) == [ana]
+    assert rosterd.answering("y", *words).returncode == 0
+    assert rosterd.table(rows.people) == []
+
+
+def test_a_script_is_not_asked(rosterd: Rosterd) -> None:
+    rosterd.account()
+    assert rosterd.cli("domain", "forbid", "acme", "example.com").returncode == 0
+
+
+def _reasons() -> dict[str, bool]:
+    """By command, whether it needs a reason."""
+    commands = dict(leaves(get_command(build_cli())))
+    return {
+        words: parameter.required
+        for words, command in commands.items()
+        for parameter in command.params
+        if "--reason" in parameter.opts
+    }
+
+
+@pytest.mark.parametrize("words", sorted(w for w, is_needed in _reasons().items() if is_needed))
+def test_where_a_reason_is_needed_a_blank_is_none(words: str) -> None:
+    command = dict(leaves(get_command(build_cli())))[words]
+    (reason,) = [one for one in command.params if "--reason" in one.opts]
+    assert reason.callback(None, reason, "it is mine") == "it is mine"
+    with pytest.raises(typer.BadParameter, match="say why"):
+        reason.callback(None, reason, " ")

@@ -13,6 +13,7 @@ from domain.model import PersonState
 from worker.adapters.db.family import as_tree, counts, family_of
 from worker.adapters.idn import to_entry
 from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.reasons import Reason
 from worker.cli.session import post, setup
 
 app = typer.Typer(no_args_is_help=True)
@@ -106,7 +107,7 @@ def show_(name: str, json_: AsJSON = False) -> None:
 def set_(
     name: str,
     several: Annotated[str, typer.Option(help="on or off: may several connections govern it?")],
-    reason: Annotated[str, typer.Option(help="For the audit.")] = "",
+    reason: Reason = "",
 ) -> None:
     """C1: let several connections govern one account, or only one."""
     if several not in ("on", "off"):

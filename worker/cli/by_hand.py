@@ -11,9 +11,9 @@ from domain.errors import UsageError
 from domain.model import Person, Role
 from worker.adapters.db.group_queries import private_space
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
+from worker.cli.reasons import Reason, Why
 from worker.cli.session import actor, container, person_named, post, reading, setup
 
-Reason = Annotated[str, typer.Option(help="Why, for the audit.")]
 Account = Annotated[str | None, typer.Option(help="Whose person; needed with an address.")]
 Who = Annotated[str, typer.Argument(metavar="PERSON", help="Id, or address with --account.")]
 
@@ -65,7 +65,7 @@ def add(
 
 
 def role(
-    person: Who, role: str, reason: Reason, account: Account = None, json_: AsJSON = False
+    person: Who, role: str, reason: Why, account: Account = None, json_: AsJSON = False
 ) -> None:
     """Make somebody owner, administrator, member or guest, whoever made them (U6)."""
     id_, owner = person_named(person, account)
@@ -78,7 +78,7 @@ def role(
 def break_glass(
     person: Who,
     switch: Annotated[str, typer.Argument(metavar="on|off")],
-    reason: Reason,
+    reason: Why,
     account: Account = None,
     json_: AsJSON = False,
 ) -> None:
@@ -96,7 +96,7 @@ def break_glass(
     _tell(after, as_json_=json_, says=f"{after.id} {says}")
 
 
-def suspend(person: Who, reason: Reason, account: Account = None, json_: AsJSON = False) -> None:
+def suspend(person: Who, reason: Why, account: Account = None, json_: AsJSON = False) -> None:
     """Let somebody out whom no identity provider governs; an open link dies (U3)."""
     id_, owner = person_named(person, account)
     after = container().people.suspend(id_, actor=actor(), reason=reason, account=owner)
@@ -105,7 +105,7 @@ def suspend(person: Who, reason: Reason, account: Account = None, json_: AsJSON 
     _tell(after, as_json_=json_, says=f"{after.id} is {after.state.value}")
 
 
-def reactivate(person: Who, reason: Reason, account: Account = None, json_: AsJSON = False) -> None:
+def reactivate(person: Who, reason: Why, account: Account = None, json_: AsJSON = False) -> None:
     """Bring back whom an operator let out; who never accepted is invited anew (U4)."""
     id_, owner = person_named(person, account)
     after = container().people.reactivate(id_, actor=actor(), reason=reason, account=owner)
@@ -114,7 +114,7 @@ def reactivate(person: Who, reason: Reason, account: Account = None, json_: AsJS
 
 
 def change_email(
-    person: Who, email: str, reason: Reason, account: Account = None, json_: AsJSON = False
+    person: Who, email: str, reason: Why, account: Account = None, json_: AsJSON = False
 ) -> None:
     """Another address for whom no identity provider governs; the new one is asked first (E2)."""
     id_, owner = person_named(person, account)
@@ -128,7 +128,7 @@ def change_email(
 
 def delete(
     person: Who,
-    reason: Reason,
+    reason: Why,
     account: Account = None,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -141,7 +141,7 @@ def delete(
     people, proof = container().people, None
     people.delete(id_, actor=actor(), reason=reason, account=owner, is_rehearsal=True)
     if not dry_run:
-        ask(f"delete {id_} for good? nothing brings them back", yes=yes or not out.is_terminal)
+        ask(f"delete {id_} for good? nothing brings them back", yes=yes)
         proof = people.delete(id_, actor=actor(), reason=reason, account=owner)
     if json_:
         print(as_json({"id": id_, "deleted": not dry_run, "erasure": proof}))

@@ -19,8 +19,9 @@ from domain.observing import Person, Plan, differences, sentence
 from domain.policy import Scope
 from worker.adapters.db.observing_setup import is_scoped
 from worker.adapters.sources.registry import SOURCES
-from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, is_attended, out
 from worker.cli.progress import progress
+from worker.cli.reasons import Why
 from worker.cli.session import container, setup
 
 #: So many people are named where no file is asked for.
@@ -58,7 +59,7 @@ def plan(
 
 def go_live(  # noqa: PLR0913, PLR0917 - one option a word of the operator
     connection: str,
-    reason: Annotated[str, typer.Option(help="For the audit.")],
+    reason: Why,
     plan: Annotated[str | None, typer.Option(help="The plan that was agreed, by its id.")] = None,
     scope: OfScope = None,
     accept_changes: Annotated[
@@ -87,7 +88,7 @@ def go_live(  # noqa: PLR0913, PLR0917 - one option a word of the operator
             print(as_json({"connection": found["id"], "dry_run": True, **made.as_dict()}))
         return
     if plan is None and not yes:
-        if not out.is_terminal:
+        if not is_attended():
             raise UsageError("name the plan that was agreed with --plan, or say --yes")
         ask(f"let {found['name']} do so?", yes=False)
     with setup() as use:

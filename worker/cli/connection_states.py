@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
-
-import typer
 
 from domain.errors import RefusedError
 from worker.adapters.db.retiring import Farewell
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
+from worker.cli.reasons import Reason, Why
 from worker.cli.session import container, setup
-
-Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 
 
 def pause(connection: str, reason: Why) -> None:
@@ -22,7 +18,7 @@ def pause(connection: str, reason: Why) -> None:
     out.print(f"paused; {held} open events are held, and whatever comes until you resume")
 
 
-def resume(connection: str, reason: Why = "") -> None:
+def resume(connection: str, reason: Reason = "") -> None:
     """Apply what was held, and everything from now on (C2)."""
     with setup() as use:
         found = use.connection(connection)
@@ -52,7 +48,7 @@ def retire(
         if json_:
             print(as_json({"connection": found["id"], "dry_run": True, **asdict(told)}))
         return
-    ask(f"retire connection {found['name']} for good?", yes=yes or not out.is_terminal)
+    ask(f"retire connection {found['name']} for good?", yes=yes)
     container().reading.end_subscriptions(found["id"])
     with setup() as use:
         told = use.retire_connection(use.connection(found["id"]), reason=reason)

@@ -25,12 +25,12 @@ from worker.cli.dead_letters import (
     ReasonCode,
     Since,
     Type,
-    Why,
     number_of,
     selection_of,
 )
 from worker.cli.dead_replay import replay
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.reasons import Why
 from worker.cli.session import asker, container, narrowed, reading
 
 app = typer.Typer(no_args_is_help=True)
@@ -150,7 +150,7 @@ def discard(
     if dry_run:
         out.print(f"would discard {len(numbers)}")
         return
-    ask(f"discard {len(numbers)} dead letters?", yes=yes or not out.is_terminal)
+    ask(f"discard {len(numbers)} dead letters?", yes=yes)
     who = asker(narrowed(account, None)[0])
     moved = container().replays.discards.discard(numbers, who, reason=reason)
     out.print(f"discarded {len(moved)}")

@@ -22,7 +22,6 @@ Domain = Annotated[
     str | None, typer.Option(help="Refused for want of this domain: example.com, *.example.com.")
 ]
 Since = Annotated[str | None, typer.Option(help="Time, or 10m, 2h, 3d ago.")]
-Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 Ids = Annotated[list[str] | None, typer.Argument(help="Event ids, or d<ID> of a foreign message.")]
 OfCause = Annotated[
     Cause | None, typer.Option("--cause", help="Never attempted, refused by a rule, or failed.")

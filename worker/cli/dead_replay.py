@@ -24,10 +24,10 @@ from worker.cli.dead_letters import (
     StopAt,
     Type,
     Wait,
-    Why,
     selection_of,
 )
-from worker.cli.output import AsJSON, DryRun, Yes, as_json, out, show
+from worker.cli.output import AsJSON, DryRun, Yes, agrees, as_json, out, show
+from worker.cli.reasons import Reason
 from worker.cli.replay_watch import planned, started, tell, tell_plan, watch
 from worker.cli.session import asker, container, narrowed, reading
 from worker.services.replay import Prediction
@@ -43,7 +43,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one option per filter
     detail: Detail = None,
     domain: Domain = None,
     since: Since = None,
-    reason: Why = "",
+    reason: Reason = "",
     rate: Rate = None,
     ramp: Ramp = False,
     stop_at: StopAt = None,
@@ -75,7 +75,7 @@ def carry_out(wanted: Selection, order: Order, *, yes: bool, wait: float, json_:
     plan = planned(wanted, who, is_quiet=json_)
     if not json_:
         tell_plan(plan)
-        if not (yes or not out.is_terminal or typer.confirm(f"replay {plan.count} dead letters?")):
+        if not agrees(f"replay {plan.count} dead letters?", yes=yes):
             container().replay.cancel(plan.id, who, reason="not carried out")
             raise typer.Exit(1)
     started(plan.id, order, who)

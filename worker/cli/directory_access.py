@@ -15,10 +15,9 @@ from domain.outbound import check_url, parse_allowed
 from worker.adapters.directories.registry import directory_for
 from worker.cli.credentials import FROM_INPUT
 from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.reasons import Reason
 from worker.cli.session import container, setup
 from worker.cli.setting import parse_pairs
-
-Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 
 
 def access(  # noqa: PLR0913, PLR0917 - an option each
@@ -44,7 +43,7 @@ def access(  # noqa: PLR0913, PLR0917 - an option each
     kind: Annotated[str | None, typer.Option(help="Whose API; default: the source's.")] = None,
     check: Annotated[bool, typer.Option(help="Ask for one page and tell.")] = False,
     remove: Annotated[bool, typer.Option(help="Take the access away.")] = False,
-    reason: Why = "",
+    reason: Reason = "",
     json_: AsJSON = False,
 ) -> None:
     """Let rosterd read a connection's directory at its IdP; without options, show what is set."""

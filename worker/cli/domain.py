@@ -16,6 +16,7 @@ from domain.values import domain_of
 from worker.adapters.idn import both_forms, to_entry, to_read, warning
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show
 from worker.cli.own_words import ring
+from worker.cli.reasons import Reason
 from worker.cli.replay_watch import run, tell
 from worker.cli.session import asker, container, setup
 
@@ -24,14 +25,13 @@ app = typer.Typer(no_args_is_help=True)
 Entry = Annotated[
     str, typer.Argument(help="example.com, or *.example.com: its subdomains, not itself.")
 ]
-Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 
 
 @app.command("allow")
 def allow(
     account: str,
     domain: Entry,
-    reason: Why = "",
+    reason: Reason = "",
     replay: Annotated[
         bool, typer.Option("--replay", help="Replay what was refused for it, at once.")
     ] = False,
@@ -91,12 +91,12 @@ def _tell_of(entry: str, listed: list[str], account: str) -> None:
 
 @app.command("forbid")
 def forbid(
-    account: str, domain: Entry, reason: Why = "", yes: Yes = False, dry_run: DryRun = False
+    account: str, domain: Entry, reason: Reason = "", yes: Yes = False, dry_run: DryRun = False
 ) -> None:
     """Forbid a domain for later claims; whoever has an address there keeps it."""
     entry = to_entry(domain)
     if not dry_run:
-        ask(f"forbid {both_forms(entry)}?", yes=yes or not out.is_terminal)
+        ask(f"forbid {both_forms(entry)}?", yes=yes)
     with setup() as use:
         found = use.account(account)
         people = use.people_at(found["id"], entry)

@@ -20,12 +20,12 @@ from worker.adapters.sources.registry import SOURCES
 from worker.adapters.vault import new_id
 from worker.cli.event import moment
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show
+from worker.cli.reasons import Reason, Why
 from worker.cli.session import actor, container, reading, setup
 
 app = typer.Typer(no_args_is_help=True)
 
 COLUMNS = ["id", "url", "types", "state", "waiting", "failing_since", "last_error"]
-Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 OfAccount = Annotated[str | None, typer.Option(help="Only if it is this account's.")]
 
 
@@ -138,7 +138,7 @@ def pause(endpoint: str, reason: Why, account: OfAccount = None) -> None:
 
 
 @app.command("resume")
-def resume(endpoint: str, reason: Why = "", account: OfAccount = None) -> None:
+def resume(endpoint: str, reason: Reason = "", account: OfAccount = None) -> None:
     """Send again, also after it was disabled; what was kept goes out first."""
     with setup() as use:
         found = use.endpoint(endpoint, account=_id_of(use, account))
@@ -172,7 +172,7 @@ def rotate(
 @app.command("remove")
 def remove(
     endpoint: str,
-    reason: Why = "",
+    reason: Reason = "",
     account: OfAccount = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -186,7 +186,7 @@ def remove(
         return
     if not reason:
         raise UsageError("--reason: say why, for the audit")
-    ask(f"remove {told}?", yes=yes or not out.is_terminal)
+    ask(f"remove {told}?", yes=yes)
     with setup() as use:
         found = use.endpoint(endpoint, account=_id_of(use, account))
         dropped = use.remove_endpoint(found, reason=reason)
@@ -197,7 +197,7 @@ def remove(
 def replay(
     endpoint: str,
     since: Annotated[str, typer.Option(help="A cursor, or a time such as 2026-01-31T09:00Z.")],
-    reason: Why = "",
+    reason: Reason = "",
     account: OfAccount = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -214,7 +214,7 @@ def replay(
     if not dry_run:
         if not reason:
             raise UsageError("--reason: say why, for the audit")
-        ask(f"send {count} announcements once more?", yes=yes or not out.is_terminal)
+        ask(f"send {count} announcements once more?", yes=yes)
         count = announce.replay(endpoint, since=begin, actor=actor(), reason=reason, account=owner)
         container().ringer.stop()
     if json_:

@@ -11,11 +11,11 @@ import typer
 
 from domain.errors import UsageError
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
+from worker.cli.reasons import Reason
 from worker.cli.session import asker, container, narrowed
 from worker.services.replay import Prediction
 
 Account = Annotated[str | None, typer.Option(help="Account by name or id.")]
-Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 
 
 def edit_and_replay(
@@ -23,7 +23,7 @@ def edit_and_replay(
     patch: Annotated[
         str, typer.Option(help="JSON patch (RFC 6902): a file, - for standard input, or itself.")
     ],
-    reason: Why = "",
+    reason: Reason = "",
     account: Account = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -40,7 +40,7 @@ def edit_and_replay(
             print(as_json({"original": event, **_as_dict(foreseen)}))
         return
     if not json_:
-        ask("replay it so?", yes=yes or not out.is_terminal)
+        ask("replay it so?", yes=yes)
     made = use.run(event, operations, who, reason=reason)
     container().ringer.stop()
     if json_:

@@ -12,6 +12,7 @@ from worker.adapters.sources.registry import SOURCES
 from worker.adapters.sources.scim import NAME as SCIM
 from worker.cli.credentials import Secret, Trust, credential
 from worker.cli.output import AsJSON, Yes, as_json, ask, out, show
+from worker.cli.reasons import Reason, Why
 from worker.cli.session import container, setup
 
 app = typer.Typer(no_args_is_help=True)
@@ -84,9 +85,6 @@ def rotate(
     out.print(f"the old one lives until {until:%Y-%m-%d %H:%M} UTC")
 
 
-Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
-
-
 @app.command("pause")
 def pause(feed: str, reason: Why) -> None:
     """Hold what this feed says, until resumed; the other feeds go on."""
@@ -96,7 +94,7 @@ def pause(feed: str, reason: Why) -> None:
 
 
 @app.command("resume")
-def resume(feed: str, reason: Why = "") -> None:
+def resume(feed: str, reason: Reason = "") -> None:
     """Apply what was held, and everything from now on."""
     with setup() as use:
         released = use.set_feed_state(use.feed(feed), "active", reason=reason)
@@ -106,7 +104,7 @@ def resume(feed: str, reason: Why = "") -> None:
 @app.command("retire")
 def retire(feed: str, reason: Why, yes: Yes = False) -> None:
     """Close this way in for good: 401 from now on; what it has told is kept and applied."""
-    ask(f"retire feed {feed} for good?", yes=yes or not out.is_terminal)
+    ask(f"retire feed {feed} for good?", yes=yes)
     with setup() as use:
         use.set_feed_state(use.feed(feed), "retired", reason=reason)
     out.print(f"retired: {feed}")

@@ -10,6 +10,7 @@ from domain.own_groups import OwnGroup, permission_named
 from worker.adapters.db.group_queries import find_groups, group_named, group_story
 from worker.cli.links import move_group
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.reasons import Reason, Why
 from worker.cli.session import actor, container, person_named, reading, setup
 
 app = typer.Typer(no_args_is_help=True)
@@ -20,7 +21,6 @@ app.command("move")(move_group)
 Which = Annotated[str, typer.Argument(metavar="GROUP", help="Id, or name with --account.")]
 Who = Annotated[str, typer.Argument(metavar="PERSON", help="Id, or address with --account.")]
 Account = Annotated[str | None, typer.Option(help="Whose group; needed with a name.")]
-Reason = Annotated[str, typer.Option(help="Why, for the audit.")]
 May = Annotated[str, typer.Argument(metavar="PERMISSION")]
 
 
@@ -72,7 +72,7 @@ def add(
 
 @app.command("rename")
 def rename(
-    group: Which, name: str, reason: Reason, account: Account = None, json_: AsJSON = False
+    group: Which, name: str, reason: Why, account: Account = None, json_: AsJSON = False
 ) -> None:
     """Another name for a group by hand (G5, G6)."""
     id_, owner = _named(group, account)
@@ -84,7 +84,7 @@ def rename(
 def grant(
     group: Which,
     permission: May,
-    reason: Reason,
+    reason: Why,
     account: Account = None,
     json_: AsJSON = False,
 ) -> None:
@@ -105,7 +105,7 @@ def grant(
 def revoke(
     group: Which,
     permission: May,
-    reason: Reason,
+    reason: Why,
     account: Account = None,
     json_: AsJSON = False,
 ) -> None:
@@ -121,7 +121,7 @@ def revoke(
 @app.command("delete")
 def delete(
     group: Which,
-    reason: Reason,
+    reason: Why,
     account: Account = None,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -133,7 +133,7 @@ def delete(
     told, count = groups.delete(id_, actor=actor(), reason=reason, account=owner, is_rehearsal=True)
     if not dry_run:
         what = f"delete {told.name!r} with {count} memberships?"
-        ask(what, yes=yes or not out.is_terminal)
+        ask(what, yes=yes)
         told, count = groups.delete(id_, actor=actor(), reason=reason, account=owner)
     if json_:
         print(as_json({"id": told.id, "memberships": count, "deleted": not dry_run}))
@@ -143,7 +143,7 @@ def delete(
 
 @member.command("add")
 def join(
-    group: Which, person: Who, reason: Reason, account: Account = None, json_: AsJSON = False
+    group: Which, person: Who, reason: Why, account: Account = None, json_: AsJSON = False
 ) -> None:
     """Put somebody into a group by hand (G4-G6)."""
     _join(group, person, reason, account, is_member=True, as_json_=json_)
@@ -151,7 +151,7 @@ def join(
 
 @member.command("remove")
 def leave(
-    group: Which, person: Who, reason: Reason, account: Account = None, json_: AsJSON = False
+    group: Which, person: Who, reason: Why, account: Account = None, json_: AsJSON = False
 ) -> None:
     """Take somebody out of a group by hand."""
     _join(group, person, reason, account, is_member=False, as_json_=json_)

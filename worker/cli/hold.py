@@ -9,11 +9,10 @@ import typer
 from domain.errors import UsageError
 from worker.adapters.db.holding import Released, SQLHolds
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.reasons import Why
 from worker.cli.session import actor, container, narrowed
 
 app = typer.Typer(no_args_is_help=True)
-
-Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 
 
 def _holds() -> SQLHolds:
@@ -109,7 +108,7 @@ def _asked(hold: str, verb: str, reason: str, *, yes: bool, dry_run: bool) -> bo
     if dry_run:
         out.print(f"would {question}", markup=False)
         return False
-    ask(f"{question}?", yes=yes or not out.is_terminal)
+    ask(f"{question}?", yes=yes)
     return True
 
 

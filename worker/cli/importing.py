@@ -15,6 +15,7 @@ from worker.adapters.db.importing import ImportOrder
 from worker.adapters.lines import records
 from worker.cli.output import AsJSON, DryRun, as_json, err, out
 from worker.cli.progress import progress
+from worker.cli.reasons import Reason
 from worker.cli.session import actor, container, post, setup
 from worker.services.importing import Batch, Line, Tally
 
@@ -28,7 +29,7 @@ def import_(
         str | None, typer.Option(help="Name or id; needed where there are several.")
     ] = None,
     dry_run: DryRun = False,
-    reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
+    reason: Reason = "",
     invite: Annotated[
         bool, typer.Option("--invite", help="Mail an invitation to whoever comes in as invited.")
     ] = False,

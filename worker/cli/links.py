@@ -17,11 +17,11 @@ from worker.adapters.db.taking_over import Taking
 from worker.adapters.links_file import read_links
 from worker.cli.by_hand import Account, Who
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
+from worker.cli.reasons import Reason, Why
 from worker.cli.session import person_named, setup
 
 app = typer.Typer(no_args_is_help=True)
 
-Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 MAPS = ("email", "file", "same")
 
 
@@ -37,7 +37,7 @@ def export(connection: str) -> None:
 def import_(
     connection: str,
     file: Path,
-    reason: Why = "",
+    reason: Reason = "",
     dry_run: DryRun = False,
     yes: Yes = False,
     json_: AsJSON = False,
@@ -46,7 +46,7 @@ def import_(
     _insist_reason(reason, dry_run=dry_run)
     wanted, unreadable = _read(file)
     if not dry_run:
-        ask(f"link {len(wanted)} lines to {connection}?", yes=yes or not out.is_terminal)
+        ask(f"link {len(wanted)} lines to {connection}?", yes=yes)
     with setup() as use:
         found = use.connection(connection)
         retired = use.retired_of(found["account_id"])
@@ -59,7 +59,7 @@ def import_(
 def replace(  # noqa: PLR0913, PLR0917 - one option per choice
     old: str,
     new: str,
-    reason: Why = "",
+    reason: Reason = "",
     map_: Annotated[str, typer.Option("--map", help="email, file or same.")] = "email",
     file: Annotated[Path | None, typer.Option(help="Lines as `links export` writes them.")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Though lines conflict.")] = False,
@@ -75,7 +75,7 @@ def replace(  # noqa: PLR0913, PLR0917 - one option per choice
     _insist_reason(reason, dry_run=dry_run)
     wanted, unreadable = _mapped(old, map_, file)
     if not dry_run:
-        ask(f"replace {old} by {new}, for good?", yes=yes or not out.is_terminal)
+        ask(f"replace {old} by {new}, for good?", yes=yes)
     with setup() as use:
         verdicts = [*unreadable, *_replaced(use, old, new, wanted, reason)]
         conflicts = sum(verdict.is_conflict for verdict in verdicts)

@@ -17,6 +17,7 @@ from worker.adapters.db.setup_lists import TakenList
 from worker.cli.event import moment
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
 from worker.cli.own_words import ring
+from worker.cli.reasons import Reason
 from worker.cli.session import setup
 
 #: How many people are named before a yes is asked for.
@@ -27,7 +28,7 @@ def list_is(
     connection: str,
     file: Annotated[str, typer.Argument(help="One external id a line, or JSON; - for stdin.")],
     count: Annotated[int, typer.Option(help="How many people the IdP says that it has.")],
-    reason: Annotated[str, typer.Option("--reason", help="For the audit.")] = "",
+    reason: Reason = "",
     taken_at: Annotated[
         str | None, typer.Option(help="When the IdP was asked: time, or 10m, 2h ago; default: now.")
     ] = None,
@@ -46,7 +47,7 @@ def list_is(
         _tell(plan)
     if not dry_run:
         if plan.is_on and plan.compared.missing and not json_:
-            ask(f"suspend {len(plan.compared.missing)} people?", yes=yes or not out.is_terminal)
+            ask(f"suspend {len(plan.compared.missing)} people?", yes=yes)
         with setup() as use:
             found = use.connection(connection)
             plan = use.take_list(found, ids, taken_at=at, reason=reason)

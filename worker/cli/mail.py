@@ -15,6 +15,7 @@ from domain.letters import Letter
 from domain.wording import MAILS, Wording, check_wording
 from worker.adapters.sample_mail import sample
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.reasons import Why
 from worker.cli.session import container, setup
 
 app = typer.Typer(no_args_is_help=True)
@@ -31,7 +32,7 @@ def set_(  # noqa: PLR0913, PLR0917 - one option per part of a mail
     kind: Kind,
     account: Account,
     text: Annotated[Path, typer.Option(help="File with the text; {{link}} alone is a button.")],
-    reason: Annotated[str, typer.Option(help="For the audit.")],
+    reason: Why,
     subject: Annotated[str | None, typer.Option(help="Default: as it is now.")] = None,
     html: Annotated[Path | None, typer.Option(help="File; default: made of the text.")] = None,
     language: Annotated[str, typer.Option(help="BCP 47, for reading aloud.")] = "en",
@@ -84,7 +85,7 @@ def list_(account: Account, json_: AsJSON = False) -> None:
 def reset(
     kind: Kind,
     account: Account,
-    reason: Annotated[str, typer.Option(help="For the audit.")],
+    reason: Why,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:

@@ -12,13 +12,11 @@ from domain.errors import NothingFoundError, UsageError
 from domain.sign_in import LINK_LIFE
 from worker.adapters.db.alerts import known_alerts
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.reasons import Reason, Why
 from worker.cli.session import asker, container, setup
 from worker.services.appoint import Appoint
 
 app = typer.Typer(no_args_is_help=True)
-
-Reason = Annotated[str, typer.Option(help="Why: it stands in the audit.")]
-Why = Annotated[str, typer.Option("--reason", help="Why: it stands in the audit.")]
 
 
 @app.command("add")

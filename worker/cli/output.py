@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from rich.table import Table
 from domain.display import with_escapes
 
 AsJSON = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. A script is not asked.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen, do nothing.")]
 
 
@@ -73,7 +74,17 @@ def _cell(value: object) -> str:
     return with_escapes(str(value))
 
 
+def is_attended() -> bool:
+    """Whether somebody sits there: what they see may still go through a pipe."""
+    return out.is_terminal or (sys.stdin is not None and sys.stdin.isatty())
+
+
+def agrees(question: str, *, yes: bool) -> bool:
+    """Whether whoever sits there says yes; a script has said so by what it does."""
+    return yes or not is_attended() or typer.confirm(question, err=True)
+
+
 def ask(question: str, *, yes: bool) -> None:
     """Ask before something that cannot be undone; a no ends with exit code 1."""
-    if not yes and not typer.confirm(question):
+    if not agrees(question, yes=yes):
         raise typer.Exit(1)

@@ -10,8 +10,9 @@ import typer
 from domain.errors import UsageError
 from domain.model import Override
 from domain.moments import parse_ahead
-from worker.cli.by_hand import Account, Reason, Who
+from worker.cli.by_hand import Account, Who
 from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.reasons import Reason
 from worker.cli.session import actor, container, person_named, post, setup
 
 

@@ -20,6 +20,7 @@ from worker.adapters.db.reconciliation_queries import (
 )
 from worker.cli.output import AsJSON, Yes, as_json, ask, err, out, show
 from worker.cli.progress import progress
+from worker.cli.reasons import Reason
 from worker.cli.session import actor, container, reading, setup
 
 #: A look at a run that another process is at.
@@ -48,7 +49,7 @@ def reconcile(
         bool, typer.Option("--apply", help="Mend them by events, through the breaker.")
     ] = False,
     last: Annotated[bool, typer.Option("--last", help="Show the last run, read nothing.")] = False,
-    reason: Annotated[str, typer.Option("--reason", help="For the audit.")] = "",
+    reason: Reason = "",
     limit: Annotated[int, typer.Option(help="So many differences are listed.")] = 1_000,
     yes: Yes = False,
     json_: AsJSON = False,
@@ -58,7 +59,7 @@ def reconcile(
         found = use.connection(connection)
     if apply:
         question = f"mend by events what {found['name']} differs in?"
-        ask(question, yes=yes or json_ or not out.is_terminal)
+        ask(question, yes=yes or json_)
     run = _last(found) if last else begun(found["id"], Purpose.RECONCILE, applies=apply, why=reason)
     seen = followed(run, is_quiet=json_)
     with reading() as sql:

@@ -25,6 +25,7 @@ from worker.adapters.db.recorded import (
 from worker.adapters.recording import recorded
 from worker.adapters.sources.registry import SOURCES
 from worker.cli.output import AsJSON, as_json, err, out
+from worker.cli.reasons import Reason
 from worker.cli.session import container, reading, setup
 from worker.cli.signing import SIGN
 
@@ -54,7 +55,7 @@ def record(
     wait: Annotated[
         float, typer.Option("--wait", min=0, max=LONGEST, help="Seconds to wait for them at most.")
     ] = 600.0,
-    reason: Annotated[str, typer.Option("--reason", help="For the audit.")] = "",
+    reason: Reason = "",
     json_: AsJSON = False,
 ) -> None:
     """Write the next requests of a feed to files without anybody's data, for a bug report.

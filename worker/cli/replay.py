@@ -23,10 +23,10 @@ from worker.cli.dead_letters import (
     StopAt,
     Type,
     Wait,
-    Why,
     selection_of,
 )
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.reasons import Reason, Why
 from worker.cli.replay_watch import counted, planned, started, tell, tell_plan, watch
 from worker.cli.session import asker, container, narrowed, reading
 
@@ -127,7 +127,7 @@ def start(
 
 
 @app.command("pause")
-def pause(replay: Which, reason: Why = "", account: Account = None) -> None:
+def pause(replay: Which, reason: Reason = "", account: Account = None) -> None:
     """Try nothing more for now; what is in hand ends."""
     _known(replay, account)
     container().replay.pause(replay, asker(), reason=reason)
@@ -137,7 +137,7 @@ def pause(replay: Which, reason: Why = "", account: Account = None) -> None:
 @app.command("resume")
 def resume(
     replay: Which,
-    reason: Why = "",
+    reason: Reason = "",
     account: Account = None,
     rate: Rate = None,
     ramp: Ramp = False,
@@ -157,7 +157,7 @@ def resume(
 @app.command("cancel")
 def cancel(
     replay: Which,
-    reason: Why = "",
+    reason: Reason = "",
     account: Account = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -167,7 +167,7 @@ def cancel(
     if dry_run:
         out.print(f"would leave {now.left} dead")
         return
-    ask(f"leave {now.left} dead?", yes=yes or not out.is_terminal)
+    ask(f"leave {now.left} dead?", yes=yes)
     gone = container().replay.cancel(replay, asker(), reason=reason)
     out.print(f"cancelled; {gone} events are dead again")
 

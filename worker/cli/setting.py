@@ -16,9 +16,8 @@ from worker.adapters.sources.registry import SOURCES
 from worker.cli import readdress
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.own_words import ring
+from worker.cli.reasons import Reason
 from worker.cli.session import setup
-
-Why = Annotated[str, typer.Option("--reason", help="For the audit.")]
 
 
 def parse_pairs(given: list[str] | None) -> dict[str, str]:
@@ -47,7 +46,7 @@ def _check_tenant(told: dict[str, str], source: Any) -> None:
 def set_(
     connection: str,
     settings: Annotated[list[str] | None, typer.Argument(help="name=value ..")] = None,
-    reason: Why = "",
+    reason: Reason = "",
     yes: Yes = False,
     dry_run: DryRun = False,
     json_: AsJSON = False,
@@ -69,7 +68,7 @@ def set_(
     told = _tell(found, before, changed, is_quiet=json_)
     if not dry_run:
         if not json_:
-            ask("change that?", yes=yes or not out.is_terminal)
+            ask("change that?", yes=yes)
         ring(_change(connection, changed, reason), found["id"])
     elif not json_:
         out.print("nothing was changed")

@@ -10,6 +10,7 @@ from domain.errors import RefusedError
 from worker.adapters.db.subscription_gauges import listed
 from worker.adapters.directories.registry import SUBSCRIBABLE
 from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.reasons import Reason
 from worker.cli.session import container, reading, setup
 
 COLUMNS = ["topic", "key", "made_at", "renewed_at", "renew_at", "ends_at"]
@@ -18,7 +19,7 @@ COLUMNS = ["topic", "key", "made_at", "renewed_at", "renew_at", "ends_at"]
 def subscriptions(
     connection: str,
     renew: Annotated[bool, typer.Option("--renew", help="Renew them now, and tell.")] = False,
-    reason: Annotated[str, typer.Option("--reason", help="For the audit.")] = "",
+    reason: Reason = "",
     json_: AsJSON = False,
 ) -> None:
     """List the subscriptions at a connection's identity provider; workers renew them in time."""

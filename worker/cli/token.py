@@ -11,6 +11,7 @@ from domain.tokens import check_scopes
 from worker.adapters.db.setup import SQLSetup
 from worker.adapters.sources.scim import NAME as SCIM
 from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.reasons import Why
 from worker.cli.session import setup
 
 app = typer.Typer(no_args_is_help=True)
@@ -56,7 +57,7 @@ def list_(json_: AsJSON = False) -> None:
 
 
 @app.command("revoke")
-def revoke(token: str, reason: Annotated[str, typer.Option()]) -> None:
+def revoke(token: str, reason: Why) -> None:
     """Dead at once."""
     with setup() as use:
         use.revoke_token(token, reason=reason)

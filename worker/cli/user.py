@@ -12,6 +12,7 @@ from worker.adapters.db.people_queries import find_people, person_story
 from worker.cli import by_hand, override, user_mail
 from worker.cli.links import move_user
 from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.reasons import Why
 from worker.cli.session import actor, container, post, reading, setup
 
 app = typer.Typer(no_args_is_help=True)
@@ -63,7 +64,7 @@ def show_(person: str, json_: AsJSON = False) -> None:
 @app.command("accept")
 def accept(
     person: str,
-    reason: Annotated[str, typer.Option(help="Why you vouch for it.")],
+    reason: Why,
     json_: AsJSON = False,
 ) -> None:
     """Accept for a person what they have open: an invitation or a change of address."""
@@ -78,7 +79,7 @@ def accept(
 @app.command("resend")
 def resend(
     person: str,
-    reason: Annotated[str, typer.Option(help="For the audit.")],
+    reason: Why,
     json_: AsJSON = False,
 ) -> None:
     """Send the open invitation or change of address again; the old link dies at once."""

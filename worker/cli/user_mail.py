@@ -8,6 +8,7 @@ import typer
 
 from worker.adapters.db.deliverability import note_bounce
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
+from worker.cli.reasons import Why, insist
 from worker.cli.session import actor, container, person_named, setup
 
 Account = Annotated[str | None, typer.Option(help="Whose account; needed for an address.")]
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def _revoke_invitation(
     person: Annotated[str, typer.Argument(help="Id, or address with --account.")],
-    reason: Annotated[str, typer.Option(help="For the audit.")],
+    reason: Why,
     account: Account = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -46,7 +47,7 @@ def _revoke_invitation(
 
 def _bounce(
     address: str,
-    reason: Annotated[str, typer.Option(help="What the mail server said.")],
+    reason: Annotated[str, typer.Option(help="What the mail server said.", callback=insist)],
     account: Annotated[str | None, typer.Option(help="Default: in every account.")] = None,
     json_: AsJSON = False,
 ) -> None:
