@@ -5,8 +5,9 @@ What was released, tried and failed goes in with the time; how many more may be 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypedDict
 
 from domain.errors import UsageError
 
@@ -42,6 +43,23 @@ class Pace:
             raise UsageError("a rate is above zero")
         if self.stop_percent is not None and not 0 <= self.stop_percent < 100:  # noqa: PLR2004
             raise UsageError("a failure ratio to stop at is 0 to 99 percent")
+
+
+class PaceChange(TypedDict, total=False):
+    """What of a pace is to be otherwise; what is left out stays (see `Pace`)."""
+
+    interval: timedelta
+    has_ramp: bool
+    stop_percent: int | None
+
+
+def changed_pace(pace: Pace, change: PaceChange) -> Pace:
+    """The pace with what is told; a ramp that begins has something to stop at. UsageError."""
+    begins = change.get("has_ramp", False) and not pace.has_ramp
+    usual = USUAL_STOP if begins and pace.stop_percent is None else pace.stop_percent
+    after = replace(replace(pace, stop_percent=usual), **change)
+    after.check()
+    return after
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from domain.errors import RefusedError, UsageError
 from domain.inbox import Reason
-from domain.pacing import USUAL_STOP, Pace, seconds_left
+from domain.pacing import Pace, PaceChange, changed_pace, seconds_left
 
 #: Event ids in one selection, at most; more are a filter.
 MOST_IDS = 10_000
@@ -169,16 +169,34 @@ def parse_rate(text: str | None) -> timedelta:
 
 
 def parse_pace(rate: str | None, *, has_ramp: bool = False, stop_at: str | None = None) -> Pace:
-    """A pace as operators write it. stop_at: `20%` or `20`; a ramp has one without being told."""
-    percent = USUAL_STOP if has_ramp else None
+    """A pace as operators write it; see `parse_pace_change`."""
+    return changed_pace(Pace(), parse_pace_change(rate, has_ramp=has_ramp, stop_at=stop_at))
+
+
+def parse_pace_change(
+    rate: str | None, *, has_ramp: bool | None = None, stop_at: str | None = None
+) -> PaceChange:
+    """What operators write of a pace, None for what they leave out. Raises UsageError.
+
+    rate: `20/s`, or `full` for as fast as it goes. stop_at: `20%`, `20`, or `never`.
+    """
+    change = PaceChange()
+    if rate is not None:
+        change["interval"] = parse_rate(None if rate.strip() == "full" else rate)
+    if has_ramp is not None:
+        change["has_ramp"] = has_ramp
     if stop_at is not None:
-        text = stop_at.strip().removesuffix("%")
-        if not text.isdigit():
-            raise UsageError(f"--stop-at {stop_at!r} is not understood: 20%")
-        percent = int(text)
-    pace = Pace(parse_rate(rate), has_ramp, percent)
-    pace.check()
-    return pace
+        change["stop_percent"] = _percent(stop_at)
+    return change
+
+
+def _percent(stop_at: str) -> int | None:
+    text = stop_at.strip().removesuffix("%")
+    if text == "never":
+        return None
+    if not text.isdigit():
+        raise UsageError(f"--stop-at {stop_at!r} is not understood: 20%, or never")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

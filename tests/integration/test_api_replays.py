@@ -98,7 +98,11 @@ def test_a_plan_is_made_shown_started_paused_resumed_and_reported(
     told = app.ask("POST", f"{path}/start", json=slowly, headers={"X-Reason": "again"})
     is_problem(told, 409, "replay_state")
     assert app.post(f"{path}/pause", X_Reason=WHY)["state"] == "paused"
-    assert app.post(f"{path}/resume", {"rate": "100/s"})["state"] == "running"
+    again = app.post(f"{path}/resume", {"rate": "100/s"})
+    assert (again["rate"], again["ramp"], again["stop_percent"]) == (100.0, True, 20)
+    app.post(f"{path}/pause")
+    again = app.post(f"{path}/resume", {"ramp": False, "stop_percent": None})
+    assert (again["rate"], again["ramp"], again["stop_percent"]) == (100.0, False, None)
     rosterd.drain()
     assert app.get(path)["state"] == "finished"
     report = app.get(f"{path}/report")

@@ -314,7 +314,7 @@ def test_a_paused_replay_tries_nothing_and_goes_on_where_it_was(rosterd: Rosterd
     rosterd.drain()
     now = seen(rosterd, replay)
     assert (now.state, now.why, now.left) == (ReplayState.PAUSED, "lunch", 3)
-    use.resume(replay, ANA, pace=Pace())
+    use.resume(replay, ANA, change={"interval": timedelta(0)})
     rosterd.drain()
     assert seen(rosterd, replay).counts == {"applied": 4}
     assert len(rosterd.mails()) == 4

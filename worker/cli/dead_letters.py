@@ -26,13 +26,16 @@ Ids = Annotated[list[str] | None, typer.Argument(help="Event ids, or d<ID> of a 
 OfCause = Annotated[
     Cause | None, typer.Option("--cause", help="Never attempted, refused by a rule, or failed.")
 ]
-Rate = Annotated[str | None, typer.Option(help="20/s, 600/m; default: as fast as it goes.")]
+Rate = Annotated[str | None, typer.Option(help="20/s, 600/m, or full: as fast as it goes.")]
 Ramp = Annotated[
     bool, typer.Option("--ramp", help="In steps of 1, 10, 100 .., each after the one before.")
 ]
+RampOrNot = Annotated[
+    bool | None, typer.Option("--ramp/--no-ramp", help="In steps of 1, 10, 100 .., or no more so.")
+]
 StopAt = Annotated[
     str | None,
-    typer.Option(help="Failure ratio above which it stops, 20% with a ramp; default: never."),
+    typer.Option(help="Failure ratio above which it stops, or never; with a ramp 20%."),
 ]
 Wait = Annotated[float, typer.Option(help="Seconds to watch it; 0 to leave at once.")]
 

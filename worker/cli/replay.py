@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from domain.replays import Order, ReplaySeen, ReplayState, Report, parse_pace
+from domain.replays import Order, ReplaySeen, ReplayState, Report, parse_pace, parse_pace_change
 from worker.adapters.db.replay_queries import items_page, replay_seen, replays_page, report_of
 from worker.cli.dead_letters import (
     Account,
@@ -17,6 +17,7 @@ from worker.cli.dead_letters import (
     Fingerprint,
     Ids,
     Ramp,
+    RampOrNot,
     Rate,
     ReasonCode,
     Since,
@@ -140,16 +141,15 @@ def resume(
     reason: Reason = "",
     account: Account = None,
     rate: Rate = None,
-    ramp: Ramp = False,
+    ramp: RampOrNot = None,
     stop_at: StopAt = None,
     wait: Wait = 60.0,
     json_: AsJSON = False,
 ) -> None:
-    """Go on, as before or at another pace; a ramp begins anew."""
+    """Go on: what is said of the pace is changed, what is not stays; a ramp begins anew."""
     _known(replay, account)
-    is_told = rate is not None or ramp or stop_at is not None
-    pace = parse_pace(rate, has_ramp=ramp, stop_at=stop_at) if is_told else None
-    container().replay.resume(replay, asker(), reason=reason, pace=pace)
+    change = parse_pace_change(rate, has_ramp=ramp, stop_at=stop_at)
+    container().replay.resume(replay, asker(), reason=reason, change=change)
     container().ringer.stop()
     _watched(replay, wait, json_=json_)
 

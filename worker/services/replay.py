@@ -12,7 +12,7 @@ from domain.consequences import audit_view
 from domain.errors import NothingFoundError
 from domain.inbox import Kind, Lane
 from domain.observing import does
-from domain.pacing import Pace
+from domain.pacing import PaceChange
 from domain.permissions import Asker, Permission
 from domain.ports import Effect, Result, Ringer
 from domain.replays import (
@@ -102,10 +102,10 @@ class ReplayStore(Protocol):
         *,
         actor: str,
         reason: str,
-        pace: Pace | None = None,
+        change: PaceChange | None = None,
         within: Within = None,
     ) -> None:
-        """Go on, at another pace if one is given; a ramp begins anew. Twice is once."""
+        """Go on, at the pace as it was or as it is changed; a ramp begins anew. Twice is once."""
         ...
 
     def cancel(self, replay: str, *, actor: str, reason: str = "", within: Within = None) -> int:
@@ -216,13 +216,12 @@ class Replay:
         self.store.pause(replay, actor=asker.name, reason=reason, within=asker.accounts)
 
     def resume(
-        self, replay: str, asker: Asker, *, reason: str = "", pace: Pace | None = None
+        self, replay: str, asker: Asker, *, reason: str = "", change: PaceChange | None = None
     ) -> None:
-        """Go on."""
+        """Go on. change: of the pace that was ordered. Raises UsageError."""
         asker.check(Permission.REPLAY)
-        if pace is not None:
-            pace.check()
-        self.store.resume(replay, actor=asker.name, reason=reason, pace=pace, within=asker.accounts)
+        told = {"actor": asker.name, "reason": reason}
+        self.store.resume(replay, change=change, within=asker.accounts, **told)
         self.ring()
 
     def cancel(self, replay: str, asker: Asker, *, reason: str = "") -> int:

@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import UsageError
-from domain.pacing import CATCH_UP, SLICE, WINDOW, Course, Pace, begun, next_move, seconds_left
+from domain.pacing import (
+    CATCH_UP,
+    SLICE,
+    USUAL_STOP,
+    WINDOW,
+    Course,
+    Pace,
+    begun,
+    changed_pace,
+    next_move,
+    seconds_left,
+)
+from domain.replays import parse_pace_change
 
 SPARE = CATCH_UP.total_seconds()
 GAPS = st.lists(st.floats(0.01, 5.0), min_size=1, max_size=60)
@@ -137,3 +149,32 @@ def test_how_long_it_goes_on_follows_the_rate_or_the_course() -> None:
     assert seconds_left(Pace(), left=50, done=100, since=10) == 5
     assert seconds_left(Pace(), left=50, done=0, since=10) is None
     assert seconds_left(Pace(), left=0, done=9, since=1) == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "has_ramp", "stop_at", "expected"),
+    [
+        (None, None, None, Pace(timedelta(seconds=6), has_ramp=True, stop_percent=7)),
+        ("5/m", None, None, Pace(timedelta(seconds=12), has_ramp=True, stop_percent=7)),
+        ("full", None, None, Pace(timedelta(0), has_ramp=True, stop_percent=7)),
+        (None, False, None, Pace(timedelta(seconds=6), has_ramp=False, stop_percent=7)),
+        (None, None, "30%", Pace(timedelta(seconds=6), has_ramp=True, stop_percent=30)),
+        (None, None, "never", Pace(timedelta(seconds=6), has_ramp=True, stop_percent=None)),
+    ],
+)
+def test_of_a_pace_only_what_is_told_changes(
+    rate: str | None, has_ramp: bool | None, stop_at: str | None, expected: Pace
+) -> None:
+    before = Pace(timedelta(seconds=6), has_ramp=True, stop_percent=7)
+    change = parse_pace_change(rate, has_ramp=has_ramp, stop_at=stop_at)
+    assert changed_pace(before, change) == expected
+
+
+def test_a_ramp_that_begins_has_something_to_stop_at() -> None:
+    told = parse_pace_change(None, has_ramp=True)
+    assert changed_pace(Pace(), told).stop_percent == USUAL_STOP
+    assert changed_pace(Pace(stop_percent=3), told).stop_percent == 3
+    never = parse_pace_change(None, has_ramp=True, stop_at="never")
+    assert changed_pace(Pace(), never).stop_percent is None
+    with pytest.raises(UsageError):
+        changed_pace(Pace(), {"stop_percent": 100})

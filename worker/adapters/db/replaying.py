@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, exists, func, insert, literal, select, update
 
 from domain.inbox import State
-from domain.pacing import Pace
+from domain.pacing import PaceChange, changed_pace
 from domain.replays import (
     OVER,
     UNDER_WAY,
@@ -131,7 +131,7 @@ class SQLReplays:
         *,
         actor: str,
         reason: str,
-        pace: Pace | None = None,
+        change: PaceChange | None = None,
         within: Within = None,
     ) -> None:
         """See the port."""
@@ -141,7 +141,8 @@ class SQLReplays:
             if state_of(row) is ReplayState.RUNNING:
                 return
             insist(row, {ReplayState.PAUSED, ReplayState.STOPPED}, "resumed")
-            go_on(sql, row, pace or pace_of(row), actor=actor, reason=reason)
+            pace = changed_pace(pace_of(row), change or PaceChange())
+            go_on(sql, row, pace, actor=actor, reason=reason)
             move_on(sql, locked(sql, replay))
 
         self._changing.change(work)

@@ -9,7 +9,7 @@ from fastapi import Query
 from pydantic import AfterValidator, BaseModel, Field
 
 from domain.errors import UsageError
-from domain.pacing import Pace
+from domain.pacing import Pace, PaceChange
 from domain.replays import (
     Cause,
     DeadGroup,
@@ -21,6 +21,7 @@ from domain.replays import (
     Report,
     Selection,
     parse_pace,
+    parse_rate,
 )
 from worker.web.api.asking import Asking
 from worker.web.api.paging import Paged, opened
@@ -192,6 +193,17 @@ class Pacing(Asking):
         """The same for services; raises UsageError."""
         stop_at = None if self.stop_percent is None else str(self.stop_percent)
         return parse_pace(self.rate, has_ramp=self.ramp, stop_at=stop_at)
+
+    def change(self) -> PaceChange:
+        """What of it was said; raises UsageError."""
+        change, said = PaceChange(), self.model_fields_set
+        if "rate" in said:
+            change["interval"] = parse_rate(self.rate)
+        if "ramp" in said:
+            change["has_ramp"] = self.ramp
+        if "stop_percent" in said:
+            change["stop_percent"] = self.stop_percent
+        return change
 
 
 class Named(Asking):

@@ -139,12 +139,12 @@ def pause(replay: Which, write: Replays) -> Response:
 
 @router.post("/replays/{replay}/resume", response_model=Replay, responses=WRITES)
 def resume(replay: Which, asked: Pacing, write: Replays) -> Response:
-    """Go on, as before or, where anything is said, at another pace. Twice is once."""
-    pace = asked.pace() if asked.model_fields_set else None
+    """Go on. Of the pace what is said is changed, null too; all else stays. Twice is once."""
+    change = asked.change()
     return _moved(
         replay,
         write,
-        lambda use: use.resume(replay, write.caller.asker, reason=write.reason, pace=pace),
+        lambda use: use.resume(replay, write.caller.asker, reason=write.reason, change=change),
     )
 
 

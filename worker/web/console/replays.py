@@ -7,8 +7,9 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from domain.pacing import Pace
 from domain.permissions import Permission
-from domain.replays import ItemState, Order, ReplayState, parse_pace
+from domain.replays import ItemState, Order, ReplayState, parse_pace, parse_pace_change
 from worker.adapters.db.replay_queries import items_page, replay_seen, replays_page, report_of
 from worker.web.console.call import Call
 from worker.web.console.dead_letters import selection_asked
@@ -74,12 +75,9 @@ def _fields(call: Call) -> dict[str, Any]:
     }
 
 
-def _pace(call: Call) -> Any:
-    return parse_pace(
-        call.text("rate") or None,
-        has_ramp=bool(call.text("ramp")),
-        stop_at=call.text("stop_at") or None,
-    )
+def _pace(call: Call) -> Pace:
+    has_ramp, stop_at = bool(call.text("ramp")), call.text("stop_at") or None
+    return parse_pace(call.text("rate") or None, has_ramp=has_ramp, stop_at=stop_at)
 
 
 def _start(call: Call) -> Response:
@@ -96,8 +94,8 @@ def _pause(call: Call) -> Response:
 
 def _resume(call: Call) -> Response:
     replay = call.part("id")
-    pace = _pace(call) if call.text("rate") or call.text("ramp") or call.text("stop_at") else None
-    call.parts.replays.replay.resume(replay, call.asker, reason=call.reason(), pace=pace)
+    change = parse_pace_change(call.text("rate") or None)
+    call.parts.replays.replay.resume(replay, call.asker, reason=call.reason(), change=change)
     return call.done(f"/replays/{replay}", "It goes on.")
 
 
