@@ -13,8 +13,12 @@ from domain.errors import UsageError
 from domain.model import Person, PersonState
 from domain.values import normalise_address
 
-_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_DURATION = re.compile(r"([0-9]{1,15})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+#: A thousand years: beyond them lies no date that a database could be asked for.
+LONGEST = timedelta(days=365_000)
+#: Of a count, in digits.
+LONGEST_COUNT = 9
 ALL = 100
 OFF = "off"
 
@@ -41,13 +45,18 @@ def parse_duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text)
     if found is None or int(found[1]) == 0:
         raise UsageError(f"{text!r} is no duration: 90s, 10m, 4h or 2d")
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    seconds = int(found[1]) * _SECONDS[found[2]]
+    if seconds > LONGEST.total_seconds():
+        raise UsageError(f"{text!r} is too long: {LONGEST.days}d is the most")
+    return timedelta(seconds=seconds)
 
 
 def parse_count(text: str) -> int:
     """A whole number from 0 on; raises UsageError."""
     if not text.isascii() or not text.isdigit():
         raise UsageError(f"{text!r} is no whole number")
+    if len(text) > LONGEST_COUNT:
+        raise UsageError(f"{text!r} is too large: a number of {LONGEST_COUNT} digits at most")
     return int(text)
 
 

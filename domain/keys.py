@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 
+from domain.errors import NothingFoundError
 from domain.values import normalise_address
 
 
@@ -24,6 +25,22 @@ ENCODED = "idp_"
 def group_ref(id_: str) -> str:
     """The id of a group as applications and paths carry it."""
     return ENCODED + urlsafe_b64encode(id_.encode()).decode().rstrip("=")
+
+
+def row_number(ref: str, what: str) -> int:
+    """An id that is a number, as events have; raises NothingFoundError for what cannot be one."""
+    if not ref.isascii() or not ref.isdecimal() or not 0 < int(ref[:20]) < 2**63:
+        raise NothingFoundError(what, ref)
+    return int(ref[:20])
+
+
+def letter_number(ref: str) -> int:
+    """An event's id, or minus the letter's for `d` and a number; raises NothingFoundError."""
+    try:
+        number = row_number(ref.removeprefix("d"), "dead letter")
+    except NothingFoundError:
+        raise NothingFoundError("dead letter", ref) from None
+    return -number if ref.startswith("d") else number
 
 
 def edge_id(connection: str, group: str, user: str) -> str:

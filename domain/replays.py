@@ -54,6 +54,14 @@ class Started:
     ids: tuple[int, ...]
 
 
+class LetterState(StrEnum):
+    """What became of a dead letter."""
+
+    OPEN = "open"
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+
+
 class ReplayState(StrEnum):
     """Where a replay is. A stopped one passed its failure ratio and waits for an operator."""
 

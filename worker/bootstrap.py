@@ -101,7 +101,7 @@ class Container:
     @cached_property
     def database(self) -> Database:
         """The database; connections are opened on first use."""
-        self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.settings.made_data_dir()
         return Database(
             self.settings.database, report=self.report, announced=self.ring_announcements
         )
@@ -110,7 +110,7 @@ class Container:
     def vault(self) -> Vault:
         """Sealing with ROSTERD_SECRET_KEYS, or the keys generated in the data directory."""
         given = [key.get_secret_value() for key in self.settings.secret_keys]
-        return Vault(given or generated_keys(self.settings.data_dir))
+        return Vault(given or generated_keys(self.settings.made_data_dir()))
 
     @cached_property
     def readings(self) -> Readings:

@@ -182,6 +182,15 @@ class Settings(BaseSettings):
             raise ValueError("no mailbox: name@example.com, or Name <name@example.com>")
         return mailbox
 
+    def made_data_dir(self) -> Path:
+        """The data directory, made for its owner only if need be; raises SettingsError."""
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            told = f"ROSTERD_DATA_DIR: {self.data_dir} cannot be made: {error.strerror}"
+            raise SettingsError(told) from error
+        return self.data_dir
+
     @property
     def public_url(self) -> str:
         """How the world reaches the web process; `rosterd up` leaves it in the data directory."""

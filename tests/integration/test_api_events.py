@@ -55,12 +55,20 @@ def test_every_filter_finds_what_it_names_and_nothing_else(
         ({"source": "okta"}, []),
         ({"connection": feed.connection, "type": "user.suspended"}, ["u2"]),
         ({"until": "2020-01-01T00:00:00Z"}, []),
+        ({"since": "0001-01-01T00:00:00Z"}, subjects(every)),
+        ({"until": "9999-12-31T23:59:59Z"}, subjects(every)),
         ({"since": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}, []),
         ({"since": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}, subjects(every)),
     ):
         assert subjects(ops.all("/events", **params)) == wanted, params
     for params in ({"since": "yesterday"}, {"state": "odd"}, {"since": "2026-01-01T00:00:00"}):
         is_problem(ops.ask("GET", "/events", params=params), 422, "invalid")
+    for path in ("/events", "/audit", "/dead-letters"):
+        for params in (
+            {"since": "0001-01-01T00:00:00+14:00"},
+            {"until": "9999-12-31T23:59:59-14:00"},
+        ):
+            is_problem(ops.ask("GET", path, params=params), 422, "invalid")
     is_problem(ops.ask("GET", "/events", params={"connection": "con_0"}), 404, "not_found")
 
 

@@ -86,6 +86,11 @@ def test_a_connection_from_its_first_day_to_its_last(
     assert after.status_code == 200, after.text
     stale = root.ask("PATCH", f"{one}/settings", json=change, headers=same)
     is_problem(stale, 412, "changed_meanwhile")
+    for name, wrong in (("silent_after", "99999999999999d"), ("breaker_min", "9" * 20)):
+        told = root.ask(
+            "PATCH", f"{one}/settings", json={"settings": {name: wrong}}, headers={"X-Reason": "x"}
+        )
+        is_problem(told, 422, "invalid")
     assert root.get(one)["settings"] == {"rehire": "new_user"}
     dry = root.post(f"{one}/retire?dry_run=true")
     assert (dry["dry_run"], dry["people"]) == (True, 2)

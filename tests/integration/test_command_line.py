@@ -48,6 +48,73 @@ def test_the_exit_code_tells_what_happened(rosterd: Rosterd, line: str, code: in
     assert done.returncode == code, done.stdout + done.stderr
 
 
+LARGE = "9" * 26
+SLIPS = [
+    (f"replay plan --fingerprint F --since {LARGE}d", 2, "is no time"),
+    ("dead list --since 999999999d", 2, "is no time"),
+    ("endpoint replay E --since 99999999999d --reason x", 2, "is no time"),
+    (f"endpoint replay E --since {LARGE} --reason x", 2, "is no cursor"),
+    ("event list --since 0001-01-01T00:00:00+14:00", 2, "is no time"),
+    ("audit list --until 9999-12-31T23:59:59-14:00", 2, "is no time"),
+    ("user override x active --until 9999999d --reason x", 2, "is no time"),
+    (f"event show {LARGE}", 3, f"there is no event '{LARGE}'"),
+    ("event show ²", 2, "is no id"),
+    (f"event edit-and-replay {LARGE} --patch [] --reason x", 3, f"there is no event '{LARGE}'"),
+    (f"dead show {LARGE}", 3, f"there is no dead letter '{LARGE}'"),
+    (f"dead show d{LARGE}", 3, f"there is no dead letter 'd{LARGE}'"),
+    ("dead show ²", 2, "is no id"),
+    ("dead show 1", 3, "there is no dead letter '1'"),
+    (f"dead discard {LARGE} --reason x", 3, f"there is no dead letter '{LARGE}'"),
+    (f"dead restore d{LARGE} --reason x", 3, f"there is no dead letter 'd{LARGE}'"),
+    (f"replay plan {LARGE}", 3, f"there is no dead letter '{LARGE}'"),
+    *((f"{verb} list --limit={LARGE}", 2, "--limit") for verb in ("audit", "dead", "event")),
+    *((f"{verb} list --limit=-3", 2, "--limit") for verb in ("dead", "replay", "user")),
+    ("hold show h --limit 0", 2, "--limit"),
+    (f"hold raise-once h --to {LARGE} --reason x", 2, "--to"),
+    ("reconcile standard --limit=-1", 2, "--limit"),
+    (f"connection set standard silent_after={LARGE}d --reason x", 2, "is no duration"),
+    ("connection set standard breaker_window=366000d --reason x", 2, "is too long"),
+    (f"connection set standard breaker_min={LARGE} --reason x", 2, "is too large"),
+    ("token add x --scope operator --days 999999999999", 2, "--days"),
+    ("token add x --scope operator --days=-1", 2, "--days"),
+    *(
+        (f"{noun} rotate x --overlap-hours={hours}", 2, "--overlap-hours")
+        for noun in ("endpoint", "feed")
+        for hours in ("99999999999", "-5", "nan")
+    ),
+    ("up --port 99999", 2, "--port"),
+    ("up --data-dir /dev/null/x", 2, "/dev/null/x cannot be made"),
+    ("up --host no.such.host.invalid", 2, "is no address of this machine"),
+    ("web --port 99999", 2, "--port"),
+    ("web --host 192.0.2.1", 2, "is no address of this machine"),
+    ("web --workers=-1", 2, "--workers"),
+    ("worker --concurrency=-1", 2, "--concurrency"),
+    ("worker --metrics-port=-1", 2, "--metrics-port"),
+    ("dead list --state odd", 2, "one of open, replayed, discarded"),
+    ("dead list --reason-code odd", 2, "domain_not_allowed"),
+    ("dead groups --cause odd", 2, "rosterd: --cause 'odd': one of never_attempted, refused"),
+    ("replay list --state odd", 2, "rosterd: --state 'odd': one of planning, planned"),
+    ("event list --source odd", 2, "source 'odd' is unknown; there are: auth0"),
+    ("operator sessions odd@example.com", 3, "there is no operator 'odd@example.com'"),
+]
+
+
+def test_a_slip_is_told_and_is_no_traceback(rosterd: Rosterd) -> None:
+    rosterd.hire(rosterd.account(), "u1")
+    for line, code, says in SLIPS:
+        done = rosterd.cli(*line.split())
+        assert done.returncode == code, (line, done.stdout, done.stderr)
+        assert says in done.stderr, line
+        assert "Traceback" not in done.stderr, line
+
+
+def test_the_first_and_the_last_day_bound_nothing(rosterd: Rosterd) -> None:
+    rosterd.hire(rosterd.account(), "u1")
+    always = ("--since", "0001-01-01", "--until", "9999-12-31T23:59:59Z", "--json")
+    for noun in ("event", "audit"):
+        assert json.loads(rosterd.cli(noun, "list", *always).stdout), noun
+
+
 def test_a_database_out_of_reach_is_4(rosterd: Rosterd) -> None:
     away = {"ROSTERD_DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:1/none"}
     done = rosterd.cli("account", "list", **away)

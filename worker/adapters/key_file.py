@@ -12,9 +12,8 @@ KEY_FILE = "secret.keys"
 
 
 def generated_keys(data_dir: Path) -> list[str]:
-    """Keys of the embedded set-up, made once, readable by their owner only."""
+    """Keys of the embedded set-up, made once in a directory that is there, for their owner only."""
     path = data_dir / KEY_FILE
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         draft = data_dir / f"{KEY_FILE}.{os.getpid()}"
         draft.touch(mode=0o600)

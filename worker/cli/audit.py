@@ -9,6 +9,7 @@ import typer
 
 from domain.looking import AuditFilter
 from worker.cli.event import moment, newest
+from worker.cli.options import Limit
 from worker.cli.output import AsJSON, show
 from worker.cli.session import container, narrowed
 
@@ -26,7 +27,7 @@ def list_(  # noqa: PLR0913, PLR0917 - one option per filter
     events: Annotated[
         bool, typer.Option("--events", help="What events changed, too, not only people.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    limit: Limit = 50,
     json_: AsJSON = False,
 ) -> None:
     """Newest first."""

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from domain.replays import LetterState
 from worker.adapters.db.dead_queries import (
     dead_group,
     dead_groups,
     letters_page,
     newest_letters,
     notes_on,
+    one_letter,
 )
 from worker.adapters.db.event_queries import event_story, foreign_story
 from worker.cli.dead_letters import (
@@ -29,6 +31,7 @@ from worker.cli.dead_letters import (
     selection_of,
 )
 from worker.cli.dead_replay import replay
+from worker.cli.options import Limit, word
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.reasons import Why
 from worker.cli.session import asker, container, narrowed, reading
@@ -50,8 +53,8 @@ def list_(  # noqa: PLR0913, PLR0917 - one option per filter
     domain: Domain = None,
     since: Since = None,
     cause: OfCause = None,
-    state: Annotated[str, typer.Option(help="open, replayed or discarded")] = "open",
-    limit: Annotated[int, typer.Option()] = 100,
+    state: Annotated[LetterState, word(LetterState, "--state")] = LetterState.OPEN,
+    limit: Limit = 100,
     json_: AsJSON = False,
 ) -> None:
     """Oldest first."""
@@ -128,6 +131,7 @@ def show_(
     """One dead letter with its event's story."""
     number, vault = number_of(letter), container().vault
     with reading() as open_:
+        one_letter(open_, number)
         story = (
             event_story(open_, number, vault=vault, with_body=body)
             if number > 0

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
 
 from domain.errors import UsageError
+from domain.inbox import Reason
+from domain.keys import letter_number
 from domain.replays import Cause, Selection
 from worker.adapters.idn import to_entry
 from worker.cli.event import moment
+from worker.cli.options import word
 from worker.cli.session import narrowed
 
 Account = Annotated[str | None, typer.Option(help="Account by name or id.")]
 Attached = Annotated[str | None, typer.Option("--connection", help="Connection by name or id.")]
-ReasonCode = Annotated[str | None, typer.Option(help="Why they died, such as domain_not_allowed.")]
+ReasonCode = Annotated[
+    Reason | None, word(Reason, "--reason-code", "Why they died, such as domain_not_allowed.")
+]
 Fingerprint = Annotated[str | None, typer.Option()]
 Type = Annotated[str | None, typer.Option("--type")]
 Detail = Annotated[str | None, typer.Option(help="Text in the last error.")]
@@ -24,7 +30,7 @@ Domain = Annotated[
 Since = Annotated[str | None, typer.Option(help="Time, or 10m, 2h, 3d ago.")]
 Ids = Annotated[list[str] | None, typer.Argument(help="Event ids, or d<ID> of a foreign message.")]
 OfCause = Annotated[
-    Cause | None, typer.Option("--cause", help="Never attempted, refused by a rule, or failed.")
+    Cause | None, word(Cause, "--cause", "Never attempted, refused by a rule, or failed.")
 ]
 Rate = Annotated[str | None, typer.Option(help="20/s, 600/m, or full: as fast as it goes.")]
 Ramp = Annotated[
@@ -39,21 +45,21 @@ StopAt = Annotated[
 ]
 Wait = Annotated[float, typer.Option(help="Seconds to watch it; 0 to leave at once.")]
 
+_ID = re.compile(r"d?[0-9]+")
+
 
 def number_of(text: str) -> int:
-    """An event's id, or minus the letter's for d<ID>."""
-    is_foreign = text.startswith("d")
-    digits = text[1:] if is_foreign else text
-    if not digits.isdigit():
+    """An event's id, or minus the letter's for d<ID>; raises UsageError, NothingFoundError."""
+    if not _ID.fullmatch(text):
         raise UsageError(f"{text!r} is no id: a number, or d and a number")
-    return -int(digits) if is_foreign else int(digits)
+    return letter_number(text)
 
 
 def selection_of(  # noqa: PLR0913, PLR0917 - one argument per option
     ids: list[str] | None,
     account: str | None,
     connection: str | None,
-    reason_code: str | None,
+    reason_code: Reason | None,
     fingerprint: str | None,
     type_: str | None,
     detail: str | None,

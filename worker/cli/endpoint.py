@@ -19,6 +19,7 @@ from worker.adapters.db.setup import SQLSetup
 from worker.adapters.sources.registry import SOURCES
 from worker.adapters.vault import new_id
 from worker.cli.event import moment
+from worker.cli.options import Overlap
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show
 from worker.cli.reasons import Reason, Why
 from worker.cli.session import actor, container, reading, setup
@@ -26,6 +27,8 @@ from worker.cli.session import actor, container, reading, setup
 app = typer.Typer(no_args_is_help=True)
 
 COLUMNS = ["id", "url", "types", "state", "waiting", "failing_since", "last_error"]
+#: In digits, of a number that a database can be asked for.
+LONGEST_CURSOR = 18
 OfAccount = Annotated[str | None, typer.Option(help="Only if it is this account's.")]
 
 
@@ -62,6 +65,8 @@ def _id_of(use: SQLSetup, account: str | None) -> str | None:
 def _since(text: str) -> int | datetime:
     """A cursor is a number; anything else a time."""
     if text.isascii() and text.isdecimal():
+        if len(text) > LONGEST_CURSOR:
+            raise UsageError(f"{text!r} is no cursor: take one that was announced")
         return int(text)
     found = moment(text)
     assert found is not None
@@ -150,13 +155,11 @@ def resume(endpoint: str, reason: Reason = "", account: OfAccount = None) -> Non
 @app.command("rotate")
 def rotate(
     endpoint: str,
-    overlap_hours: Annotated[float, typer.Option(help="How long the old secret signs, too.")] = 24,
+    overlap_hours: Overlap = 24.0,
     account: OfAccount = None,
     json_: AsJSON = False,
 ) -> None:
     """A new signing secret; for the overlap each request bears both signatures (C3)."""
-    if overlap_hours < 0:
-        raise UsageError("--overlap-hours: 0 or more")
     secret = SOURCES["standard"].new_secret()
     with setup() as use:
         found = use.endpoint(endpoint, account=_id_of(use, account))

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from domain.errors import UsageError
 from domain.inbox import Outcome, Reason, State
 from domain.looking import EventFilter
+from domain.moments import parse_moment
 from worker.adapters.db.event_queries import event_story, events_after, newest_event
 from worker.adapters.db.windows import RowPage
+from worker.adapters.sources.registry import OWN, SOURCES
 from worker.cli.event_edit import edit_and_replay
+from worker.cli.options import EventNumber, Limit, word
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.session import container, narrowed, reading
 
@@ -28,39 +29,42 @@ app = typer.Typer(no_args_is_help=True)
 app.command("edit-and-replay")(edit_and_replay)
 #: Rows that are read at once.
 PAGE = 1000
-_AGO = re.compile(r"(\d+)([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def known_source(text: str) -> str:
+    """The name of a source, ours or of a provider; raises UsageError."""
+    known = {**SOURCES, **OWN}
+    if text not in known:
+        raise UsageError(f"source {text!r} is unknown; there are: {', '.join(sorted(known))}")
+    return text
+
+
+OfSource = Annotated[
+    str | None,
+    typer.Option(parser=known_source, metavar="SOURCE", help="Name, as `source list` has it."),
+]
 
 
 def moment(text: str | None) -> datetime | None:
     """An ISO 8601 time, or an age such as 10m, 2h, 3d; raises UsageError."""
-    if text is None:
-        return None
-    found = _AGO.fullmatch(text)
-    if found is not None:
-        return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no time: 2026-01-31T10:00Z, or 10m, 2h, 3d ago") from error
-    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+    return parse_moment(text, datetime.now(UTC)) if text is not None else None
 
 
 @app.command("list")
 def list_(  # noqa: PLR0913, PLR0917 - one option per filter
     account: Annotated[str | None, typer.Option()] = None,
     connection: Annotated[str | None, typer.Option()] = None,
-    state: Annotated[str | None, typer.Option(help=f"One of {', '.join(State)}.")] = None,
-    outcome: Annotated[str | None, typer.Option(help=f"One of {', '.join(Outcome)}.")] = None,
-    reason: Annotated[str | None, typer.Option()] = None,
+    state: Annotated[State | None, word(State, "--state")] = None,
+    outcome: Annotated[Outcome | None, word(Outcome, "--outcome")] = None,
+    reason: Annotated[Reason | None, word(Reason, "--reason")] = None,
     subject: Annotated[str | None, typer.Option(help="External id of the person or group.")] = None,
     type_: Annotated[str | None, typer.Option("--type")] = None,
-    source: Annotated[str | None, typer.Option(help="Name, as `source list` has it.")] = None,
+    source: OfSource = None,
     external_id: Annotated[str | None, typer.Option(help="The source's own id of it.")] = None,
     email: Annotated[str | None, typer.Option(help="Of whom it is about, or waits for.")] = None,
     since: Annotated[str | None, typer.Option(help="Time, or 10m, 2h, 3d ago.")] = None,
     until: Annotated[str | None, typer.Option()] = None,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    limit: Limit = 50,
     json_: AsJSON = False,
 ) -> None:
     """Newest first."""
@@ -69,9 +73,9 @@ def list_(  # noqa: PLR0913, PLR0917 - one option per filter
         accounts=frozenset({owner}) if owner is not None else None,
         connection=attached,
         source=source,
-        state=_one_of(State, state, "--state"),
-        outcome=_one_of(Outcome, outcome, "--outcome"),
-        reason=_one_of(Reason, reason, "--reason"),
+        state=state,
+        outcome=outcome,
+        reason=reason,
         type=type_,
         subject=subject,
         external_id=external_id,
@@ -82,17 +86,6 @@ def list_(  # noqa: PLR0913, PLR0917 - one option per filter
     columns = ["id", "received_at", "type", "subject", "lane", "state", "outcome", "reason"]
     rows = newest(partial(container().readings.events.page, wanted), limit=limit)
     show(rows, columns, as_json_=json_)
-
-
-Word = TypeVar("Word", bound=StrEnum)
-
-
-def _one_of(words: type[Word], given: str | None, option: str) -> Word | None:
-    if given is None:
-        return None
-    if given not in list(words):
-        raise UsageError(f"{option} {given!r}: one of {', '.join(words)}")
-    return words(given)
 
 
 def newest(page: Callable[..., RowPage], *, limit: int) -> list[dict[str, Any]]:
@@ -151,7 +144,7 @@ def _told(event: dict[str, Any]) -> str:
 
 @app.command("show")
 def show_(
-    event: int,
+    event: EventNumber,
     body: Annotated[bool, typer.Option("--body", help="With the request's body.")] = False,
     json_: AsJSON = False,
 ) -> None:

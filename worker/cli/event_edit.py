@@ -10,6 +10,7 @@ import orjson
 import typer
 
 from domain.errors import UsageError
+from worker.cli.options import EventNumber
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
 from worker.cli.reasons import Reason
 from worker.cli.session import asker, container, narrowed
@@ -19,7 +20,7 @@ Account = Annotated[str | None, typer.Option(help="Account by name or id.")]
 
 
 def edit_and_replay(
-    event: Annotated[int, typer.Argument(help="Id of a dead event.")],
+    event: EventNumber,
     patch: Annotated[
         str, typer.Option(help="JSON patch (RFC 6902): a file, - for standard input, or itself.")
     ],

@@ -11,6 +11,7 @@ from domain.errors import RefusedError, UsageError
 from worker.adapters.sources.registry import SOURCES
 from worker.adapters.sources.scim import NAME as SCIM
 from worker.cli.credentials import Secret, Trust, credential
+from worker.cli.options import Overlap
 from worker.cli.output import AsJSON, Yes, as_json, ask, out, show
 from worker.cli.reasons import Reason, Why
 from worker.cli.session import container, setup
@@ -58,7 +59,7 @@ def list_(connection: str, json_: AsJSON = False) -> None:
 @app.command("rotate")
 def rotate(
     feed: str,
-    overlap_hours: Annotated[float, typer.Option(help="How long the old secret lives on.")] = 24.0,
+    overlap_hours: Overlap = 24.0,
     secret: Secret = None,
     trust: Trust = None,
     json_: AsJSON = False,

@@ -8,6 +8,7 @@ import typer
 
 from domain.errors import UsageError
 from worker.adapters.db.holding import Released, SQLHolds
+from worker.cli.options import MOST
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.reasons import Why
 from worker.cli.session import actor, container, narrowed
@@ -48,7 +49,7 @@ def list_(
 @app.command("show")
 def show_(
     hold: str,
-    limit: Annotated[int, typer.Option(help="So many of its events.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="So many of its events.")] = 100,
     json_: AsJSON = False,
 ) -> None:
     """One hold: why, what it would do to whom, its events."""
@@ -85,7 +86,7 @@ def reject(hold: str, reason: Why, yes: Yes = False, dry_run: DryRun = False) ->
 @app.command("raise-once")
 def raise_once(
     hold: str,
-    to: Annotated[int, typer.Option(help="The limit until one window from now.")],
+    to: Annotated[int, typer.Option(min=1, max=MOST, help="The limit until one window from now.")],
     reason: Why,
     yes: Yes = False,
     dry_run: DryRun = False,

@@ -14,8 +14,12 @@ import typer
 
 from domain.errors import UsageError
 from domain.inbox import Lane
+from worker.cli.options import HIGHEST_PORT, Host
 from worker.settings import LANES_VARIABLE, METRICS_PORT_VARIABLE, load_settings
 from worker.shared_counters import share_counters
+
+#: Processes of one kind, at most.
+MOST = 1_000
 
 WEB_APP = "worker.web.asgi:app"
 TASKS = "worker.tasks.app"
@@ -115,9 +119,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command("web")
     def web(
-        host: Annotated[str, typer.Option()] = "127.0.0.1",
-        port: Annotated[int, typer.Option(envvar="PORT")] = 8080,
-        workers: Annotated[int, typer.Option(help="Web processes.")] = 1,
+        host: Host = "127.0.0.1",
+        port: Annotated[int, typer.Option(envvar="PORT", min=1, max=HIGHEST_PORT)] = 8080,
+        workers: Annotated[int, typer.Option(min=1, max=MOST, help="Web processes.")] = 1,
     ) -> None:
         """Serve HTTP: hooks, members' pages, status."""
         if workers > 1:
@@ -128,9 +132,14 @@ def register(app: typer.Typer) -> None:
     @app.command("worker")
     def worker(
         lanes: Annotated[str, typer.Option(help="urgent, standard, bulk")] = "urgent,standard,bulk",
-        concurrency: Annotated[int | None, typer.Option(help="Pool children.")] = None,
+        concurrency: Annotated[
+            int | None, typer.Option(min=1, max=MOST, help="Pool children.")
+        ] = None,
         metrics_port: Annotated[
-            int | None, typer.Option(help="Serve this worker's counters to Prometheus there.")
+            int | None,
+            typer.Option(
+                min=1, max=HIGHEST_PORT, help="Serve this worker's counters to Prometheus there."
+            ),
         ] = None,
     ) -> None:
         """Consume rings and drain the inbox."""

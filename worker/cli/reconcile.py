@@ -18,6 +18,7 @@ from worker.adapters.db.reconciliation_queries import (
     run_seen,
     runs_of,
 )
+from worker.cli.options import MOST
 from worker.cli.output import AsJSON, Yes, as_json, ask, err, out, show
 from worker.cli.progress import progress
 from worker.cli.reasons import Reason
@@ -50,7 +51,9 @@ def reconcile(
     ] = False,
     last: Annotated[bool, typer.Option("--last", help="Show the last run, read nothing.")] = False,
     reason: Reason = "",
-    limit: Annotated[int, typer.Option(help="So many differences are listed.")] = 1_000,
+    limit: Annotated[
+        int, typer.Option(min=1, max=MOST, help="So many differences are listed.")
+    ] = 1_000,
     yes: Yes = False,
     json_: AsJSON = False,
 ) -> None:

@@ -26,6 +26,7 @@ from worker.cli.dead_letters import (
     Wait,
     selection_of,
 )
+from worker.cli.options import Limit, word
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.reasons import Reason, Why
 from worker.cli.replay_watch import counted, planned, started, tell, tell_plan, watch
@@ -38,8 +39,10 @@ Which = Annotated[str, typer.Argument(help="Id of the replay.")]
 @app.command("list")
 def list_(
     account: Account = None,
-    state: Annotated[list[ReplayState] | None, typer.Option(help="Any of these.")] = None,
-    limit: Annotated[int, typer.Option()] = 100,
+    state: Annotated[
+        list[ReplayState] | None, word(ReplayState, "--state", "Any of these.")
+    ] = None,
+    limit: Limit = 100,
     json_: AsJSON = False,
 ) -> None:
     """The newest first."""

@@ -10,6 +10,7 @@ from domain.errors import RefusedError
 from domain.tokens import check_scopes
 from worker.adapters.db.setup import SQLSetup
 from worker.adapters.sources.scim import NAME as SCIM
+from worker.cli.options import Days
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.reasons import Why
 from worker.cli.session import setup
@@ -23,7 +24,7 @@ def add(
     scope: Annotated[list[str], typer.Option(help="What it may do; repeat for several.")],
     account: Annotated[str | None, typer.Option()] = None,
     feed: Annotated[str | None, typer.Option(help="SCIM feed that it speaks for.")] = None,
-    days: Annotated[int | None, typer.Option(help="Days until it expires.")] = None,
+    days: Days = None,
     json_: AsJSON = False,
 ) -> None:
     """A new token."""

@@ -22,6 +22,7 @@ from domain.inbox import Lane
 from worker.adapters.embedded import start_broker
 from worker.cli.addresses import free_port, is_ready
 from worker.cli.forked import Forked
+from worker.cli.options import HIGHEST_PORT, Host
 from worker.cli.output import out
 from worker.cli.processes import consume, default_concurrency, ring_on_time, serve, tasks
 from worker.cli.running import told_by_environment
@@ -41,8 +42,7 @@ def bring_up(
     public_url: str | None,
 ) -> str:
     """Migrate, start everything, wait until it is ready: its address. Raises RefusedError."""
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _hold_directory(settings.data_dir)
+    _hold_directory(settings.made_data_dir())
     port = port or free_port(host)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
     (settings.data_dir / PUBLIC_URL_FILE).write_text(public_url or url)
@@ -116,8 +116,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command("up")
     def up(
-        host: Annotated[str, typer.Option()] = "127.0.0.1",
-        port: Annotated[int | None, typer.Option(help="Default: the next free one.")] = None,
+        host: Host = "127.0.0.1",
+        port: Annotated[
+            int | None, typer.Option(min=1, max=HIGHEST_PORT, help="Default: the next free one.")
+        ] = None,
         public_url: Annotated[str | None, typer.Option(help="How the world reaches it.")] = None,
         data_dir: Annotated[Path | None, typer.Option()] = None,
         database_url: Annotated[str | None, typer.Option()] = None,

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from domain.errors import UsageError
 from domain.model import PersonState
 from worker.adapters.db.people_queries import find_people, person_story
 from worker.cli import by_hand, override, user_mail
 from worker.cli.links import move_user
+from worker.cli.options import Limit, word
 from worker.cli.output import AsJSON, as_json, out, show
 from worker.cli.reasons import Why
 from worker.cli.session import actor, container, post, reading, setup
@@ -31,13 +31,11 @@ COLUMNS = [
 def list_(
     account: Annotated[str | None, typer.Option()] = None,
     email: Annotated[str | None, typer.Option(help="Exact address.")] = None,
-    state: Annotated[str | None, typer.Option()] = None,
-    limit: Annotated[int, typer.Option()] = 100,
+    state: Annotated[PersonState | None, word(PersonState, "--state")] = None,
+    limit: Limit = 100,
     json_: AsJSON = False,
 ) -> None:
     """People by account, address or state."""
-    if state is not None and state not in list(PersonState):
-        raise UsageError(f"--state {state!r}: one of {', '.join(PersonState)}")
     with setup() as use:
         account_id = use.account(account)["id"] if account else None
     with reading() as connection:

@@ -74,6 +74,8 @@ class Appoint:
     def sessions(self, asker: Asker, email: str | None = None) -> list[Session]:
         """Live sessions, last used first: one's own, and those of others for an admin."""
         if email is None or not _is_own(asker, email):
+            if email is not None:
+                email = self._theirs(asker, email).email
             asker.check(Permission.OPERATORS)
             return self._sessions.all(asker.accounts, email)
         return self._sessions.all(None, email)

@@ -14,6 +14,8 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Select, Subquery, select, union_all
 from sqlalchemy.sql import FromClause
 
+from domain.moments import moved
+
 #: Rows looked at for one page.
 WINDOW = 20_000
 #: So many indexed lists are merged; more are read as one, by the primary key.
@@ -90,9 +92,9 @@ def between(
     """Bounds of the ids between two times, found by some twenty looks; a minute wider each way."""
     bounds: list[ColumnElement[bool]] = []
     if since is not None:
-        bounds.append(number >= _first_from(connection, number, at, since - SLACK))
+        bounds.append(number >= _first_from(connection, number, at, moved(since, -SLACK)))
     if until is not None:
-        bounds.append(number < _first_from(connection, number, at, until + SLACK))
+        bounds.append(number < _first_from(connection, number, at, moved(until, SLACK)))
     return bounds
 
 

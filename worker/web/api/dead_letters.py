@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from domain.display import without_addresses
 from domain.errors import NothingFoundError, UsageError
+from domain.keys import letter_number
 from domain.permissions import Permission
 from domain.replays import Cause, cause_of
 from worker.adapters.db.dead_queries import (
@@ -136,7 +137,7 @@ def show_dead_letter(
     parts: Parts,
 ) -> DeadLetter:
     """One; the story of its event is `/events/{event}`."""
-    number = number_of(letter)
+    number = letter_number(letter)
     with reading(parts) as sql:
         row = one_letter(sql, number, within=caller.accounts)
     return _letter(caller, row)
@@ -179,17 +180,9 @@ def _moved(write: Write, act: Any) -> Response:
 
 def _numbers(asked: Named) -> list[int]:
     try:
-        return [number_of(one) for one in asked.ids]
+        return [letter_number(one) for one in asked.ids]
     except NothingFoundError as error:
         raise UsageError(f"ids: {error}") from None
-
-
-def number_of(letter: str) -> int:
-    """An event's id, or minus the letter's for `d` and a number; raises NothingFoundError."""
-    digits = letter.removeprefix("d")
-    if not (digits.isascii() and digits.isdecimal() and 0 < int(digits[:20]) < 2**63):
-        raise NothingFoundError("dead letter", letter)
-    return -int(digits) if letter.startswith("d") else int(digits)
 
 
 def _letter(caller: Caller, row: dict[str, Any]) -> DeadLetter:

@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
 from domain.inbox import Lane
+from domain.keys import row_number
 from worker.adapters.db.engine import Changing, Within
 from worker.services.replay import Prediction
 from worker.web.api.asking import Asking
 from worker.web.api.problems import responses
-from worker.web.api.texts import row_number
 from worker.web.api.writing import Edits
 
 router = APIRouter(tags=["events"])

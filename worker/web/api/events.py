@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.errors import NothingFoundError
+from domain.keys import row_number
 from domain.permissions import Permission
 from worker.bootstrap import Container
 from worker.web.api.answers import tagged
@@ -27,7 +28,7 @@ from worker.web.api.operating import (
 )
 from worker.web.api.paging import Page, sealed
 from worker.web.api.problems import responses
-from worker.web.api.texts import Text, row_number
+from worker.web.api.texts import Text
 
 router = APIRouter(tags=["events"], responses=responses(404))
 #: Events that a tail tells again as they are now, at most.

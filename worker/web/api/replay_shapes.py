@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Query
 from pydantic import AfterValidator, BaseModel, Field
@@ -16,6 +16,7 @@ from domain.replays import (
     GroupNote,
     ItemSeen,
     ItemState,
+    LetterState,
     ReplaySeen,
     ReplayState,
     Report,
@@ -27,7 +28,6 @@ from worker.web.api.asking import Asking
 from worker.web.api.paging import Paged, opened
 from worker.web.api.texts import Moment, Text, is_text
 
-LetterState = Literal["open", "replayed", "discarded"]
 Number = Annotated[int, Field(ge=1, lt=2**63)]
 
 
@@ -223,7 +223,7 @@ class LettersAsked(Paged):
     """Filters; all that are given must fit."""
 
     connection: Text | None = None
-    state: LetterState = "open"
+    state: LetterState = LetterState.OPEN
     reason: Text | None = None
     cause: Cause | None = None
     fingerprint: Text | None = None

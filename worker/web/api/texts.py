@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
@@ -42,22 +42,15 @@ def _moment(given: object) -> datetime:
     """One message for whatever is wrong, since the framework's own tell of what was sent."""
     try:
         found = datetime.fromisoformat(str(given))
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise ValueError("no time such as 2026-01-31T09:00:00Z")
-    return found
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("no time such as 2026-01-31T09:00:00Z")
 
 
-#: A time with its zone.
+#: A time, in UTC; it has to name its zone.
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-
-
-def row_number(ref: str, what: str) -> int:
-    """An id that is a number; raises NothingFoundError for what is none."""
-    if not ref.isascii() or not ref.isdecimal() or not 0 < int(ref[:20]) < 2**63:
-        raise NothingFoundError(what, ref)
-    return int(ref[:20])
 
 
 def group_row(ref: str) -> str:
