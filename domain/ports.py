@@ -18,6 +18,7 @@ from domain.inbox import Kind, Outcome, Reason, State
 from domain.model import Edge, Group, Person, User
 from domain.own_groups import OwnGroup
 from domain.policy import Policy
+from domain.protection import Keeper
 from domain.signals import Signal
 from domain.values import Stamp, to_micros
 
@@ -365,8 +366,8 @@ class DirectoryStore(Protocol):
         """People by id."""
         ...
 
-    def protected(self, accounts: Collection[str], touched: Collection[str] = ()) -> frozenset[str]:
-        """Ids of break-glass people and of an account's last owner (U6).
+    def keepers(self, accounts: Collection[str], touched: Collection[str] = ()) -> list[Keeper]:
+        """Who keeps these accounts open: their owners and break-glass people (U6).
 
         touched: people whom the batch may change; an account whose owner is among them is
         serialised with every other change of its owners.

@@ -42,6 +42,7 @@ from worker.adapters.db.gauges import Gauges
 from worker.adapters.db.groups_by_hand import SQLGroupStore
 from worker.adapters.db.import_trial import ImportTrial
 from worker.adapters.db.importing import ImportOrder, SQLImportStore, TrialImportStore
+from worker.adapters.db.kept_connections import KeptConnections
 from worker.adapters.db.members import SQLMembers
 from worker.adapters.db.minutes import MinuteCounts
 from worker.adapters.db.notices import SQLOutbox
@@ -52,7 +53,6 @@ from worker.adapters.db.readings import Readings
 from worker.adapters.db.reannouncing import SQLReannounce
 from worker.adapters.db.retention import retain_announcements, retain_bodies
 from worker.adapters.db.scim_later import SQLLater
-from worker.adapters.db.thread_connections import ThreadConnections
 from worker.adapters.db.uow import SQLWork
 from worker.adapters.key_file import generated_keys
 from worker.adapters.key_ring import KeyRing
@@ -145,7 +145,7 @@ class Container:
         """A unit of work of the drain."""
         whose: dict[str, Any] = {"vault": self.vault, "worker": self.worker_id}
         seconds = self.settings.link_life.total_seconds()
-        return drain_work(self.database, self.thread_connections, link_seconds=seconds, **whose)
+        return drain_work(self.database, self.kept_connections, link_seconds=seconds, **whose)
 
     @cached_property
     def traces(self) -> Traces | None:
@@ -171,9 +171,9 @@ class Container:
         )
 
     @cached_property
-    def thread_connections(self) -> ThreadConnections:
+    def kept_connections(self) -> KeptConnections:
         """Connections of the threads that speak SCIM, and of those that drain."""
-        return ThreadConnections(self.database)
+        return KeptConnections(self.database)
 
     @cached_property
     def provision(self) -> Provision:
@@ -181,7 +181,7 @@ class Container:
 
         def works(asks: Sequence[Ask], waits: bool) -> AbstractContextManager[ProvisionWork]:  # noqa: FBT001
             whose: dict[str, Any] = {"waits": waits, "vault": self.vault, "worker": self.worker_id}
-            seconds, kept = self.settings.link_life.total_seconds(), self.thread_connections
+            seconds, kept = self.settings.link_life.total_seconds(), self.kept_connections
             made = sql_provision(self.database, kept, asks, link_seconds=seconds, **whose)
             return cast("AbstractContextManager[ProvisionWork]", made)
 
@@ -444,7 +444,7 @@ class Container:
 
     def kinds_due(self, lane: Lane, *, since: timedelta = NOW) -> list[Kind]:
         """Kinds of which something is due in this lane, and has been for so long."""
-        return kinds_due(self.thread_connections, lane, since=since)
+        return kinds_due(self.kept_connections, lane, since=since)
 
     def is_broker_answering(self) -> bool:
         """Whether the broker takes a connection right now; bounded by its time-outs."""
@@ -488,7 +488,7 @@ class Container:
 
     def close(self) -> None:
         """Let go of connections."""
-        for name in ("outbound_http", "operators", "thread_connections", "traces", "database"):
+        for name in ("outbound_http", "operators", "kept_connections", "traces", "database"):
             if (used := self.__dict__.get(name)) is not None:
                 getattr(used, "dispose" if name == "database" else "close")()
 

@@ -18,6 +18,7 @@ from domain.model import (
     Word,
 )
 from domain.ports import Writes
+from domain.protection import protected_ids
 from domain.values import Stamp
 from tests.contract.conftest import Port
 
@@ -158,8 +159,8 @@ def test_u6_the_only_owner_who_is_in_and_break_glass_are_protected(port: Port) -
     plain = person(port, "p3", state=PersonState.ACTIVE)
     save(port, Writes(people={"p1": owner(port, "p1"), "p2": glass, "p3": plain, "p5": out}))
     with port.work() as work:
-        assert work.directory.protected([port.account]) == {"p1", "p2"}
+        assert protected_ids(work.directory.keepers([port.account])) == {"p1", "p2"}
         work.save(Writes(people={"p4": owner(port, "p4")}))
         work.commit()
     with port.work() as work:
-        assert work.directory.protected([port.account]) == {"p2"}
+        assert protected_ids(work.directory.keepers([port.account])) == {"p2"}

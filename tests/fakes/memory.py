@@ -17,11 +17,11 @@ from domain.groups import is_current
 from domain.hydration import Answer, Wanted
 from domain.inbox import Kind, Lane, State
 from domain.keys import edge_id
-from domain.model import Edge, Group, Person, PersonState, User
+from domain.model import Edge, Group, Person, PersonState, Role, User
 from domain.own_groups import OwnGroup, name_key
 from domain.policy import Policy
 from domain.ports import AccessNote, ClaimedEvent, Parsed, Result, Writes, stamp_key
-from domain.protection import Keeper, protected_ids
+from domain.protection import Keeper
 from domain.values import Stamp
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -284,12 +284,13 @@ class MemoryWork:
     def people(self, ids: Collection[str]) -> dict[str, Person]:
         return {key: self._state.people[key] for key in ids if key in self._state.people}
 
-    def protected(self, accounts: Collection[str], touched: Collection[str] = ()) -> frozenset[str]:
+    def keepers(self, accounts: Collection[str], touched: Collection[str] = ()) -> list[Keeper]:
         del accounts, touched
-        return protected_ids(
+        return [
             Keeper(p.id, p.account, p.role, p.state, p.is_break_glass)
             for p in self._state.people.values()
-        )
+            if p.role is Role.OWNER or p.is_break_glass
+        ]
 
     def edges(self, ids: Collection[str]) -> dict[str, Edge]:
         return {key: self._state.edges[key] for key in ids if key in self._state.edges}

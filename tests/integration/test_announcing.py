@@ -222,3 +222,22 @@ def test_an_endpoint_is_added_once_nobody_works_who_does_not_know_of_it(
     assert on_postgres.table(rows.people), "and what it did is done, unannounced"
     on_postgres.hire(feed, "u2")
     assert on_postgres.types() == ["user.invited"]
+
+
+@pytest.mark.parametrize(("leaver", "hired"), [("u0", "u1"), ("u1", "u0")])
+def test_g1_somebody_hired_again_who_stays_in_a_group_is_not_told_to_be_gone(
+    listening: Listening, leaver: str, hired: str
+) -> None:
+    """E8: both ids are in the group. Told by id, the end of the one came behind the other's."""
+    feed = listening.begin()
+    listening.tell(feed, "group.upserted", {"id": "g", "name": "Group"})
+    listening.hire(feed, leaver, "a@example.com")
+    for key in (leaver, hired):
+        listening.tell(feed, "group.member_added", {"group_id": "g", "user_id": key})
+    listening.tell(feed, "user.suspended", {"id": leaver})
+    listening.hire(feed, hired, "a@example.com")
+    (edge,) = [
+        one for one in listening.export() if one["kind"] == "membership" and one["user"] == hired
+    ]
+    assert edge["effective"] is True
+    assert [one for one in listening.types() if "member" in one] == ["group.member_added"]

@@ -180,7 +180,7 @@ def test_t25_a_pool_without_a_free_connection_is_503_until_there_is_one(
             held.enter_context(on_postgres.parts.database.read())
         assert on_postgres.post(sent) == 503
         # As a worker that has not drained yet: it keeps the connection that it has.
-        on_postgres.parts.thread_connections.close()
+        on_postgres.parts.kept_connections.close()
         with pytest.raises(InfrastructureError, match="no database connection is free"):
             on_postgres.parts.drain.run(
                 lane=Lane.STANDARD.value, kind=Kind.USERS_CREATE, budget=timedelta(seconds=9)
@@ -246,7 +246,7 @@ def test_t14_a_connection_lost_in_the_pools_own_ping_is_a_database_that_is_away(
         patched.setattr(on_postgres.parts.database._writer.dialect, "do_ping", ping)
         assert on_postgres.post(sent) == 503
         # As a worker that has not drained yet: it keeps the connection that it has.
-        on_postgres.parts.thread_connections.close()
+        on_postgres.parts.kept_connections.close()
         with (
             pytest.raises(InfrastructureError, match="database is away"),
             on_postgres.parts.works(),

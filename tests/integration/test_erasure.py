@@ -189,7 +189,7 @@ def test_u5_a_deletion_beside_a_drain_that_waits_for_the_same_subject(
             thread.join(timeout=30)
         attempt(rosterd, person)
         rosterd.drain()
-        assert rosterd.outcome("edge")[0] in {"superseded", "waiting"}, "for its group"
+        assert rosterd.outcome("edge")[0] in {"superseded", "discarded"}, "it waited for its group"
         assert [line["kind"] for line in rosterd.export()] == ["group"]
         assert rosterd.users() == []
     rosterd.close()
@@ -335,3 +335,21 @@ def test_u5_d16_what_others_rows_say_of_the_person_goes_too(rosterd: Rosterd) ->
     is_problem(app.ask("PATCH", path, json=asked, headers=headers), 404, "not_found")
     again = app.post("/users", {"email": "cy@example.com"}, 201, idempotency_key="other")
     assert again == other, "others' answers stay"
+
+
+def test_u5_what_waits_for_somebody_deleted_for_good_becomes_no_dead_letter(
+    rosterd: Rosterd,
+) -> None:
+    """Its words are gone: woken, it was one that nobody can read."""
+    feed = rosterd.account()
+    rosterd.hire(feed, "u1")
+    rosterd.tell(feed, "group.member_added", {"group_id": "g1", "user_id": "u1"}, id_="in")
+    assert rosterd.outcome("in")[0] == "waiting"
+    rosterd.tell(feed, "user.suspended", {"id": "u1"})
+    (person,) = rosterd.table(rows.people)
+    rosterd.parts.people.delete(person["id"], actor="test", reason="asked for")
+    rosterd.tell(feed, "group.upserted", {"id": "g1", "name": "Group"})
+    assert rosterd.dead() == []
+    assert rosterd.outcome("in")[0] == "discarded"
+    assert rosterd.table(rows.waits) == []
+    assert rosterd.users() == []

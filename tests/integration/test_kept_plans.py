@@ -73,14 +73,14 @@ def fill(rosterd: Rosterd, feed: Feed, count: int) -> None:
 def kept_by(rosterd: Rosterd) -> dict[str, str]:
     """Names of the statements that this thread's session has prepared, by their texts."""
     ask = "SELECT statement, name FROM pg_prepared_statements"
-    with rosterd.parts.thread_connections.read() as sql:
+    with rosterd.parts.kept_connections.read() as sql:
         return {row.statement: row.name for row in sql.exec_driver_sql(ask)}
 
 
 def looked_at(rosterd: Rosterd, said: dict[str, Any]) -> int:
     """Rows that the worst of the kept plans takes in hand, kept or not, for what was asked once."""
     kept = kept_by(rosterd)
-    with rosterd.parts.thread_connections.read() as sql:
+    with rosterd.parts.kept_connections.read() as sql:
         raw: Any = sql.connection.dbapi_connection
         return max(
             _rows(raw.pgconn, name, raw, said[statement])
@@ -128,7 +128,7 @@ def test_d7_a_plan_that_no_longer_fits_is_not_kept_for_long(
     fill(rosterd_pg, feed, 2_000)
     assert looked_at(rosterd_pg, said) > 2_000, "or there would be no reason to plan anew"
     monkeypatch.setattr(direct, "PLANS_SECONDS", 0.0)
-    with rosterd_pg.parts.thread_connections.begin():
+    with rosterd_pg.parts.kept_connections.begin():
         pass
     assert looked_at(rosterd_pg, said) < FEW
 
@@ -139,7 +139,7 @@ def test_f23_behind_a_pooler_that_hands_sessions_on_nothing_is_kept_and_nothing_
     """As PgBouncer in transaction mode: the session has never heard of the statement."""
     feed = rosterd_pg.account()
     flow(rosterd_pg, feed, "first")
-    kept = rosterd_pg.parts.thread_connections
+    kept = rosterd_pg.parts.kept_connections
     with kept.read() as sql:
         # Not as a command, which the driver would understand.
         sql.exec_driver_sql("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")

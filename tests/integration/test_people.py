@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from domain.errors import RefusedError
+from domain.model import Role
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import rows
 
@@ -398,3 +399,18 @@ def test_e6_sending_again_kills_the_old_link_and_says_who_asked(rosterd: Rosterd
     ]
     with pytest.raises(RefusedError, match="nothing is open"):
         rosterd.parts.members.resend(person, actor="eve", reason="again")
+
+
+def test_u6_two_owners_who_leave_in_one_batch(rosterd: Rosterd) -> None:
+    """Whether somebody is the last is asked for each event anew, not once for all of them."""
+    feed = rosterd.account()
+    for key in ("u1", "u2"):
+        rosterd.hire(feed, key)
+        assert rosterd.accept(f"{key}@example.com") == 200
+    for person in rosterd.table(rows.people):
+        rosterd.parts.people.set_role(person["id"], Role.OWNER, actor="t", reason="r")
+    for key in ("u1", "u2"):
+        rosterd.tell(feed, "user.suspended", {"id": key}, drain=False)
+    rosterd.drain()
+    assert sorted(one["state"] for one in rosterd.users()) == ["active", "suspended"]
+    assert [letter["reason"] for letter in rosterd.dead()] == ["protected_user"]

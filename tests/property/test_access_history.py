@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
 from domain.access import MEMBER, ONESELF
+from domain.changes import AddMember, Change, ProvisionUser, PutGroup, SuspendUser
 from domain.groups import is_current
 from domain.keys import group_id, user_id
 from domain.policy import Scope, ScopeRule
 from tests.builders import IdP, drain, policy
 from tests.exploring import patient
-from tests.fakes.memory import Memory
+from tests.fakes.memory import START, Memory
 
 
 def in_effect(memory: Memory) -> set[tuple[str, str]]:
@@ -36,6 +40,27 @@ def told(memory: Memory) -> set[tuple[str, str]]:
         assert turn.was != turn.now
         words[turn.group, turn.person] = turn.now
     return {key for key, word in words.items() if word == MEMBER}
+
+
+@pytest.mark.parametrize(("leaver", "hired"), [("u0", "u1"), ("u1", "u0")])
+def test_somebody_hired_again_who_stays_in_a_group_is_in_it_by_the_history(
+    leaver: str, hired: str
+) -> None:
+    """E8: both external ids are in the group, so the person is in it before and after."""
+    memory = Memory(policy())
+    history: list[Change] = [
+        PutGroup("g", "Group"),
+        ProvisionUser(leaver, "a@example.com", {}),
+        AddMember("g", leaver),
+        AddMember("g", hired),
+        SuspendUser(leaver),
+        ProvisionUser(hired, "a@example.com", {}),
+    ]
+    for second, change in enumerate(history):
+        memory.add(f"e{second}", change, at=START + timedelta(seconds=second))
+        drain(memory)
+    assert [turn.turn.now for turn in memory.state.access if turn.turn.group] == [MEMBER]
+    assert told(memory) == in_effect(memory)
 
 
 @patient(600)

@@ -41,6 +41,21 @@ class Turned(NamedTuple):
     now: str | None
 
 
+def _net(turned: list[Turned]) -> list[Turned]:
+    """Who goes over to another subject of the same group (a rehire, E8) stays in it."""
+    was = {(one.edge.connection, one.edge.group, one.was) for one in turned}
+    stays = was & {(one.edge.connection, one.edge.group, one.now) for one in turned}
+
+    def ends(one: Turned) -> Turned:
+        left, came = (
+            None if (one.edge.connection, one.edge.group, person) in stays else person
+            for person in (one.was, one.now)
+        )
+        return Turned(one.edge, left, came)
+
+    return [one for one in map(ends, turned) if one.was != one.now]
+
+
 class Memberships:
     """Memberships as they were before a batch and are after it; read before anything is written."""
 
@@ -54,8 +69,8 @@ class Memberships:
         """Those that took effect, ended or went over to somebody else."""
         touched = self._touched()
         self._load(touched)
-        ends = (self._ends(key, edge) for key, edge in sorted(touched.items()))
-        return [turned for turned in ends if turned.was != turned.now]
+        ends = [self._ends(key, edge) for key, edge in sorted(touched.items())]
+        return _net([turned for turned in ends if turned.was != turned.now])
 
     def group(self, edge: Edge) -> Group | None:
         """The group of a membership, as it is after the batch."""

@@ -30,6 +30,7 @@ from domain.overriding import as_told
 from domain.own_groups import OwnGroup, name_key
 from domain.policy import Policy, ScopeRule
 from domain.ports import ClaimedEvent, DirectoryStore, Writes
+from domain.protection import Keeper, protected_ids
 from domain.values import Stamp, normalise_address
 
 _ABSENT = object()
@@ -74,7 +75,7 @@ class World:
     groups: dict[str, Group] = field(default_factory=dict)
     edges: dict[str, Edge] = field(default_factory=dict)
     addresses: dict[str, str | None] = field(default_factory=dict)
-    protected: frozenset[str] = frozenset()
+    keepers: tuple[Keeper, ...] = ()
     buried: dict[str, Stamp] = field(default_factory=dict)
     own: dict[str, OwnGroup] = field(default_factory=dict)
     writes: Writes = field(default_factory=Writes)
@@ -82,6 +83,14 @@ class World:
     stored: dict[str, dict[str, Edge]] = field(default_factory=dict)
     causes: dict[Any, tuple[int, ClaimedEvent]] = field(default_factory=dict)
     _journal: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
+
+    @property
+    def protected(self) -> frozenset[str]:
+        """Whom provisioning may not touch now: an earlier event may have put another owner out."""
+        return protected_ids(
+            one._replace(state=self.people[one.id].state) if one.id in self.people else one
+            for one in self.keepers
+        )
 
     def put(self, values: dict[str, Any], written: dict[str, Any], key: str, value: Any) -> None:
         """Set a value and mark it to be written; undone if the event is refused."""
@@ -196,7 +205,7 @@ def load(store: DirectoryStore, batch: Collection[Work]) -> World:
     _load_users(world, batch, accounts)
     _load_buried(world, batch)
     _load_addresses(world, batch, accounts)
-    world.protected = store.protected(set(accounts.values()), world.people.keys())
+    world.keepers = tuple(store.keepers(set(accounts.values()), world.people.keys()))
     _load_edges(world, batch)
     return world
 

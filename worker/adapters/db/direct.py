@@ -9,6 +9,7 @@ groups: the server works on one while the next is on its way, and the answers ar
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
@@ -202,6 +203,7 @@ class Direct:
     @contextmanager
     def _heard(self) -> Iterator[None]:
         """A session that is gone is not used again, and another may be had at once."""
+        around = sys.exception()
         try:
             yield
         except _FORGOTTEN as error:
@@ -210,15 +212,15 @@ class Direct:
             lost = f"a pooler gave the session to others: {error}"
             raise InfrastructureError(lost, is_lost=True) from error
         except psycopg.Error as error:
-            if self._is_busy and (cut := error.__context__) is not None:
+            cut = error.__context__
+            if self._is_busy and cut is not None and cut is not around:
                 # The driver's complaint about a pipeline that was left in the middle hides why.
                 self._cut_off()
                 raise cut from None
             if self._raw.closed:
                 self._give_up()
-                if not error.sqlstate:
-                    away = f"database is away: {error}"
-                    raise InfrastructureError(away, is_lost=True) from error
+                away = f"database is away: {error}"
+                raise InfrastructureError(away, is_lost=True) from error
             raise
         except BaseException:
             if self._is_busy:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table
 from domain.changes import Change, GroupChange
 from domain.model import Edge, Group, Person, Role, User
 from domain.ports import Writes
-from domain.protection import Keeper, protected_ids
+from domain.protection import Keeper
 from domain.values import Stamp
 from worker.adapters.db import direct_statements as asks
 from worker.adapters.db import rows
@@ -140,8 +140,10 @@ class DirectDirectory(SQLDirectory):
 
     def take_turns(self, *, alone: Collection[str], beside: Collection[str]) -> None:
         """See the port. Who links subjects reads their memberships next: sent with that."""
-        self._turns = [Asked(asks.TURN_ALONE, [key]) for key in sorted(alone)]
-        self._turns += [Asked(asks.TURN_BESIDE, [key]) for key in sorted(beside)]
+        self._turns = [
+            Asked(asks.TURN_ALONE if key in alone else asks.TURN_BESIDE, [key])
+            for key in sorted({*alone, *beside})
+        ]
         if alone:
             self._direct.ask_all(*self._turns)
             self._turns = []
@@ -177,14 +179,14 @@ class DirectDirectory(SQLDirectory):
             self._keepers = _keepers(people, accounts)
         return {person.id: person for person in people if person.id in ids}
 
-    def protected(self, accounts: Collection[str], touched: Collection[str] = ()) -> frozenset[str]:
+    def keepers(self, accounts: Collection[str], touched: Collection[str] = ()) -> list[Keeper]:
         """See the port."""
         if self._keepers is None:
             found = self._direct.ask(asks.KEEPERS, text_array(sorted(accounts)))
             self._keepers = _keepers([person_from_row(row) for row in found], accounts)
         if any(one.id in touched for one in self._keepers):
-            return super().protected(accounts, touched)
-        return protected_ids(self._keepers)
+            return super().keepers(accounts, touched)
+        return self._keepers
 
     def wake(self, keys: Collection[str]) -> None:
         """See the port: sent with what is saved, without asking first."""

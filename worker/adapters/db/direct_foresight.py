@@ -81,6 +81,9 @@ def foresight(
     people = [person_from_row(row) for row in next(found)]
     theirs = {one.person for one in subjects}
     words = [edge_from_row(row) for row in next(found)] if edges else []
+    if len(locked) < len(groups) or len(subjects) < len(users):
+        # Somebody is making one of them: what was read of it was read behind no lock.
+        edges, words, is_nobody_buried = set(), [], False
     return Foreseen(
         {group_id(one.connection, one.key): one for one in locked},
         {user_id(one.connection, one.key): one for one in subjects},

@@ -13,7 +13,7 @@ from domain.keys import user_id
 from domain.model import Edge, Group, Person, PersonState, Role, User
 from domain.own_groups import OwnGroup
 from domain.ports import Writes
-from domain.protection import Keeper, protected_ids
+from domain.protection import Keeper
 from domain.values import Stamp
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.burying import stamps_of_buried
@@ -160,7 +160,7 @@ class SQLDirectory:
         )
         return {row["id"]: person_from_row(row) for row in found}
 
-    def protected(self, accounts: Collection[str], touched: Collection[str] = ()) -> frozenset[str]:
+    def keepers(self, accounts: Collection[str], touched: Collection[str] = ()) -> list[Keeper]:
         """See the port."""
         keepers = keepers_of(self._connection, accounts)
         unlocked = {
@@ -173,7 +173,7 @@ class SQLDirectory:
             self._locked(rows.accounts, sorted(unlocked))
             self._serialised |= unlocked
             keepers = keepers_of(self._connection, accounts)
-        return protected_ids(keepers)
+        return keepers
 
     def edges(self, ids: Collection[str]) -> dict[str, Edge]:
         """See the port."""

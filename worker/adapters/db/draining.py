@@ -19,8 +19,8 @@ from worker.adapters.db.direct import PLANNED_ONCE, Asked, Direct, direct_of
 from worker.adapters.db.direct_directory import DirectDirectory
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.inbox import DRAINING
+from worker.adapters.db.kept_connections import KeptConnections
 from worker.adapters.db.surroundings import COLUMNS, surroundings_of
-from worker.adapters.db.thread_connections import ThreadConnections
 from worker.adapters.db.uow import SQLWork, policy_from_row
 from worker.adapters.vault import Vault, new_id
 
@@ -57,7 +57,7 @@ class DirectWork(SQLWork):
         database: Database,
         connection: Connection,
         direct: Direct,
-        kept: ThreadConnections,
+        kept: KeptConnections,
         *,
         vault: Vault,
         worker: str,
@@ -130,7 +130,7 @@ class DirectWork(SQLWork):
 @contextmanager
 def drain_work(
     database: Database,
-    kept: ThreadConnections,
+    kept: KeptConnections,
     *,
     vault: Vault,
     worker: str,

@@ -11,14 +11,14 @@ from sqlalchemy import Connection, TextClause, bindparam, text
 from domain.inbox import Kind, Lane
 from worker.adapters.db.direct import direct_of
 from worker.adapters.db.engine import translated
-from worker.adapters.db.thread_connections import ThreadConnections
+from worker.adapters.db.kept_connections import KeptConnections
 from worker.adapters.db.types import Moment
 from worker.adapters.db.uow import database_now
 
 NOW = timedelta(0)
 
 
-def kinds_due(kept: ThreadConnections, lane: Lane, *, since: timedelta = NOW) -> list[Kind]:
+def kinds_due(kept: KeptConnections, lane: Lane, *, since: timedelta = NOW) -> list[Kind]:
     """Kinds of which something is due in this lane, and has been for so long."""
     with translated(), kept.read() as connection:
         return [kind for kind, _ in lanes_due(connection, lane, since=since)]

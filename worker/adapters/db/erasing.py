@@ -207,10 +207,17 @@ class _Burial:
         if not ids:
             return
         its = bulk.among(events.c.id, ids, self.connection)
+        # Whatever is to come of them has no words any more.
         self.connection.execute(
             update(events)
-            .where(its, events.c.state == "dead")
-            .values(state="ended", outcome="discarded", ended_at=now)
+            .where(its, events.c.state.in_(("dead", "waiting")))
+            .values(state="ended", outcome="discarded", ended_at=now, due_at=None)
+        )
+        waits = rows.waits
+        self._do(
+            delete(waits).where(bulk.among(waits.c.event_id, ids, self.connection)),
+            waits,
+            "deleted",
         )
         self._do(update(events).where(its).values(subject=ERASED), events, "redacted")
         self._among(rows.attempts, rows.attempts.c.event_id, ids, detail="")

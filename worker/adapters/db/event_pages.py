@@ -18,6 +18,7 @@ from domain.redaction import redacted
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.engine import Database, translated
 from worker.adapters.db.event_queries import event_story
+from worker.adapters.db.finishing import settled_at
 from worker.adapters.db.uow import database_now
 from worker.adapters.db.windows import BRANCHES, Look, Row, RowPage, between, page_of
 from worker.adapters.vault import Vault
@@ -36,7 +37,8 @@ _IGNORED = (
 #: As the partial indexes say it.
 STUCK = text("events.state <> 'ended' AND events.state <> 'pending'")
 GIVEN = text("events.reason IS NOT NULL")
-#: What commits later may have a smaller id: a cursor that goes forward stays so far behind.
+#: What commits later may have a smaller id: a cursor that goes forward stays so far behind, and
+#: behind whoever writes for longer.
 SETTLED = timedelta(seconds=2)
 
 Branches = list[ColumnElement[bool]]
@@ -69,7 +71,7 @@ class SQLEvents:
         """
         events = rows.events
         with translated(), self._database.read() as sql:
-            settled = database_now(sql) - SETTLED
+            settled = settled_at(sql, database_now(sql) - SETTLED)
             # By id alone, so that a quiet account's tail is no longer than anybody's.
             came = sql.execute(
                 select(events.c.id, events.c.received_at)

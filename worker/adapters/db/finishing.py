@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from worker.adapters.db.engine import Database, translated
 
@@ -18,6 +18,24 @@ _WRITERS = text(
     "SELECT pid, xact_start FROM pg_stat_activity WHERE datname = current_database() "
     "AND usename = current_user AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL"
 )
+
+
+_OLDEST = text(
+    "SELECT min(xact_start) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND usename = current_user AND pid <> pg_backend_pid() AND xact_start > :since "
+    "AND (backend_xid IS NOT NULL OR wait_event_type = 'Lock')"
+)
+
+
+def settled_at(sql: Connection, latest: datetime) -> datetime:
+    """Up to which moment nothing is written any more that began before it; `latest` at the latest.
+
+    Whoever waits for a first lock has no transaction id yet. SQLite has one writer.
+    """
+    if sql.dialect.name != "postgresql":
+        return latest
+    oldest = sql.execute(_OLDEST, {"since": latest - LONGEST}).scalar()
+    return latest if oldest is None else min(latest, oldest)
 
 
 def await_writers(database: Database, *, patience: timedelta = LONGEST) -> bool:

@@ -24,6 +24,7 @@ from worker.adapters.db import bulk, rows
 from worker.adapters.db.direct import direct_of
 from worker.adapters.db.direct_directory import DirectDirectory
 from worker.adapters.db.engine import Database, translated
+from worker.adapters.db.kept_connections import KeptConnections
 from worker.adapters.db.provisioning_context import (
     Context,
     ask_context,
@@ -44,7 +45,6 @@ from worker.adapters.db.scim_store import (
     resources_named,
     wanted_as,
 )
-from worker.adapters.db.thread_connections import ThreadConnections
 from worker.adapters.db.uow import SQLWork
 from worker.adapters.sources.scim import envelope, told
 from worker.adapters.vault import Vault
@@ -325,7 +325,7 @@ def _content(event: ClaimedEvent, asked: Sequence[Mapping[str, Any]], request: _
 @contextmanager
 def sql_provision(
     database: Database,
-    kept: ThreadConnections,
+    kept: KeptConnections,
     asks: Sequence[Ask],
     *,
     waits: bool,

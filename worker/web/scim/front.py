@@ -149,7 +149,7 @@ class Scim:
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         found = None
         if kind.lower() == "bearer" and bearer:
-            with translated(), self._parts.thread_connections.read() as connection:
+            with translated(), self._parts.kept_connections.read() as connection:
                 found = speaker_of(connection, bearer.strip(), feed)
         if found is None:
             self._intake.count("unknown", NAME, "wrong" if bearer else "missing")

@@ -60,7 +60,7 @@ def _page(call: Call, query: Query) -> Reply:
     kinds = kinds_of(call)
     after = resource_before(query)
     place = Place(query.count, query.start, after, query.is_descending)
-    with translated(), call.parts.thread_connections.read() as sql:
+    with translated(), call.parts.kept_connections.read() as sql:
         found = page(sql, _parts(call, sql, query, kinds), place)
         resources = [resource_from_row(row) for row in found.rows]
         are_groups_wanted = any(wants(call, kind, "groups") for kind in kinds)

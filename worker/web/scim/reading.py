@@ -41,7 +41,7 @@ def kinds_of(call: Call) -> list[ResourceKind]:
 def one(call: Call) -> Reply:
     """GET /Users/{id}, GET /Groups/{id}."""
     kind = kind_of(call)
-    with translated(), call.parts.thread_connections.read() as sql:
+    with translated(), call.parts.kept_connections.read() as sql:
         found = resource_by_id(sql, call.speaker.connection, kind, call.path[1])
         if found is None or not _is_readable(call, found):
             raise not_found(f"there is no such {kind.value}")

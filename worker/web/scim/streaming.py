@@ -105,7 +105,7 @@ def in_pieces(call: Call, shown: Shown) -> Iterator[bytes]:
 def _next(call: Call, resource: Resource, page: Members) -> Members | None:
     if page.after is None:
         return None
-    with translated(), call.parts.thread_connections.read() as sql:
+    with translated(), call.parts.kept_connections.read() as sql:
         return members_page(sql, resource, page.after)
 
 

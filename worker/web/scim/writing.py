@@ -83,6 +83,6 @@ def _shown(call: Call, answer: Answer, resource: Resource) -> Shown:
         about = Seen(known.person, known.is_described, known.groups or (), known.name)
         if not is_wanted or known.groups is not None or known.members is not None:
             return Shown(resource, about, known.members)
-    with translated(), call.parts.thread_connections.read() as sql:
+    with translated(), call.parts.kept_connections.read() as sql:
         about = seen(sql, [resource], with_groups=is_wanted)[resource.id]
         return with_members(sql, [resource], {resource.id: about}, are_wanted=is_wanted)[0]

@@ -1,11 +1,10 @@
-"""The connections that each thread keeps for what somebody waits for: SCIM's writes, and drains.
+"""Connections that a process keeps for what somebody waits for: SCIM's writes, and drains.
 
 Taking one from the pool asks the server whether it is alive, which costs as much as a question.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,24 +17,24 @@ from worker.adapters.db.engine import Database
 STATEMENT_MS = 10_000
 
 
-class ThreadConnections:
-    """Those of a thread are opened when they are first asked for, and used again by it alone."""
+class KeptConnections:
+    """As many as threads use at once, each by one of them at a time; threads come and go."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._idle = threading.local()
+        self._idle: list[DirectConnection] = []
         self._all: list[DirectConnection] = []
         self._keeps = Keeps()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction of this thread that rolls back unless it is committed."""
+        """A transaction that rolls back unless it is committed."""
         with self._taken() as kept, kept.begin() as sql:
             yield sql
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """For this thread to read by; on SQLite it waits for no writer."""
+        """To read by; on SQLite it waits for no writer."""
         if not self._database.is_postgres:
             with self._database.read() as sql:
                 yield sql
@@ -45,7 +44,7 @@ class ThreadConnections:
 
     @contextmanager
     def beside(self) -> Iterator[Direct]:
-        """Statements of their own beside the thread's transaction; PostgreSQL only."""
+        """Statements of their own beside a transaction; PostgreSQL only."""
         with self._taken() as kept, kept.read() as sql:
             direct = direct_of(sql)
             if direct is None:
@@ -54,20 +53,19 @@ class ThreadConnections:
 
     @contextmanager
     def _taken(self) -> Iterator[DirectConnection]:
-        """An idle one of this thread; inside a transaction of its own that is another one."""
-        idle: list[DirectConnection] = self._idle.__dict__.setdefault("kept", [])
-        if idle:
-            kept = idle.pop()
-        else:
+        try:
+            # The one that was used last: the others' plans are let go of when their turn comes.
+            kept = self._idle.pop()
+        except IndexError:
             kept = DirectConnection(self._database, self._keeps, statement_ms=STATEMENT_MS)
             self._all.append(kept)
         try:
             yield kept
         finally:
-            idle.append(kept)
+            self._idle.append(kept)
 
     def close(self) -> None:
         """Let go of all of them; no thread may be using one."""
         for kept in self._all:
             kept.close()
-        self._idle, self._all = threading.local(), []
+        self._idle, self._all = [], []
