@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 
+from domain.display import one_line
 from domain.domains import BELOW
 from domain.errors import UsageError
 from domain.policy import CONNECTION_SETTINGS, GroupRule, Scope, ScopeRule
@@ -13,6 +14,8 @@ from domain.values import is_mailable
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))+")
 #: RFC 1035, without the final dot.
 LONGEST_HOST = 253
+#: So much of what was no name is told back.
+LONGEST_TOLD = 40
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 
 
@@ -20,7 +23,8 @@ def check_name(name: str) -> str:
     """A name for an account or connection; raises UsageError."""
     name = name.strip()
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name: 1 to 100 printable characters")
+        told = one_line(name, limit=LONGEST_TOLD)
+        raise UsageError(f"{told!r} is no name: 1 to 100 printable characters")
     return name
 
 
@@ -52,8 +56,8 @@ def parse_scope(text: str | None, *, needs_scope: bool, source: str) -> Scope:
     if text is None:
         if needs_scope:
             raise UsageError(
-                f"source {source} speaks of a whole organisation: say whom to provision with "
-                "--scope everyone, --scope groups:ID,.. or --scope assignment:APP_ID"
+                f"source {source} speaks of a whole organisation: say whom to provision, by "
+                "the scope everyone, groups:ID,.. or assignment:APP_ID"
             )
         return Scope()
     rule, _, keys = text.partition(":")
@@ -65,7 +69,7 @@ def parse_scope(text: str | None, *, needs_scope: bool, source: str) -> Scope:
     if rule == ScopeRule.ASSIGNMENT and len(named) == 1:
         return Scope(ScopeRule.ASSIGNMENT, named)
     raise UsageError(
-        f"--scope {text!r} is not understood: everyone, groups:ID,ID or assignment:APP_ID"
+        f"scope {text!r} is not understood: everyone, groups:ID,ID or assignment:APP_ID"
     )
 
 
@@ -113,7 +117,7 @@ def check_sole_connection(states: Collection[str], *, allows_several: bool, acco
     if allows_several or GOVERNING.isdisjoint(states):
         return
     raise UsageError(
-        f"account {account} already has a connection, and one governs it (C1): add another with "
-        "--observe and take the people over with `rosterd connection replace`, retire the first, "
+        f"account {account} already has a connection, and one governs it (C1): add another that "
+        "observes and take the people over with `rosterd connection replace`, retire the first, "
         f"or let the account have several: `rosterd account set {account} --several on`"
     )

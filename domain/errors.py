@@ -8,10 +8,14 @@ class UsageError(Exception):
 
 
 class NothingFoundError(Exception):
-    """Nothing matches what was named."""
+    """Nothing matches what was named, or what is said of it.
 
-    def __init__(self, what: str, name: str) -> None:
-        super().__init__(f"there is no {what} {name!r}")
+    name: as somebody gave it, and quoted. more: what else is said, in our own words.
+    """
+
+    def __init__(self, what: str, name: str | None = None, *, more: str = "") -> None:
+        quoted = repr(name) if name is not None else ""
+        super().__init__(" ".join(filter(None, ("there is no", what, quoted, more))))
         self.what = what
         self.name = name
 

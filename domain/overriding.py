@@ -56,10 +56,10 @@ def override(
     protected: ids of the last owner and of break-glass people, whom nobody suspends (U6).
     """
     if until <= now:
-        raise UsageError(f"--until {until.isoformat()} is past: say when it ends by itself")
+        raise UsageError(f"until {until.isoformat()} is past: say when it ends by itself")
     if until > now + LONGEST:
         raise UsageError(
-            f"--until {until.isoformat()} is more than {LONGEST.days} days away: an override "
+            f"until {until.isoformat()} is more than {LONGEST.days} days away: an override "
             "is for a while; change it at the identity provider"
         )
     if person.state is PersonState.WITHDRAWN:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.errors import RefusedError, UsageError
+from domain.errors import NothingFoundError, RefusedError, UsageError
 from domain.inbox import Reason
 from domain.pacing import Pace, PaceChange, changed_pace, seconds_left
 
@@ -41,7 +41,7 @@ class Selection:
     def insist(self) -> None:
         """Raise UsageError unless something narrows the selection."""
         if all(not getattr(self, one.name) for one in fields(self)):
-            raise UsageError("name events, or a filter such as --reason-code or --account")
+            raise UsageError("name events, or a filter such as a reason or an account")
         if len(self.ids) > MOST_IDS:
             raise UsageError(f"at most {MOST_IDS} ids at once; more are chosen by a filter")
 
@@ -135,6 +135,13 @@ def cause_of(reason: str) -> Cause:
     return Cause.FAILED if reason in _FAILED else Cause.REFUSED
 
 
+class NothingChosenError(NothingFoundError):
+    """A selection that fits no dead letter which could be tried again."""
+
+    def __init__(self) -> None:
+        super().__init__("open dead letter", more="for this selection")
+
+
 class ReplayStateError(RefusedError):
     """A replay is not where it would have to be; the message says where it is, and who brought it.
 
@@ -169,10 +176,10 @@ def parse_rate(text: str | None) -> timedelta:
         return timedelta(0)
     found = _RATE.fullmatch(text.strip())
     if found is None or float(found[1]) <= 0:
-        raise UsageError(f"--rate {text!r} is not understood: 20/s, 600/m or 1000/h")
+        raise UsageError(f"rate {text!r} is not understood: 20/s, 600/m or 1000/h")
     seconds = _SECONDS[found[2] or "s"] / float(found[1])
     if seconds > SLOWEST_SECONDS:
-        raise UsageError(f"--rate {text!r} is too slow: one event an hour is the least")
+        raise UsageError(f"rate {text!r} is too slow: one event an hour is the least")
     return timedelta(seconds=seconds)
 
 
@@ -203,7 +210,7 @@ def _percent(stop_at: str) -> int | None:
     if text == "never":
         return None
     if not text.isdigit():
-        raise UsageError(f"--stop-at {stop_at!r} is not understood: 20%, or never")
+        raise UsageError(f"{stop_at!r} is no share of failures to stop at: 20%, or never")
     return int(text)
 
 

@@ -99,7 +99,15 @@ def test_every_error_has_one_shape(rosterd: Rosterd, app: Client) -> None:
     is_problem(app.ask("GET", "/groups/grp_nothing"), 404, "not_found")
     told = app.ask("PUT", "/users")
     is_problem(told, 405, "method_not_allowed")
-    assert "GET" in told.headers["allow"]
+    assert told.headers["allow"] == "GET, POST"
+    for method, path, allowed in (
+        ("OPTIONS", "/users", "GET, POST"),
+        ("POST", "/users/x", "GET, PATCH, DELETE"),
+        ("PATCH", "/status", "GET"),
+        ("GET", "/dead-letters/discard/x", None),
+    ):
+        told = app.ask(method, path)
+        assert told.headers.get("allow") == allowed, (method, path, told.text)
     big = b" " * (rosterd.settings.max_body_bytes + 1)
     typed = {"content-type": "application/json"}
     is_problem(app.ask("POST", "/users", content=big, headers=typed), 413, "too_large")

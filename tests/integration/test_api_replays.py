@@ -32,6 +32,9 @@ def test_letters_are_listed_by_pages_and_filters_and_shown(rosterd: Rosterd, app
     assert [one["subject"] for one in listed] == ["u0", "u1", "u2"]
     assert {one["cause"] for one in listed} == {"refused"}
     assert letters(app, cause="never_attempted") == letters(app, state="discarded") == []
+    assert len(letters(app, domain="Partner.EXAMPLE.")) == 3
+    assert letters(app, domain="*.partner.example") == []
+    is_problem(app.ask("GET", "/dead-letters", params={"domain": "no domain"}), 422, "invalid")
     shown = app.get(f"/dead-letters/{listed[0]['id']}")
     assert shown == listed[0]
     is_problem(app.ask("GET", "/dead-letters/999999"), 404, "not_found")
@@ -62,6 +65,10 @@ def test_who_sees_no_bodies_sees_no_addresses_in_errors(rosterd: Rosterd, app: C
     assert {one["last_error"] for one in letters(app)} == {"…@example.com is taken"}
     broad = Client(rosterd, "operator", account=None)
     assert {one["last_error"] for one in letters(broad)} == {"ana@example.com is taken"}
+    assert len(letters(broad, detail="ana@example.com")) == 3
+    assert letters(broad, detail="ben@example.com") == []
+    guess = app.ask("GET", "/dead-letters", params={"detail": "ana@"})
+    is_problem(guess, 403, "not_permitted")
 
 
 def test_discard_and_restore_need_a_reason(app: Client) -> None:
@@ -120,13 +127,20 @@ def test_an_empty_choice_is_refused_and_a_wrong_pace_too(rosterd: Rosterd, app: 
     is_problem(app.ask("POST", "/replays", json={}), 422, "invalid")
     is_problem(app.ask("POST", "/replays", json={"ids": []}), 422, "invalid")
     is_problem(app.ask("POST", "/replays", json={"all": True}), 422, "invalid")
-    is_problem(app.ask("POST", "/replays", json={"reason": "conflict"}), 404, "not_found")
+    for nothing in ({"reason": "conflict"}, {"fingerprint": "nosuch"}, {"ids": [10**6]}):
+        told = app.ask("POST", "/replays", json=nothing, headers={"Idempotency-Key": "k"})
+        is_problem(told, 404, "not_found")
+        assert told.json()["detail"] == "there is no open dead letter for this selection"
+    assert rosterd.table(replays) == []
+    is_problem(app.ask("POST", "/replays", json={"domain": "not a domain"}), 422, "invalid")
     plan = app.post("/replays", {"ids": [int(letters(app)[0]["id"])]}, 201)
     for wrong in ({"rate": "fast"}, {"stop_percent": 100}, {"rate": "0/s"}):
         told = app.ask(
             "POST", f"/replays/{plan['id']}/start", json=wrong, headers={"X-Reason": "r"}
         )
         is_problem(told, 422, "invalid")
+        assert "--" not in told.json()["detail"], "an option is the command line's word"
+    assert "--" not in app.ask("POST", "/replays", json={}).json()["detail"]
     assert app.post(f"/replays/{plan['id']}/cancel")["state"] == "cancelled"
 
 

@@ -280,6 +280,15 @@ def test_overrides_break_glass_and_links_of_a_person(
     one = f"/users/{user['id']}"
     until = (datetime.now(UTC) + timedelta(hours=8)).isoformat()
     asked = {"wanted": "suspended", "until": until}
+    for until, says in (
+        ("2020-01-01T00:00:00Z", "until 2020-01-01T00:00:00+00:00 is past"),
+        ("2999-01-01T00:00:00Z", "until 2999-01-01T00:00:00+00:00 is more than 90 days away"),
+    ):
+        told = root.ask(
+            "PUT", f"{one}/override", json={**asked, "until": until}, headers={"X-Reason": "x"}
+        )
+        is_problem(told, 422, "invalid")
+        assert told.json()["detail"].startswith(says)
     assert root.write("PUT", f"{one}/override", asked, X_Reason="x")["state"] != "invited"
     (override,) = root.all("/overrides")
     assert (override["user"], override["reason"]) == (user["id"], "x")

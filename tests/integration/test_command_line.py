@@ -96,6 +96,11 @@ SLIPS = [
     ("replay list --state odd", 2, "rosterd: --state 'odd': one of planning, planned"),
     ("event list --source odd", 2, "source 'odd' is unknown; there are: auth0"),
     ("operator sessions odd@example.com", 3, "there is no operator 'odd@example.com'"),
+    ("replay plan --fingerprint F", 3, "there is no open dead letter for this selection"),
+    ("dead discard 8 d9 --reason x", 3, "there is no open dead letter '8', 'd9'"),
+    ("source check /dev/null", 3, "there is no source that sends such a request: say which"),
+    ("connection check standard --feed fed_1", 3, "no feed 'fed_1' of connection standard"),
+    (f"account add {'x' * 300}", 2, f"'{'x' * 39}…' is no name"),
 ]
 
 
@@ -106,6 +111,19 @@ def test_a_slip_is_told_and_is_no_traceback(rosterd: Rosterd) -> None:
         assert done.returncode == code, (line, done.stdout, done.stderr)
         assert says in done.stderr, line
         assert "Traceback" not in done.stderr, line
+
+
+def test_a_check_says_where_nothing_signed_is_posted_and_no_secret_helps(rosterd: Rosterd) -> None:
+    rosterd.account(several=True)
+    feed = rosterd.connect("acme", source="scim")
+    done = rosterd.cli("connection", "check", "scim")
+    assert done.returncode == 1
+    assert f"feed {feed.id} is spoken to with bearer tokens" in done.stderr
+    assert "rosterd connection watch" in done.stderr
+    assert "feed rotate" not in done.stderr, "which has no secret for it, either"
+    done = rosterd.cli("connection", "watch", "scim", "--wait", "0")
+    assert done.returncode == 3
+    assert f"there is no event of connection {feed.connection} within 0 s" in done.stderr
 
 
 def test_the_first_and_the_last_day_bound_nothing(rosterd: Rosterd) -> None:

@@ -14,6 +14,8 @@ from domain.errors import NothingFoundError, RefusedError
 from worker.adapters.db import rows
 from worker.adapters.db.event_queries import list_events
 from worker.adapters.db.setup import feed_view
+from worker.adapters.sources.registry import SOURCES
+from worker.adapters.sources.scim import NAME as SCIM
 from worker.adapters.sources.trust import Trust
 from worker.adapters.vault import new_id
 from worker.cli.output import AsJSON, as_json, out
@@ -99,7 +101,7 @@ def watch(connection: str, wait: Patience = 600.0, json_: AsJSON = False) -> Non
         out.print(f"waiting for {found['name']} ({found['id']}) to speak")
     event = _await(lambda: _first_real(found["id"]), wait)
     if event is None:
-        raise NothingFoundError("event", f"of connection {found['id']} within {wait:g} s")
+        raise NothingFoundError("event", more=f"of connection {found['id']} within {wait:g} s")
     if json_:
         print(as_json(event))
         return
@@ -113,7 +115,7 @@ def _feed(connection: str, feed: str | None) -> dict[str, Any]:
     chosen = [row for row in feeds if feed in (None, row["id"])]
     chosen.sort(key=lambda row: row["state"] == "retired")
     if not chosen:
-        raise NothingFoundError("feed", feed or f"of connection {connection}")
+        raise NothingFoundError("feed", feed, more=f"of connection {connection}")
     return chosen[0]
 
 
@@ -122,6 +124,7 @@ def _send(feed: dict[str, Any], url: str) -> int:
         view = feed_view(open_, container().vault, feed["id"])
     if view is None:
         raise RefusedError(f"feed {feed['id']} is retired: see `rosterd feed list`, or add another")
+    _insist_askable(feed)
     if not view.secrets:
         raise RefusedError(f"feed {feed['id']} has no secret: rosterd feed rotate {feed['id']}")
     if feed["source"] not in _SPEAK or Trust.is_one(view.secrets[0].value):
@@ -136,6 +139,17 @@ def _send(feed: dict[str, Any], url: str) -> int:
             f"{url} is out of reach ({error}): is `rosterd web` running there? "
             "ROSTERD_PUBLIC_URL says where it is"
         ) from error
+
+
+def _insist_askable(feed: dict[str, Any]) -> None:
+    """Raise RefusedError for a feed to which nothing signed is posted, so that no secret helps."""
+    if feed["source"] == SCIM:
+        raise RefusedError(
+            f"feed {feed['id']} is spoken to with bearer tokens, of which rosterd keeps none: let "
+            "the identity provider test its connection, and see `rosterd connection watch`"
+        )
+    if feed["source"] not in SOURCES:
+        raise RefusedError(f"feed {feed['id']} is rosterd's own: nothing is posted to it")
 
 
 def _advice(status: int) -> str:

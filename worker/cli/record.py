@@ -174,7 +174,8 @@ def _next(feed: str, count: int, seconds: float) -> Iterator[Delivered]:
 def _end(recording: _Recording, feed: str, *, json_: bool) -> None:
     if not recording.files:
         recording.folder.rmdir()
-        raise NothingFoundError("request", f"of feed {feed}: nothing authentic came, or is kept")
+        none = f"of feed {feed}: nothing authentic came, or is kept"
+        raise NothingFoundError("request", more=none)
     told = {
         "source": recording.source.name,
         "recorded_at": datetime.now(UTC),

@@ -74,7 +74,7 @@ def _source(request: Request, name: str | None, feed: str | None) -> tuple[Sourc
     if name is None and feed is not None:
         name = _feed(feed).source
     if name is None and not found:
-        raise NothingFoundError("source", "that sends such a request: say which with --source")
+        raise NothingFoundError("source", more="that sends such a request: say which with --source")
     chosen = name if name is not None else found[0]
     if chosen not in SOURCES:
         raise UsageError(f"source {chosen!r} is unknown; there are: {', '.join(sorted(SOURCES))}")

@@ -109,6 +109,6 @@ def _check(asker: Asker, reason: str) -> None:
 
 def _insist(moved: list[int], what: str, ids: Sequence[int]) -> list[int]:
     if not moved:
-        named = ", ".join(str(i) if i > 0 else f"d{-i}" for i in ids[:20])
-        raise NothingFoundError(what, named)
+        named = ", ".join(f"'{i}'" if i > 0 else f"'d{-i}'" for i in ids[:20])
+        raise NothingFoundError(what, more=named)
     return moved

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Protocol
 
 from domain.consequences import audit_view
-from domain.errors import NothingFoundError
 from domain.inbox import Kind, Lane
 from domain.observing import does
 from domain.pacing import PaceChange
@@ -17,6 +16,7 @@ from domain.permissions import Asker, Permission
 from domain.ports import Effect, Result, Ringer
 from domain.replays import (
     Foreseen,
+    NothingChosenError,
     Order,
     ReplayState,
     Selection,
@@ -73,14 +73,14 @@ class ReplayStore(Protocol):
         """Events of open dead letters that no replay under way has, in the order they came."""
         ...
 
-    def freeze(self, selection: Selection, *, actor: str, within: Within = None) -> str | None:
-        """Write a set down: what comes later is not in it. Its id; None for an empty one."""
+    def freeze(self, selection: Selection, *, actor: str, within: Within = None) -> str:
+        """Write a set down: what comes later is not in it. Its id; raises NothingChosenError."""
         ...
 
     def start(
         self, selection: Selection, order: Order, *, actor: str, within: Within = None
-    ) -> Started | None:
-        """Freeze and start, without predictions; None where nothing is left to replay.
+    ) -> Started:
+        """Freeze and start, without predictions; raises NothingChosenError.
 
         Two that do so at once never take the same event.
         """
@@ -158,7 +158,7 @@ class Replay:
         selection.insist()
         chosen = self.store.choose(selection, within=within)
         if not chosen:
-            raise _nothing()
+            raise NothingChosenError
         return chosen
 
     def start(
@@ -169,8 +169,6 @@ class Replay:
         order.check()
         selection.insist()
         started = self.store.start(selection, order, actor=actor)
-        if started is None:
-            raise _nothing()
         self.ring()
         return started
 
@@ -181,10 +179,7 @@ class Replay:
         """
         asker.check(Permission.REPLAY)
         selection.insist()
-        replay = self.store.freeze(selection, actor=asker.name, within=asker.accounts)
-        if replay is None:
-            raise _nothing()
-        return replay
+        return self.store.freeze(selection, actor=asker.name, within=asker.accounts)
 
     def plan_on(self, replay: str) -> bool:
         """Predict a batch of a plan's events; whether the plan is complete."""
@@ -270,7 +265,3 @@ class Conduct:
         while self.turns.lease(replay):
             if self.replay.plan_on(replay) or self.monotonic() >= until:
                 return
-
-
-def _nothing() -> NothingFoundError:
-    return NothingFoundError("open dead letter", "for this selection")

@@ -130,9 +130,7 @@ class SQLHolds:
         def answer(sql: Connection) -> tuple[int, Released]:
             row = _locked(sql, hold, HoldState.OPEN)
             if to <= row["most"]:
-                raise RefusedError(
-                    f"the limit is {row['most']:,} already: --to takes more than that"
-                )
+                raise RefusedError(f"the limit is {row['most']:,} already: name a higher one")
             now = database_now(sql)
             released = _kinds(sql, row["connection_id"])
             count = _release(sql, row["connection_id"], now, bears=None)

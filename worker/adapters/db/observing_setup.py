@@ -42,7 +42,7 @@ class ObservingSetup(ConnectionSetup):
         mine = plans.c.connection_id == connection["id"], plans.c.id == plan
         row = self.sql.execute(select(plans).where(*mine)).mappings().first()
         if row is None:
-            raise NothingFoundError("plan", f"{plan} of connection {connection['name']}")
+            raise NothingFoundError("plan", plan, more=f"of connection {connection['name']}")
         summary = orjson.loads(row["summary"])
         return KeptPlan(row["id"], row["connection_id"], row["scope"], summary, row["made_at"])
 

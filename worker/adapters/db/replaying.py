@@ -17,6 +17,7 @@ from domain.replays import (
     OVER,
     UNDER_WAY,
     ItemState,
+    NothingChosenError,
     Order,
     ReplayState,
     Selection,
@@ -60,14 +61,12 @@ class SQLReplays:
             found = _replayable(sql, selection, within)
             return list(sql.scalars(found.order_by(rows.events.c.id)))
 
-    def freeze(self, selection: Selection, *, actor: str, within: Within = None) -> str | None:
+    def freeze(self, selection: Selection, *, actor: str, within: Within = None) -> str:
         """See the port."""
         replay = new_id("rpl")
 
-        def work(sql: Connection) -> str | None:
+        def work(sql: Connection) -> str:
             count = _freeze(sql, replay, selection, actor=actor, within=within)
-            if not count:
-                return None
             account = locked(sql, replay)["account_id"]
             deed = Deed("dead.plan", replay, account, actor, after={"count": count})
             audit(sql, database_now(sql), deed)
@@ -77,14 +76,13 @@ class SQLReplays:
 
     def start(
         self, selection: Selection, order: Order, *, actor: str, within: Within = None
-    ) -> Started | None:
+    ) -> Started:
         """See the port."""
         replay = new_id("rpl")
 
-        def work(sql: Connection) -> Started | None:
+        def work(sql: Connection) -> Started:
             take_turn(sql)
-            if not _freeze(sql, replay, selection, actor=actor, within=within):
-                return None
+            _freeze(sql, replay, selection, actor=actor, within=within)
             begin(sql, replay, order, actor=actor)
             move_on(sql, locked(sql, replay))
             items = replay_items
@@ -196,7 +194,10 @@ def _is_taken(event: ColumnElement[int]) -> ColumnElement[bool]:
 def _freeze(
     sql: Connection, replay: str, selection: Selection, *, actor: str, within: Within
 ) -> int:
-    """Write the set down, in the order in which its events came; how many they are."""
+    """Write the set down, in the order in which its events came; how many they are.
+
+    Raises NothingChosenError.
+    """
     found = _replayable(sql, selection, within).subquery()
     of_subject = [found.c.connection_id, found.c.subject]
     place = func.row_number().over(order_by=found.c.id)
@@ -215,19 +216,20 @@ def _freeze(
     names = ["replay_id", "place", "event_id", "kind", "batch", "state"]
     sql.execute(insert(replay_items).from_select(names, wanted))
     count, account = _extent(sql, replay)
-    if count:
-        row = {
-            "id": replay,
-            "actor": actor,
-            "reason": "",
-            "selection": orjson.dumps(asdict(selection)),
-            "count": count,
-            "made_at": database_now(sql),
-            "account_id": account,
-            "state": ReplayState.PLANNING.value,
-            "left_count": count,
-        }
-        bulk.insert(sql, replays, [row])
+    if not count:
+        raise NothingChosenError
+    row = {
+        "id": replay,
+        "actor": actor,
+        "reason": "",
+        "selection": orjson.dumps(asdict(selection)),
+        "count": count,
+        "made_at": database_now(sql),
+        "account_id": account,
+        "state": ReplayState.PLANNING.value,
+        "left_count": count,
+    }
+    bulk.insert(sql, replays, [row])
     return count
 
 

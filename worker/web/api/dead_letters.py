@@ -60,6 +60,9 @@ class GroupsAsked(BaseModel):
 def list_dead_letters(caller: Viewer, parts: Parts, asked: LettersQuery) -> Page[DeadLetter]:
     """The oldest first."""
     within = caller.some_accounts(asked.account)
+    if asked.detail is not None:
+        # Errors tell of people: who is not shown an address must not guess it, either.
+        caller.asker.check(Permission.VIEW_BODIES)
     with reading(parts) as sql:
         found, after = letters_page(
             sql,

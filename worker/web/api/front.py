@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from domain.errors import NothingFoundError, RefusedError, UsageError
@@ -82,6 +83,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
@@ -209,7 +211,23 @@ def _on_problem(request: Request, error: ProblemError) -> Response:
 def _on_status(request: Request, error: HTTPException) -> Response:
     code = CODES.get(error.status_code, "invalid")
     detail = str(error.detail) if code == "malformed" else KINDS[code].remedy
-    return problem(code, detail, request_id=_request_id(request), headers=error.headers)
+    headers = error.headers
+    if code == "method_not_allowed":
+        headers = {"Allow": ", ".join(_methods(request))}
+    return problem(code, detail, request_id=_request_id(request), headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What this path may be asked with: each method has a route of its own."""
+    asked = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
+    return [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**asked, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def _on_invalid(request: Request, error: RequestValidationError) -> Response:

@@ -24,11 +24,23 @@ from domain.replays import (
     parse_pace,
     parse_rate,
 )
+from worker.adapters.idn import to_entry
 from worker.web.api.asking import Asking
 from worker.web.api.paging import Paged, opened
 from worker.web.api.texts import Moment, Text, is_text
 
 Number = Annotated[int, Field(ge=1, lt=2**63)]
+
+
+def _entry(text: str) -> str:
+    try:
+        return to_entry(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+#: An entry of a list of domains, in A-labels.
+Domain = Annotated[Text, AfterValidator(_entry)]
 
 
 def _lines(text: str) -> str:
@@ -168,7 +180,7 @@ class Choice(Asking):
     fingerprint: Text | None = None
     type: Text | None = None
     detail: Text | None = Field(None, description="Text in the last error.")
-    domain: Text | None = Field(None, description="Refused for want of this domain.")
+    domain: Domain | None = Field(None, description="Refused for want of this domain.")
     since: Moment | None = None
     until: Moment | None = None
 
@@ -228,6 +240,10 @@ class LettersAsked(Paged):
     cause: Cause | None = None
     fingerprint: Text | None = None
     type: Text | None = None
+    detail: Text | None = Field(
+        None, description="Text in the last error; for who may read bodies, as that is."
+    )
+    domain: Domain | None = Field(None, description="Refused for want of this domain.")
     since: Moment | None = None
     until: Moment | None = None
 
@@ -238,6 +254,8 @@ class LettersAsked(Paged):
             reason=self.reason,
             fingerprint=self.fingerprint,
             type=self.type,
+            detail=self.detail,
+            domain=self.domain,
             since=self.since,
             until=self.until,
         )

@@ -82,7 +82,7 @@ class Write:
                 "this Idempotency-Key was sent with another request before",
             )
         if answer.status == NO_MORE:
-            raise NothingFoundError("person", "of whom this Idempotency-Key's answer told")
+            raise NothingFoundError("person", more="of whom this Idempotency-Key's answer told")
         return _response(answer, REPLAYED)
 
 
