@@ -255,3 +255,21 @@ def test_answers_are_kept_for_a_day_and_sealed(
     is_problem(told, 409, "address_taken")
     rosterd.parts.retain()
     assert rosterd.table(api_answers) == []
+
+
+def test_an_account_that_nobody_has_is_no_empty_list(rosterd: Rosterd) -> None:
+    """Whoever writes the name for the id would read that nothing is dead and nothing held."""
+    rosterd.account()
+    app = Client(rosterd, "operator", account=None)
+    paths = rosterd.http.get("/api/openapi.json").json()["paths"]
+    lists = {}
+    for path, operations in paths.items():
+        asked = operations.get("get", {}).get("parameters", ())
+        if "{" not in path and any(one["name"] == "account" for one in asked):
+            needed = [f"&{one['name']}=x" for one in asked if one.get("required")]
+            lists[path.removeprefix("/v1")] = "".join(needed)
+    assert len(lists) > 12
+    for path, more in lists.items():
+        is_problem(app.ask("GET", f"{path}?account=acme{more}"), 404, "not_found")
+        told = app.ask("GET", f"{path}?account={rosterd.account_id}{more}")
+        assert told.status_code == 200, (path, told.text)

@@ -20,7 +20,7 @@ import typer
 from domain.errors import RefusedError
 from domain.inbox import Lane
 from worker.adapters.embedded import start_broker
-from worker.cli.addresses import free_port, is_ready
+from worker.cli.addresses import free_port, is_ready, take_port
 from worker.cli.forked import Forked
 from worker.cli.options import HIGHEST_PORT, Host
 from worker.cli.output import out
@@ -44,6 +44,7 @@ def bring_up(
     """Migrate, start everything, wait until it is ready: its address. Raises RefusedError."""
     _hold_directory(settings.made_data_dir())
     port = port or free_port(host)
+    take_port(host, port)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
     (settings.data_dir / PUBLIC_URL_FILE).write_text(public_url or url)
     os.environ.update(_environment(settings, public_url or url))

@@ -276,7 +276,7 @@ def direct_of(sql: Connection) -> Direct | None:
 
 
 class DirectConnection(KeptConnection):
-    """The kept connection of one thread, whose statements may go the driver's way.
+    """A kept connection, of one thread at a time, whose statements may go the driver's way.
 
     On SQLite it is as any other.
     """

@@ -19,6 +19,12 @@ def family_of(connection: Connection, account: str) -> frozenset[str]:
     return frozenset(connection.execute(select(below.c.id)).scalars())
 
 
+def is_account(connection: Connection, id_: str) -> bool:
+    """Whether an account has this id."""
+    table = rows.accounts
+    return connection.execute(select(table.c.id).where(table.c.id == id_)).first() is not None
+
+
 def line_above(connection: Connection, account: str) -> frozenset[str]:
     """Ids of an account, its parent, and so on up: whose operators it concerns."""
     table = rows.accounts

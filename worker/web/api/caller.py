@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Security
@@ -18,7 +18,7 @@ from domain.errors import NothingFoundError, UsageError
 from domain.permissions import Asker, Permission, permissions_of_scopes, scope_with
 from domain.sign_in import NotSignedInError
 from worker.adapters.db.engine import translated
-from worker.adapters.db.family import family_of
+from worker.adapters.db.family import family_of, is_account
 from worker.adapters.db.token_use import live_token, note_use
 from worker.bootstrap import Container
 from worker.web.api.problems import ProblemError
@@ -41,14 +41,15 @@ class Caller:
     """The token behind a request. account: None where it is for all accounts.
 
     family: ids of the account and of everybody below it (C4), asked for only where another account
-    is named than the token's own.
+    is named than the token's own. is_there: whether an account has this id.
     """
 
     token: str
     name: str
     account: str | None
     permissions: frozenset[Permission]
-    family: Callable[[], frozenset[str]] = frozenset
+    family: Callable[[], frozenset[str]]
+    is_there: Callable[[str], bool]
     #: Of somebody who is signed in and has no token: who the audit says it was.
     operator: str = ""
 
@@ -88,15 +89,23 @@ class Caller:
             if self.account is None:
                 raise UsageError("this token is for all accounts: say ?account=ID")
             return self.account
-        self.check("account", named, named)
-        return named
+        return self.named_account(named)
+
+    def named_account(self, id_: str) -> str:
+        """The id of an account that somebody names; raises NothingFoundError.
+
+        A slip is no empty list: an operator who reads "no dead letters" believes it.
+        """
+        self.check("account", id_, id_)
+        if self.account is None and not self.is_there(id_):
+            raise NothingFoundError("account", id_)
+        return id_
 
     def some_accounts(self, named: str | None) -> frozenset[str] | None:
         """Ids of the one that is named, else of all that are there; None for every one."""
         if named is None:
             return self.accounts
-        self.check("account", named, named)
-        return frozenset({named})
+        return frozenset({self.named_account(named)})
 
 
 class Rates:
@@ -154,7 +163,12 @@ def authenticated(request: Request, bearer: Bearer, permission: Permission) -> C
     if token.is_use_untold:
         note_use(parts.database, token.id)
     return Caller(
-        token.id, token.name, token.account, permissions, lambda: _family(parts, token.account)
+        token.id,
+        token.name,
+        token.account,
+        permissions,
+        lambda: _family(parts, token.account),
+        partial(_is_there, parts),
     )
 
 
@@ -170,12 +184,25 @@ def _signed_in(request: Request, permission: Permission) -> Caller:
     if wait:
         raise _too_often(wait)
     family = asker.accounts or frozenset()
-    return Caller(asker.name, asker.name, asker.home, asker.permissions, lambda: family, asker.name)
+    return Caller(
+        asker.name,
+        asker.name,
+        asker.home,
+        asker.permissions,
+        lambda: family,
+        partial(_is_there, request.app.state.parts),
+        asker.name,
+    )
 
 
 def _too_often(wait: float) -> ProblemError:
     told = {"Retry-After": str(int(wait) + 1)}
     return ProblemError("rate_limited", "too many requests at once", headers=told)
+
+
+def _is_there(parts: Container, account: str) -> bool:
+    with translated(), parts.database.read() as connection:
+        return is_account(connection, account)
 
 
 def _family(parts: Container, account: str | None) -> frozenset[str]:

@@ -47,7 +47,7 @@ def show_status(
 ) -> Snapshot:
     """Backlog and oldest age per lane and connection, what is held, dead, silent, expiring."""
     if account is not None:
-        caller.check("account", account, account)
+        caller.named_account(account)
     return state_of(parts.database, parts.gauges, account or caller.account)
 
 
