@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.main import get_command
 
+from tests.api import Client
 from tests.harness import Rosterd
 from tests.tenants import leaves
 from worker.adapters.db import rows
@@ -211,3 +212,39 @@ def test_where_a_reason_is_needed_a_blank_is_none(words: str) -> None:
     assert reason.callback(None, reason, "it is mine") == "it is mine"
     with pytest.raises(typer.BadParameter, match="say why"):
         reason.callback(None, reason, " ")
+
+
+#: What cannot be taken back by another command.
+FOR_GOOD = {"retire", "delete", "discard", "forbid", "cancel", "replace", "reject"}
+
+
+def test_what_is_done_for_good_can_be_seen_first_and_is_asked_for() -> None:
+    commands = dict(leaves(get_command(build_cli())))
+    final = {words for words in commands if words.split()[-1] in FOR_GOOD} | {"token revoke"}
+    assert len(final) > 8
+    needed = {"--dry-run", "--yes", "--reason"}
+    assert {words for words in final if not needed <= options(commands[words])} == set()
+
+
+def test_a_dry_run_of_what_ends_for_good_ends_nothing(rosterd: Rosterd) -> None:
+    feed = rosterd.account(source="scim")
+    app = Client(rosterd, "operator", account=None)
+    (token,) = [one["id"] for one in rosterd.json("token", "list") if one["name"] == "app"]
+    for words in (("token", "revoke", token), ("feed", "retire", feed.id)):
+        done = rosterd.cli(*words, "--reason", "r", "--dry-run")
+        assert (done.returncode, done.stdout.startswith("would")) == (0, True), done.stderr
+    assert app.get("/status") is not None
+    assert rosterd.cli("token", "revoke", token, "--reason", "r").returncode == 0
+    assert app.ask("GET", "/status").status_code == 401
+    assert rosterd.cli("token", "revoke", token, "--reason", "r", "--dry-run").returncode == 3
+
+
+def test_what_a_group_of_letters_says_to_do_is_about_those_that_were_counted(
+    rosterd: Rosterd,
+) -> None:
+    feed = rosterd.account()
+    rosterd.hire(feed, "u1", "u1@elsewhere.example")
+    (group,) = rosterd.json("dead", "groups")
+    words = ("dead", "groups", group["fingerprint"])
+    assert " --account acme --dry-run" in rosterd.cli(*words, "--account", "acme").stdout
+    assert "--account" not in rosterd.cli(*words).stdout

@@ -262,6 +262,12 @@ def test_c1_replace_with_conflicts_changes_nothing_unless_it_may(
     refused = replaced(rosterd, first, second, "--map", "file", "--file", file)
     assert refused.returncode == 1
     assert "--partial" in refused.stdout
+    assert "retiring" not in refused.stdout
+    assert {x["connection"] for x in rosterd.users()} == {"standard"}
+    shown = replaced(rosterd, first, second, "--map", "same", "--dry-run")
+    told = f"retiring {first.connection}, a dry run: nothing is changed\n  0 people leave"
+    assert told in shown.stdout
+    assert "credentials die at once" in shown.stdout
     assert {x["connection"] for x in rosterd.users()} == {"standard"}
     replaced(rosterd, first, second, "--map", "file", "--file", file, "--partial")
     assert {x["connection"] for x in rosterd.users()} == {"second"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from domain.errors import RefusedError
-from worker.adapters.db.retiring import Farewell
+from worker.cli.farewell import tell_farewell
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
 from worker.cli.reasons import Reason, Why
 from worker.cli.session import container, setup
@@ -43,7 +43,7 @@ def retire(
         found = use.connection(connection)
         told = use.farewell(found)
     if not json_:
-        _tell(found["name"], told, dry_run=dry_run or found["state"] == "retired")
+        tell_farewell(found["name"], told, dry_run=dry_run or found["state"] == "retired")
     if dry_run:
         if json_:
             print(as_json({"connection": found["id"], "dry_run": True, **asdict(told)}))
@@ -56,19 +56,3 @@ def retire(
         print(as_json({"connection": found["id"], "dry_run": False, **asdict(told)}))
         return
     out.print(f"retired: {found['id']}")
-
-
-def _tell(name: str, told: Farewell, *, dry_run: bool) -> None:
-    out.print(
-        f"retiring {name}{', a dry run: nothing is changed' if dry_run else ''}", markup=False
-    )
-    for text in (
-        f"{told.people} people leave management as they are: nobody is suspended, nobody is mailed",
-        f"{told.invitations} open invitations stay valid",
-        f"{told.pending} addresses that wait for confirmation lapse",
-        f"{told.groups} groups become unmanaged, their memberships stay",
-        f"{told.events} events that are not applied yet end as ignored (retired)",
-        f"{told.letters} open dead letters stay, to be read or discarded",
-        f"{told.credentials} credentials die at once; who was whom is kept: `rosterd links export`",
-    ):
-        out.print(f"  {text}", markup=False)

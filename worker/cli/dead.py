@@ -77,7 +77,7 @@ def groups(
     """Open ones by cause, the largest group first."""
     within = asker(narrowed(account, None)[0]).accounts
     if fingerprint is not None:
-        _show_group(fingerprint, within, json_=json_)
+        _show_group(fingerprint, within, account, json_=json_)
         return
     with reading() as open_:
         found = dead_groups(open_, within=within, cause=cause)
@@ -91,7 +91,9 @@ def _drawn(trend: tuple[int, ...]) -> str:
     return "".join(BARS[-(-count * (len(BARS) - 1) // most) if most else 0] for count in trend)
 
 
-def _show_group(fingerprint: str, within: frozenset[str] | None, *, json_: bool) -> None:
+def _show_group(
+    fingerprint: str, within: frozenset[str] | None, account: str | None, *, json_: bool
+) -> None:
     with reading() as open_:
         group = dead_group(open_, fingerprint, within=within)
         examples = newest_letters(open_, fingerprint, within=within)
@@ -107,7 +109,8 @@ def _show_group(fingerprint: str, within: frozenset[str] | None, *, json_: bool)
     show(examples, columns, as_json_=False)
     for note in notes:
         out.print(f"{note.at:%Y-%m-%d %H:%M} {note.actor}: {note.text}")
-    out.print(f"to try again: rosterd dead replay --fingerprint '{fingerprint}' --dry-run")
+    of = f" --account {account}" if account is not None else ""
+    out.print(f"to try again: rosterd dead replay --fingerprint '{fingerprint}'{of} --dry-run")
 
 
 @app.command("note")

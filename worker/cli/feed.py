@@ -12,7 +12,7 @@ from worker.adapters.sources.registry import SOURCES
 from worker.adapters.sources.scim import NAME as SCIM
 from worker.cli.credentials import Secret, Trust, credential
 from worker.cli.options import Overlap
-from worker.cli.output import AsJSON, Yes, as_json, ask, out, show
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.reasons import Reason, Why
 from worker.cli.session import container, setup
 
@@ -103,8 +103,14 @@ def resume(feed: str, reason: Reason = "") -> None:
 
 
 @app.command("retire")
-def retire(feed: str, reason: Why, yes: Yes = False) -> None:
+def retire(feed: str, reason: Why, dry_run: DryRun = False, yes: Yes = False) -> None:
     """Close this way in for good: 401 from now on; what it has told is kept and applied."""
+    if dry_run:
+        with setup() as use:
+            found = use.feed(feed)
+        told = f"would retire {found['id']} ({found['source']}): 401 from then on"
+        out.print(f"{told}; what it has told is kept and applied")
+        return
     ask(f"retire feed {feed} for good?", yes=yes)
     with setup() as use:
         use.set_feed_state(use.feed(feed), "retired", reason=reason)

@@ -12,10 +12,12 @@ import typer
 
 from domain.errors import NothingFoundError, RefusedError, UsageError
 from domain.moving import NOBODY, UNCHANGED, Verdict, Wanted
+from worker.adapters.db.retiring import Farewell
 from worker.adapters.db.setup import SQLSetup
 from worker.adapters.db.taking_over import Taking
 from worker.adapters.links_file import read_links
 from worker.cli.by_hand import Account, Who
+from worker.cli.farewell import tell_farewell
 from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out
 from worker.cli.reasons import Reason, Why
 from worker.cli.session import person_named, setup
@@ -77,27 +79,31 @@ def replace(  # noqa: PLR0913, PLR0917 - one option per choice
     if not dry_run:
         ask(f"replace {old} by {new}, for good?", yes=yes)
     with setup() as use:
-        verdicts = [*unreadable, *_replaced(use, old, new, wanted, reason)]
+        found, farewell = _replaced(use, old, new, wanted, reason)
+        verdicts = [*unreadable, *found]
         conflicts = sum(verdict.is_conflict for verdict in verdicts)
         if dry_run or (conflicts and not partial):
             use.sql.rollback()
         state = use.connection(new)["state"]
-    _tell(verdicts, dry_run=dry_run, as_json_=json_, refused=bool(conflicts) and not partial)
+    is_refused = bool(conflicts) and not partial
+    if farewell is not None and not json_ and not is_refused:
+        tell_farewell(old, farewell, dry_run=dry_run)
+    _tell(verdicts, dry_run=dry_run, as_json_=json_, refused=is_refused)
     if not dry_run and not json_ and state == "observing":
         out.print(f"{new} is observing: `rosterd connection go-live {new}` when its plan is right")
 
 
 def _replaced(
     use: SQLSetup, old: str, new: str, wanted: Sequence[Wanted], reason: str
-) -> list[Verdict]:
+) -> tuple[list[Verdict], Farewell | None]:
+    """What became of each line, and what ends with the former connection if it had not before."""
     former, taker = use.connection(old), use.connection(new)
     if former["account_id"] != taker["account_id"] or former["id"] == taker["id"]:
         raise UsageError(f"{new} is no other connection of the account of {old}")
     retired = use.retired_of(former["account_id"]) | {former["id"]}
     verdicts = use.take_over(Taking(taker, retired, retired, reason), wanted)
-    if former["state"] != "retired":
-        use.retire_connection(former, reason=reason)
-    return verdicts
+    is_over = former["state"] == "retired"
+    return verdicts, None if is_over else use.retire_connection(former, reason=reason)
 
 
 def _mapped(old: str, map_: str, file: Path | None) -> tuple[list[Wanted], list[Verdict]]:

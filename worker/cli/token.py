@@ -11,7 +11,7 @@ from domain.tokens import check_scopes
 from worker.adapters.db.setup import SQLSetup
 from worker.adapters.sources.scim import NAME as SCIM
 from worker.cli.options import Days
-from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
 from worker.cli.reasons import Why
 from worker.cli.session import setup
 
@@ -58,8 +58,15 @@ def list_(json_: AsJSON = False) -> None:
 
 
 @app.command("revoke")
-def revoke(token: str, reason: Why) -> None:
-    """Dead at once."""
+def revoke(token: str, reason: Why, dry_run: DryRun = False, yes: Yes = False) -> None:
+    """Dead at once, and for good."""
+    with setup() as use:
+        found = use.token_told(token)
+    told = f"{found['prefix']}.. ({found['name']}), last used {found['last_used_at'] or 'never'}"
+    if dry_run:
+        out.print(f"would revoke {told}")
+        return
+    ask(f"revoke {told}?", yes=yes)
     with setup() as use:
         use.revoke_token(token, reason=reason)
     out.print("revoked")

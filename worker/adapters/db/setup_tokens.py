@@ -73,6 +73,13 @@ class TokenSetup(SetupPart):
             for r in self.sql.execute(select(*shown).order_by(table.c.created_at)).mappings()
         ]
 
+    def token_told(self, token: str) -> dict[str, Any]:
+        """The live token of this id, or that begins so; raises NothingFoundError."""
+        for one in self.tokens():
+            if one["revoked_at"] is None and (one["id"] == token or one["prefix"] == token[:12]):
+                return one
+        raise NothingFoundError("live token", token)
+
     def revoke_token(self, token: str, *, reason: str) -> None:
         """Dead at once; raises NothingFoundError."""
         table = rows.tokens
