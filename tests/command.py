@@ -10,6 +10,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -23,6 +24,8 @@ from typer.main import get_command
 from worker.cli import main as cli
 from worker.cli import session
 
+#: How Python writes its own values: what no command says to people.
+_PYTHON = re.compile(r"<\w+(\.\w+)*: |\bdatetime\.|\b(None|True|False)\b|frozenset\(|[\[{(]'")
 Done = subprocess.CompletedProcess[str]
 _build_cli = cli.build_cli
 
@@ -59,6 +62,11 @@ def run_command(
     ):
         code = _exit_code()
     return subprocess.CompletedProcess(["rosterd", *words], code, out.getvalue(), err.getvalue())
+
+
+def python_in(text: str) -> list[str]:
+    """The lines that show values as Python writes them."""
+    return [line for line in text.splitlines() if _PYTHON.search(line)]
 
 
 @cache

@@ -53,6 +53,27 @@ def test_groups_tell_causes_the_day_and_what_was_never_attempted(rosterd: Roster
     assert {letter["reason"] for letter in letters} == {"domain_not_allowed"}
 
 
+def test_what_is_drawn_for_people_is_not_in_json(rosterd: Rosterd) -> None:
+    dead_of(rosterd, 3)
+    (row,) = rosterd.json("dead", "groups")
+    assert sum(row["trend"]) == 3
+    assert "day" not in row
+    drawn = rosterd.cli("dead", "groups").stdout
+    assert "@" in drawn.splitlines()[1]
+    assert "@" in rosterd.cli("dead", "groups", FINGERPRINT).stdout
+
+
+def test_a_letter_and_its_event_tell_of_as_many_tries(rosterd: Rosterd) -> None:
+    dead_of(rosterd, 1)
+    words = ("dead", "replay", "--reason-code", "domain_not_allowed", "--reason", "x", "--yes")
+    for tries in (1, 2):
+        (letter,) = rosterd.json("dead", "list")
+        event = rosterd.json("event", "show", str(letter["id"]))
+        assert event["attempts"] == letter["attempts"] == tries
+        rosterd.cli(*words, "--wait", "0")
+        rosterd.drain()
+
+
 def _all() -> Any:
     from domain.replays import Selection
 

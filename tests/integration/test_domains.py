@@ -177,3 +177,22 @@ def test_e4_check_says_by_which_entry(rosterd: Rosterd, asked: str, by: str | No
     assert json.loads(done.stdout)["by"] == by
     assert done.returncode == (1 if by is None else 0)
     assert rosterd.cli("domain", "check", "nobody", asked).returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("ana@Elsewhere.org", "rosterd domain allow acme elsewhere.org"),
+        ("nope", "nope is not on the list: and it cannot be"),
+        ("ana@-x-.org", "and it cannot be"),
+    ],
+)
+def test_e4_check_tells_to_type_only_what_would_be_taken(
+    rosterd: Rosterd, asked: str, says: str
+) -> None:
+    rosterd.account()
+    done = rosterd.cli("domain", "check", "acme", asked)
+    assert done.returncode == 1
+    assert says in done.stdout
+    for line in re.findall("rosterd (domain allow .*)", done.stdout):
+        assert rosterd.cli(*shlex.split(line)).returncode == 0, line

@@ -124,6 +124,9 @@ def test_c7_is_for_good_and_says_what_to_do_instead(rosterd: Rosterd) -> None:
         done = rosterd.cli("connection", verb, feed.connection, "--reason", "x")
         assert done.returncode == 1, verb
         assert "connection replace" in done.stderr, verb
+        assert done.stdout == "", "refused before anything is told or asked"
+    asked = rosterd.cli("connection", "retire", feed.connection, "--reason", "x", "--dry-run")
+    assert (asked.returncode, asked.stdout) == (1, "")
 
 
 def test_c7_a_dead_letter_replayed_afterwards_moves_nobody(rosterd: Rosterd) -> None:

@@ -12,7 +12,7 @@ from domain.errors import UsageError
 from domain.model import PersonState
 from worker.adapters.db.family import as_tree, counts, family_of
 from worker.adapters.idn import to_entry
-from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.output import AsJSON, as_json, out, show, tell_one
 from worker.cli.reasons import Reason
 from worker.cli.session import post, setup
 
@@ -98,9 +98,7 @@ def show_(name: str, json_: AsJSON = False) -> None:
     if json_:
         print(as_json(found))
         return
-    for key, value in found.items():
-        text = as_json(value) if isinstance(value, dict | list) else value
-        out.print(f"{key:16} {text}", markup=False)
+    tell_one(found)
 
 
 @app.command("set")

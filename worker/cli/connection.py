@@ -18,7 +18,7 @@ from worker.cli.connection_observing import go_live, plan
 from worker.cli.connection_states import pause, resume, retire
 from worker.cli.directory_access import access
 from worker.cli.links import replace
-from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.output import AsJSON, as_json, out, show, tell_one
 from worker.cli.reach import check, watch
 from worker.cli.session import container, setup
 from worker.cli.setting import checked
@@ -90,9 +90,7 @@ def add(  # noqa: PLR0913, PLR0917 - an option each
     if json_:
         print(as_json(shown))
         return
-    for key, value in shown.items():
-        if value:
-            out.print(f"{key:15} {value}", markup=False)
+    tell_one(shown)
     out.print("the secrets are not shown again")
 
 

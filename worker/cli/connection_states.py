@@ -43,7 +43,7 @@ def retire(
         found = use.connection(connection)
         told = use.farewell(found)
     if not json_:
-        tell_farewell(found["name"], told, dry_run=dry_run or found["state"] == "retired")
+        tell_farewell(found["name"], told, dry_run=dry_run)
     if dry_run:
         if json_:
             print(as_json({"connection": found["id"], "dry_run": True, **asdict(told)}))

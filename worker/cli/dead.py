@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from domain.replays import LetterState
+from domain.replays import DeadGroup, LetterState
 from worker.adapters.db.dead_queries import (
     dead_group,
     dead_groups,
@@ -32,7 +32,7 @@ from worker.cli.dead_letters import (
 )
 from worker.cli.dead_replay import replay
 from worker.cli.options import Limit, word
-from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show, tell_one
 from worker.cli.reasons import Why
 from worker.cli.session import asker, container, narrowed, reading
 
@@ -81,9 +81,13 @@ def groups(
         return
     with reading() as open_:
         found = dead_groups(open_, within=within, cause=cause)
-    rows = [{**group.as_dict(), "day": _drawn(group.trend)} for group in found]
+    rows = [group.as_dict() if json_ else _as_row(group) for group in found]
     columns = ["count", "fingerprint", "cause", "day", "first_at", "last_at", "example", "notes"]
     show(rows, columns, as_json_=json_)
+
+
+def _as_row(group: DeadGroup) -> dict[str, object]:
+    return {**group.as_dict(), "day": _drawn(group.trend)}
 
 
 def _drawn(trend: tuple[int, ...]) -> str:
@@ -102,9 +106,7 @@ def _show_group(
     if json_:
         print(as_json({**group.as_dict(), "examples": examples, "notes": told}))
         return
-    for key, value in {**group.as_dict(), "day": _drawn(group.trend)}.items():
-        if key not in {"trend", "notes"}:
-            out.print(f"{key:12} {value}")
+    tell_one(_as_row(group), leaves_out={"trend", "notes"})
     columns = ["id", "last_at", "type", "subject", "attempts", "last_error"]
     show(examples, columns, as_json_=False)
     for note in notes:
@@ -143,9 +145,7 @@ def show_(
     if json_:
         print(as_json(story))
         return
-    for key, value in story.items():
-        if value not in (None, [], ""):
-            out.print(f"{key:16} {value}", markup=False)
+    tell_one(story)
 
 
 @app.command("discard")

@@ -158,7 +158,13 @@ def check(
         out.print(f"{both_forms(host)} is taken by {both_forms(entry)}", markup=False)
     else:
         why = "is not on the list" if listed else "is not taken: the list is empty"
-        name = shlex.quote(found["name"])
-        out.print(f"{both_forms(host)} {why}: rosterd domain allow {name} {host}", markup=False)
+        out.print(f"{both_forms(host)} {why}: {_remedy(found['name'], host)}", markup=False)
     if entry is None:
         raise typer.Exit(1)
+
+
+def _remedy(account: str, host: str) -> str:
+    try:
+        return f"rosterd domain allow {shlex.quote(account)} {to_entry(host)}"
+    except UsageError:
+        return "and it cannot be, for it is no domain such as example.com"

@@ -20,7 +20,7 @@ from worker.adapters.sources.registry import SOURCES
 from worker.adapters.vault import new_id
 from worker.cli.event import moment
 from worker.cli.options import Overlap
-from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, err, out, show, tell_one
 from worker.cli.reasons import Reason, Why
 from worker.cli.session import actor, container, reading, setup
 
@@ -95,8 +95,7 @@ def show_(endpoint: str, account: OfAccount = None, json_: AsJSON = False) -> No
     if json_:
         print(as_json({**found, "recent": recent}))
         return
-    for key, value in found.items():
-        out.print(f"{key:14} {value}", markup=False)
+    tell_one(found)
     columns = ["cursor", "type", "subject", "sequence", "state", "attempts", "due_at", "last_error"]
     show(recent, columns, as_json_=False)
 

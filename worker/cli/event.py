@@ -21,7 +21,7 @@ from worker.adapters.db.windows import RowPage
 from worker.adapters.sources.registry import OWN, SOURCES
 from worker.cli.event_edit import edit_and_replay
 from worker.cli.options import EventNumber, Limit, word
-from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.output import AsJSON, as_json, show, tell_one
 from worker.cli.session import container, narrowed, reading
 
 app = typer.Typer(no_args_is_help=True)
@@ -154,7 +154,4 @@ def show_(
     if json_:
         print(as_json(story))
         return
-    for key, value in story.items():
-        if value not in (None, [], ""):
-            text = as_json(value) if isinstance(value, dict | list) else value
-            out.print(f"{key:16} {text}", markup=False)
+    tell_one(story)

@@ -12,7 +12,7 @@ from worker.adapters.sources.registry import SOURCES
 from worker.adapters.sources.scim import NAME as SCIM
 from worker.cli.credentials import Secret, Trust, credential
 from worker.cli.options import Overlap
-from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show, tell_one
 from worker.cli.reasons import Reason, Why
 from worker.cli.session import container, setup
 
@@ -44,8 +44,7 @@ def add(
     if json_:
         print(as_json(shown))
         return
-    for key, value in shown.items():
-        out.print(f"{key:15} {value}", markup=False)
+    tell_one(shown)
 
 
 @app.command("list")

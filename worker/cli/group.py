@@ -9,7 +9,7 @@ import typer
 from domain.own_groups import OwnGroup, permission_named
 from worker.adapters.db.group_queries import find_groups, group_named, group_story
 from worker.cli.links import move_group
-from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show, tell_one
 from worker.cli.reasons import Reason, Why
 from worker.cli.session import actor, container, person_named, reading, setup
 
@@ -53,9 +53,7 @@ def show_(group: Which, account: Account = None, json_: AsJSON = False) -> None:
     if json_:
         print(as_json(story))
         return
-    for key, value in story.items():
-        if key != "members":
-            out.print(f"{key:12} {value}", markup=False)
+    tell_one(story, leaves_out={"members"})
     show(story["members"], ["id", "email", "state", "role"], as_json_=False)
 
 
@@ -94,10 +92,8 @@ def grant(
     with reading() as connection:
         was_managed = group_named(connection, id_, owner)["managed"]
     after = container().groups.grant(id_, wanted, actor=actor(), reason=reason, account=owner)
-    if was_managed and not after.is_managed:
-        container().log.warning("group_dropped_out", group=after.id, permission=wanted.value)
-        if not json_:
-            out.print(f"{after.name!r} dropped out of management: members are by hand now (G3)")
+    if was_managed and not after.is_managed and not json_:
+        out.print(f"{after.name!r} dropped out of management: members are by hand now (G3)")
     _tell(after, as_json_=json_, says=f"{after.id} may {', '.join(sorted(after.permissions))}")
 
 

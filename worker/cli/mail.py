@@ -14,7 +14,7 @@ from domain.errors import UsageError
 from domain.letters import Letter
 from domain.wording import MAILS, Wording, check_wording
 from worker.adapters.sample_mail import sample
-from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show, tell_one
 from worker.cli.reasons import Why
 from worker.cli.session import container, setup
 
@@ -66,8 +66,7 @@ def show_(kind: Kind, account: Account, json_: AsJSON = False) -> None:
     if json_:
         print(as_json(told))
         return
-    for name, value in told.items():
-        out.print(f"{name:10} {value}", markup=False)
+    tell_one(told)
 
 
 @template.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -65,13 +65,33 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json_:
     out.print(table)
 
 
+def tell_one(told: Mapping[str, Any], *, leaves_out: Collection[str] = ()) -> None:
+    """One thing with all that is known of it, a line each; what is empty is left out."""
+    for name, value in told.items():
+        if name not in leaves_out and (text := _cell(value)):
+            out.print(f"{name:16} {text}", markup=False)
+
+
 def _cell(value: object) -> str:
-    """What cannot be seen is written out (see `Terminal`)."""
+    """Any value as people write it; what cannot be seen is written out (see `Terminal`)."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, set | frozenset):
+        return _cells(sorted(value, key=str))
+    if isinstance(value, dict | list | tuple):
+        return _cells(value)
     return with_escapes(str(value))
+
+
+def _cells(values: Collection[object]) -> str:
+    """Words after one another, anything deeper as JSON."""
+    if isinstance(values, Mapping) or not all(isinstance(one, str | int) for one in values):
+        return as_json(values) if values else ""
+    return ", ".join(_cell(one) for one in values)
 
 
 def is_attended() -> bool:

@@ -108,6 +108,9 @@ def event_story(
     story["read"] = read_of(connection, row["connection_id"], row["subject"], event=event_id)
     story["attempts_made"] = _rows(connection, rows.attempts, event_id)
     story["dead_letter"] = next(iter(_rows(connection, rows.dead_letters, event_id)), None)
+    if story["dead_letter"] is not None:
+        # The event's own number is of failures in a row: a refusal is none, and is no other try.
+        story["attempts"] = story["dead_letter"]["attempts"]
     story["decisions"] = _rows(connection, rows.decisions, event_id)
     story["changes"] = _rows(connection, rows.audit, event_id)
     story |= edits_of(connection, vault, event_id, with_patch=with_body)

@@ -45,7 +45,8 @@ class RetireSetup(ConnectionSetup):
     """Retirement of connections."""
 
     def farewell(self, connection: dict[str, Any]) -> Farewell:
-        """What `retire_connection` would come to now."""
+        """What `retire_connection` would come to now; RefusedError if it was done already."""
+        _insist_not_retired(connection["name"], connection["state"])
         mine, people, links = connection["id"], rows.people, rows.links
         managed = _managed(connection)
         invited = (links.c.state == "open") & (links.c.kind == "invitation")
@@ -82,11 +83,7 @@ class RetireSetup(ConnectionSetup):
 
     def retire_connection(self, connection: dict[str, Any], *, reason: str) -> Farewell:
         """C7: for good. Raises RefusedError for one that is retired already."""
-        if self.lock_connection(connection["id"]) == "retired":
-            raise RefusedError(
-                f"connection {connection['name']} is retired already; a new one takes its people "
-                "over: `rosterd connection add` and `rosterd connection replace`"
-            )
+        _insist_not_retired(connection["name"], self.lock_connection(connection["id"]))
         told = self.farewell(connection)
         self._close(connection["id"])
         end_events(self.sql, connection["id"], self.now, by=self.actor)
@@ -212,6 +209,14 @@ def end_events(sql: Connection, connection: str, now: datetime, *, by: str) -> i
             return ended
         _end(sql, ids, now, by)
         ended += len(ids)
+
+
+def _insist_not_retired(name: str, state: str) -> None:
+    if state == "retired":
+        raise RefusedError(
+            f"connection {name} is retired already; a new one takes its people over: "
+            "`rosterd connection add` and `rosterd connection replace`"
+        )
 
 
 def _end(sql: Connection, ids: Sequence[int], now: datetime, by: str) -> None:
