@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from domain.errors import UsageError
+from domain.inbox import Kind, Lane
 from domain.model import Person, PersonState
 from domain.values import normalise_address
 
@@ -134,6 +135,19 @@ class HoldState(StrEnum):
     REJECTED = "rejected"
     RAISED = "raised"
     RETIRED = "retired"
+
+
+#: What is due once a hold let go of it.
+Released = list[tuple[Kind, Lane]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How many events an answer moved, of which kinds; and the earlier answer that it undid."""
+
+    events: int
+    kinds: Released = field(default_factory=list)
+    undid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

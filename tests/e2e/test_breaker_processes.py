@@ -49,8 +49,8 @@ def test_c6_all_workers_killed_in_between_nothing_is_lost_and_nothing_let_throug
         (hold,) = whole.rows(holds)
         _kill_all(whole)
         store = SQLHolds(whole.stage.parts.database)
-        count, _ = store.approve(hold["id"], actor="test", reason="it is meant")
-        assert count == PEOPLE - LIMIT
+        done = store.approve(hold["id"], actor="test", reason="it is meant")
+        assert done.events == PEOPLE - LIMIT
         _kill_all(whole)
         await_true(lambda: _out(whole) == PEOPLE, seconds=90, name="the approved ones")
         told = Counter(a["subject"] for a in whole.rows(rows.audit) if a["action"] == SUSPENDED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -321,6 +322,7 @@ def test_a_hold_is_looked_at_and_answered(rosterd: Rosterd, feed: Feed, ops: Cli
     first = ops.post(f"/holds/{hold['id']}/approve", X_Reason="meant", Idempotency_Key="k")
     again = ops.post(f"/holds/{hold['id']}/approve", X_Reason="meant", Idempotency_Key="k")
     assert first == again
+    assert re.fullmatch(r"rejected by token:\S+ at .* UTC: a mistake", first["undid"])
     rosterd.drain()
     assert ops.all("/holds") == []
     assert [one["state"] for one in ops.all("/holds", all=True)] == ["approved"]

@@ -300,7 +300,8 @@ def test_c6_reject_is_a_decision_that_keeps_the_facts_out(rosterd: Rosterd) -> N
     assert "a broken sync" in attempts[1]["detail"]
     (decision,) = rosterd.table(rows.decisions, rows.decisions.c.kind == "breaker_rejected")
     assert json.loads(decision["inputs"])["events"] == "2"
-    cli(rosterd, "hold", "approve", number, "--reason", "it was right after all", "--yes")
+    said = cli(rosterd, "hold", "approve", number, "--reason", "it was right after all", "--yes")
+    assert re.search(r"takes back .* rejected by cli:\S+ at 20\S+ \S+ UTC: a broken sync", said)
     rosterd.drain()
     assert out(rosterd) == {f"u{n}" for n in range(5)}
 

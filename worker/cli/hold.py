@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from domain.breaker import Released
 from domain.errors import UsageError
-from worker.adapters.db.holding import Released, SQLHolds
+from worker.adapters.db.holding import SQLHolds
 from worker.cli.options import MOST
-from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show
+from worker.cli.output import AsJSON, DryRun, Yes, as_json, ask, out, show, tell_one
 from worker.cli.reasons import Why
 from worker.cli.session import actor, container, narrowed
 
@@ -58,9 +59,7 @@ def show_(
         print(as_json(found))
         return
     events = found.pop("held")
-    for key, value in found.items():
-        if value not in (None, [], ""):
-            out.print(f"{key:16} {value}", markup=False)
+    tell_one(found)
     show(events, ["id", "received_at", "type", "subject", "email"], as_json_=False)
 
 
@@ -69,9 +68,11 @@ def approve(hold: str, reason: Why, yes: Yes = False, dry_run: DryRun = False) -
     """It is meant: what is held goes on, and the window begins anew."""
     if not _asked(hold, "let go", reason, yes=yes, dry_run=dry_run):
         return
-    count, kinds = _holds().approve(hold, actor=actor(), reason=reason)
-    _ring(kinds)
-    out.print(f"approved; {count} events go on")
+    done = _holds().approve(hold, actor=actor(), reason=reason)
+    _ring(done.kinds)
+    out.print(f"approved; {done.events} events go on")
+    if done.undid:
+        out.print(f"it takes back an answer: the hold was {done.undid}")
 
 
 @app.command("reject")
@@ -79,8 +80,8 @@ def reject(hold: str, reason: Why, yes: Yes = False, dry_run: DryRun = False) ->
     """It is a mistake: what is held is never applied. `approve` takes this back."""
     if not _asked(hold, "discard", reason, yes=yes, dry_run=dry_run):
         return
-    count = _holds().reject(hold, actor=actor(), reason=reason)
-    out.print(f"rejected; {count} events are discarded, their facts stay out")
+    done = _holds().reject(hold, actor=actor(), reason=reason)
+    out.print(f"rejected; {done.events} events are discarded, their facts stay out")
 
 
 @app.command("raise-once")
@@ -94,9 +95,9 @@ def raise_once(
     """Some of it is meant: a higher limit for one window; what passes that, too, is held again."""
     if not _asked(hold, f"try again under a limit of {to:,}", reason, yes=yes, dry_run=dry_run):
         return
-    count, kinds = _holds().raise_once(hold, to=to, actor=actor(), reason=reason)
-    _ring(kinds)
-    out.print(f"raised to {to:,}; {count} events are tried again")
+    done = _holds().raise_once(hold, to=to, actor=actor(), reason=reason)
+    _ring(done.kinds)
+    out.print(f"raised to {to:,}; {done.events} events are tried again")
 
 
 def _asked(hold: str, verb: str, reason: str, *, yes: bool, dry_run: bool) -> bool:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from domain.breaker import HoldState, Weight, explain, why_held
+from domain.breaker import Answer, HoldState, Released, Weight, explain, why_held
 from domain.errors import NothingFoundError, RefusedError
 from domain.inbox import Kind, Lane, Outcome, Reason, State
 from domain.keys import user_id
@@ -38,8 +38,6 @@ NAMED = 5
 TOPIC = "breaker.tripped"
 #: Who answers where the time of `breaker_auto_approve` is over.
 CLOCK = "rosterd"
-
-Released = list[tuple[Kind, Lane]]
 
 
 class SQLHolds:
@@ -88,23 +86,23 @@ class SQLHolds:
             told["held"] = _held_events(sql, row["connection_id"], limit)
             return told
 
-    def approve(self, hold: str, *, actor: str, reason: str) -> tuple[int, Released]:
-        """What is held goes on, uncounted; the window begins anew. How many, of which kinds.
+    def approve(self, hold: str, *, actor: str, reason: str) -> Answer:
+        """What is held goes on, uncounted; the window begins anew.
 
         A rejected one may be approved after all. Raises NothingFoundError, RefusedError.
         """
 
-        def answer(sql: Connection) -> tuple[int, Released]:
+        def answer(sql: Connection) -> Answer:
             row = _locked(sql, hold, HoldState.OPEN, HoldState.REJECTED)
             _insist_not_retired(sql, row)
             return approved(sql, row, actor=actor, reason=reason, now=database_now(sql))
 
         return self._changing.change(answer)
 
-    def reject(self, hold: str, *, actor: str, reason: str) -> int:
-        """What is held ends discarded; its facts stay out of the directory. How many."""
+    def reject(self, hold: str, *, actor: str, reason: str) -> Answer:
+        """What is held ends discarded; its facts stay out of the directory."""
 
-        def answer(sql: Connection) -> int:
+        def answer(sql: Connection) -> Answer:
             row = _locked(sql, hold, HoldState.OPEN)
             now = database_now(sql)
             mine = _held(row["connection_id"])
@@ -120,14 +118,14 @@ class SQLHolds:
                 )
             ).rowcount
             _close(sql, row, HoldState.REJECTED, count, actor=actor, reason=reason, now=now)
-            return count
+            return Answer(count)
 
         return self._changing.change(answer)
 
-    def raise_once(self, hold: str, *, to: int, actor: str, reason: str) -> tuple[int, Released]:
+    def raise_once(self, hold: str, *, to: int, actor: str, reason: str) -> Answer:
         """Until one window from now the limit is `to`; what is held is tried again under it."""
 
-        def answer(sql: Connection) -> tuple[int, Released]:
+        def answer(sql: Connection) -> Answer:
             row = _locked(sql, hold, HoldState.OPEN)
             if to <= row["most"]:
                 raise RefusedError(f"the limit is {row['most']:,} already: name a higher one")
@@ -141,7 +139,7 @@ class SQLHolds:
                 .values(raised_to=to, raised_until=until)
             )
             _close(sql, row, HoldState.RAISED, count, actor=actor, reason=reason, now=now, to=to)
-            return count, released
+            return Answer(count, released)
 
         return self._changing.change(answer)
 
@@ -248,16 +246,17 @@ def _insist_not_retired(sql: Connection, row: dict[str, Any]) -> None:
 
 def approved(
     sql: Connection, row: dict[str, Any], *, actor: str, reason: str, now: datetime
-) -> tuple[int, Released]:
-    """Let go what a locked hold keeps, or kept: how many events, of which kinds."""
-    connection = row["connection_id"]
+) -> Answer:
+    """Let go what a locked hold keeps, or kept."""
+    connection, undid = row["connection_id"], ""
     if row["state"] == HoldState.REJECTED.value:
+        undid = _answered(row)
         _take_back(sql, row)
     released = _kinds(sql, connection)
     count = _release(sql, connection, now, bears=row["id"])
     sql.execute(delete(breaker_marks).where(breaker_marks.c.connection_id == connection))
     _close(sql, row, HoldState.APPROVED, count, actor=actor, reason=reason, now=now)
-    return count, released
+    return Answer(count, released, undid)
 
 
 def _take_back(sql: Connection, row: dict[str, Any]) -> None:
@@ -324,11 +323,13 @@ def _locked(sql: Connection, hold: str, *may_be: HoldState) -> dict[str, Any]:
     lock_breaker(sql, _known(sql, hold)["connection_id"])
     row = _known(sql, hold)
     if row["state"] not in may_be:
-        raise RefusedError(
-            f"hold {hold} was {row['state']} by {row['closed_by']} at "
-            f"{row['closed_at']:%Y-%m-%d %H:%M} UTC: {row['reason']}"
-        )
+        raise RefusedError(f"hold {hold} was {_answered(row)}")
     return row
+
+
+def _answered(row: dict[str, Any]) -> str:
+    at = f"{row['closed_at']:%Y-%m-%d %H:%M} UTC"
+    return f"{row['state']} by {row['closed_by']} at {at}: {row['reason']}"
 
 
 def _close(

@@ -11,10 +11,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from domain.breaker import HoldState
+from domain.breaker import Answer, HoldState, Released
 from worker.adapters.db.breaker_rows import holds
 from worker.adapters.db.engine import Changing
-from worker.adapters.db.holding import Released, SQLHolds
+from worker.adapters.db.holding import SQLHolds
 from worker.bootstrap import Container
 from worker.web.api.asking import Asking
 from worker.web.api.caller import Parts, Viewer
@@ -81,6 +81,9 @@ class Answered(BaseModel):
     hold: str
     state: HoldState
     events: int
+    undid: str = Field(
+        "", description="Where an approval takes a rejection back: by whom that was, when and why."
+    )
 
 
 class Raise(Asking):
@@ -140,7 +143,7 @@ def reject(hold: Which, write: AnswersHolds) -> Response:
         hold,
         write,
         HoldState.REJECTED,
-        lambda holds_: (holds_.reject(hold, actor=write.caller.actor, reason=reason), []),
+        lambda holds_: holds_.reject(hold, actor=write.caller.actor, reason=reason),
     )
 
 
@@ -164,17 +167,16 @@ def _answer(
     hold: str,
     write: Write,
     state: HoldState,
-    act: Callable[[SQLHolds], tuple[int, Released]],
+    act: Callable[[SQLHolds], Answer],
 ) -> Response:
     found(write.caller, write.parts, holds, "hold", hold)
     released: Released = []
 
     def answer(database: Changing) -> None:
-        released.extend(act(SQLHolds(write.parts.database, database))[1])
+        released.extend(act(SQLHolds(write.parts.database, database)).kinds)
 
     def told(_connection: Connection, done: Any) -> tuple[int, Answered]:
-        count = done[0] if isinstance(done, tuple) else done
-        return 200, Answered(hold=hold, state=state, events=count)
+        return 200, Answered(hold=hold, state=state, events=done.events, undid=done.undid)
 
     reply = write.answered(answer, told)
     _ring(write.parts, released)

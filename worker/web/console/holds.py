@@ -7,9 +7,10 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from domain.breaker import Released
 from domain.errors import NothingFoundError, UsageError
 from domain.permissions import Permission
-from worker.adapters.db.holding import Released, SQLHolds
+from worker.adapters.db.holding import SQLHolds
 from worker.web.console.call import Call
 from worker.web.console.frame import Frame
 
@@ -56,15 +57,16 @@ def _hold(call: Call) -> Response:
 
 def _approve(call: Call) -> Response:
     hold = _known(call, limit=0)["id"]
-    count, kinds = _store(call).approve(hold, actor=call.asker.name, reason=call.reason())
-    _ring(call, kinds)
-    return call.done(f"/holds/{hold}", f"Approved: {count:,} events go on.")
+    done = _store(call).approve(hold, actor=call.asker.name, reason=call.reason())
+    _ring(call, done.kinds)
+    undid = f" It takes back an answer: the hold was {done.undid}" if done.undid else ""
+    return call.done(f"/holds/{hold}", f"Approved: {done.events:,} events go on.{undid}")
 
 
 def _reject(call: Call) -> Response:
     hold = _known(call, limit=0)["id"]
-    count = _store(call).reject(hold, actor=call.asker.name, reason=call.reason())
-    told = f"Rejected: {count:,} events are discarded, and what they say stays out."
+    done = _store(call).reject(hold, actor=call.asker.name, reason=call.reason())
+    told = f"Rejected: {done.events:,} events are discarded, and what they say stays out."
     return call.done(f"/holds/{hold}", told)
 
 
@@ -73,11 +75,9 @@ def _raise(call: Call) -> Response:
     limit = call.number("to")
     if limit is None:
         raise UsageError("say how many people the connection may change in this window")
-    count, kinds = _store(call).raise_once(
-        hold, to=limit, actor=call.asker.name, reason=call.reason()
-    )
-    _ring(call, kinds)
-    told = f"The limit is {limit:,} for one window: {count:,} events are tried again under it."
+    done = _store(call).raise_once(hold, to=limit, actor=call.asker.name, reason=call.reason())
+    _ring(call, done.kinds)
+    told = f"The limit is {limit:,} for one window: {done.events:,} events are tried again."
     return call.done(f"/holds/{hold}", told)
 
 
