@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from domain.errors import NothingFoundError
 from domain.values import normalise_address
@@ -41,6 +41,20 @@ def letter_number(ref: str) -> int:
     except NothingFoundError:
         raise NothingFoundError("dead letter", ref) from None
     return -number if ref.startswith("d") else number
+
+
+def behind_group_ref(ref: str) -> str | None:
+    """The id that `group_ref` made this of; None for any other text."""
+    try:
+        id_ = urlsafe_b64decode(ref.removeprefix(ENCODED).encode("ascii") + b"==").decode()
+    except (ValueError, UnicodeError):
+        return None
+    return id_ if group_ref(id_) == ref and "\0" not in id_ else None
+
+
+def group_known_as(ref: str) -> str:
+    """The id of a group as tables have it, by either form that is shown of it."""
+    return behind_group_ref(ref) or ref
 
 
 def edge_id(connection: str, group: str, user: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.inbox import Outcome, Reason, State
+from domain.keys import group_known_as
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,11 @@ class EventFilter:
     address: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+def subjects_of(id_: str | None) -> frozenset[str]:
+    """What an id means that somebody asks for: a group is known by two."""
+    return frozenset() if id_ is None else frozenset({group_known_as(id_)})
 
 
 @dataclass(frozen=True, slots=True)

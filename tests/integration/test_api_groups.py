@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from domain.keys import group_ref
 from tests.api import Client, is_problem
+from tests.console import Operator
 from tests.harness import Feed, Rosterd
 
 REASON = {"X-Reason": "tidying up"}
@@ -166,3 +169,37 @@ def test_pages_of_groups_hold_each_once(rosterd: Rosterd, feed: Feed, app: Clien
     assert len(whole) == 11
     for limit in (1, 2, 3, 8, 10, 11):
         assert app.all("/groups", limit=limit) == whole
+
+
+@pytest.mark.parametrize("key", ["g1", "G 1:ü"])
+def test_every_surface_takes_either_id_that_any_of_them_shows(
+    rosterd: Rosterd, feed: Feed, key: str
+) -> None:
+    rosterd.tell(feed, "group.upserted", {"id": key, "name": "Crew"})
+    rosterd.account(name="beta")
+    scopes = ("directory:read", "directory:write")
+    app, others = (Client(rosterd, *scopes, account=name) for name in ("acme", "beta"))
+    told = by_name(app)["Crew"]["id"]
+    listed = rosterd.json("group", "list", "--account", "acme")
+    (typed,) = (one["id"] for one in listed if one["name"] == "Crew")
+    assert {told, typed} == {group_ref(f"{feed.connection}:{key}"), f"{feed.connection}:{key}"}
+    root, ben = Operator(rosterd), Operator(rosterd, "admin", account="beta", name="ben")
+    for id_ in (told, typed):
+        path = quote(id_, safe="")
+        for below in ("", "/members"):
+            assert app.ask("GET", f"/groups/{path}{below}").status_code == 200, (id_, below)
+            is_problem(others.ask("GET", f"/groups/{path}{below}"), 404, "not_found")
+        assert "Crew" in root.page(f"/groups/{path}")
+        assert ben.ask(f"/groups/{path}").status_code == 404
+        assert rosterd.json("group", "show", id_)["name"] == "Crew"
+        assert rosterd.cli("group", "show", id_, "--account", "beta").returncode == 3
+        review = ("directory", "review", "--account", "acme", "--group")
+        assert rosterd.cli(*review, id_).returncode == 0
+    given = f"/groups/{quote(typed, safe='')}/permissions/open_private_space"
+    assert app.write("PUT", given)["permissions"] == ["open_private_space"]
+    own = rosterd.json("group", "show", told)["id"]
+    assert own.startswith("grp_"), "a third one, once an operator said something of it"
+    for id_ in (told, typed, own):
+        assert app.get(f"/groups/{quote(id_, safe='')}")["id"] == told
+        assert rosterd.json("group", "show", id_)["id"] == own
+        assert "open private space" in root.page(f"/groups/{quote(id_, safe='')}")

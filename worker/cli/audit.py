@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from domain.looking import AuditFilter
+from domain.looking import AuditFilter, subjects_of
 from worker.cli.event import moment, newest
 from worker.cli.options import Limit
 from worker.cli.output import AsJSON, show
@@ -34,7 +34,7 @@ def list_(  # noqa: PLR0913, PLR0917 - one option per filter
     owner, _ = narrowed(account, None)
     wanted = AuditFilter(
         accounts=frozenset({owner}) if owner is not None else None,
-        subjects=frozenset({subject}) if subject is not None else frozenset(),
+        subjects=subjects_of(subject),
         actor=actor,
         action=action,
         since=moment(since),

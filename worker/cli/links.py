@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from domain.errors import NothingFoundError, RefusedError, UsageError
+from domain.keys import group_known_as
 from domain.moving import NOBODY, UNCHANGED, Verdict, Wanted
 from worker.adapters.db.retiring import Farewell
 from worker.adapters.db.setup import SQLSetup
@@ -135,7 +136,7 @@ def move_user(
 
 
 def move_group(
-    group: Annotated[str, typer.Argument(help="Id, as `links export` gives it.")],
+    group: Annotated[str, typer.Argument(help="Id, in either form.")],
     to: Annotated[str, typer.Option(help="The connection that governs from now on.")],
     external_id: Annotated[str, typer.Option(help="What it calls the group.")],
     reason: Why,
@@ -143,7 +144,7 @@ def move_group(
     dry_run: DryRun = False,
 ) -> None:
     """C1: another connection governs this group; members whom it governs, too, stay members."""
-    wanted = Wanted(1, external_id, kind="group", group=group)
+    wanted = Wanted(1, external_id, kind="group", group=group_known_as(group))
     _move(to, wanted, reason, account=account, dry_run=dry_run)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, cast, literal, null
 from domain.access import ONESELF
 from domain.errors import NothingFoundError
 from domain.groups import is_current
-from domain.keys import group_ref
+from domain.keys import group_known_as, group_ref
 from domain.model import Edge, Group, PersonState
 from domain.own_groups import ROLES_OF, name_key
 from domain.values import BEGINNING
@@ -62,7 +62,8 @@ def review_groups(connection: Connection, account: str, named: str | None) -> li
     gone = [_of_gone(connection, one) for one in _ids(connection, account) if one not in seen]
     found = [*known, *gone]
     if named is not None:
-        found = [g for g in found if named in (g.id, *g.history) and named] or [
+        id_ = group_known_as(named)
+        found = [g for g in found if id_ in (g.id, *g.history) and id_] or [
             g for g in found if name_key(g.name) == name_key(named)
         ]
         if not found:

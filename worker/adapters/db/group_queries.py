@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from domain.errors import NothingFoundError
-from domain.keys import group_id
+from domain.keys import group_id, group_known_as
 from domain.model import Person, PersonState
 from domain.own_groups import PERMISSIONS, OwnGroup, Permission, name_key, why_closed
 from worker.adapters.db import bulk, rows
@@ -87,14 +87,15 @@ def _shown(group: OwnGroup, name: str | None = None) -> dict[str, Any]:
 
 
 def group_named(connection: Connection, name: str, account: str | None = None) -> dict[str, Any]:
-    """A group by id, or by name in an account; raises NothingFoundError.
+    """A group by either id, or by name in an account; raises NothingFoundError.
 
     account: a group of another account is unknown.
     """
-    owner = account or _account_of(connection, name)
+    id_ = group_known_as(name)
+    owner = account or _account_of(connection, id_)
     groups = find_groups(connection, owner) if owner is not None else []
     wanted = name_key(name)
-    found = [group for group in groups if name in {group["id"], _provided_id(group)}]
+    found = [group for group in groups if id_ in {group["id"], _provided_id(group)}]
     if not found and account is not None:
         found = [group for group in groups if name_key(group["name"]) == wanted]
     if not found:

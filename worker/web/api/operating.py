@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from domain.errors import UsageError
 from domain.inbox import Kind, Lane, Outcome, Reason, State
-from domain.looking import AuditFilter, EventFilter
+from domain.looking import AuditFilter, EventFilter, subjects_of
 from worker.adapters.db.windows import Row
 from worker.web.api.paging import Paged
 from worker.web.api.texts import Moment, Text
@@ -101,7 +101,7 @@ class AuditAsked(Paged):
         """The same for the reading, in these accounts."""
         return AuditFilter(
             accounts=accounts,
-            subjects=frozenset({self.subject}) if self.subject is not None else frozenset(),
+            subjects=subjects_of(self.subject),
             actor=self.actor,
             action=self.action,
             since=self.since,

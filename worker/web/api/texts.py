@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from domain.display import JOINERS, has_hidden
 from domain.errors import NothingFoundError
-from domain.keys import ENCODED, group_ref
+from domain.keys import ENCODED, behind_group_ref
 
 LONGEST = 320
 
@@ -55,15 +54,10 @@ Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 def group_row(ref: str) -> str:
     """The id that a database is asked for, of `group_ref` or as it is; raises NothingFoundError."""
-    if not ref.startswith(ENCODED):
-        return _plain(ref, "group")
-    try:
-        text = urlsafe_b64decode(ref.removeprefix(ENCODED).encode("ascii") + b"==").decode()
-    except (ValueError, UnicodeError):
-        raise NothingFoundError("group", ref) from None
-    if "\0" in text or group_ref(text) != ref:
+    id_ = behind_group_ref(ref) if ref.startswith(ENCODED) else ref
+    if id_ is None or not is_text(ref):
         raise NothingFoundError("group", ref)
-    return text
+    return id_
 
 
 def person_ref(ref: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 from starlette.routing import Route
 
+from domain.keys import group_known_as
 from domain.moments import parse_moment
 from worker.adapters.db.audit_search import AuditFilter, audit_page
 from worker.adapters.db.uow import database_now
@@ -30,7 +31,7 @@ def _audit(call: Call) -> Response:
         )
         wanted = AuditFilter(
             accounts=call.asker.accounts,
-            subject=asked["subject"] or None,
+            subject=group_known_as(asked["subject"]) or None,
             actor=asked["actor"] or None,
             action=asked["action"] or None,
             since=since,
