@@ -15,11 +15,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "account list": ("GET /accounts",),
     "account show": ("GET /accounts/{account}",),
     "account set": ("PATCH /accounts/{account}",),
-    "audit list": (
-        "GET /audit",
-        "GET /users/{user}/timeline",
-        "GET /groups/{group}/timeline",
-    ),
+    "audit list": ("GET /audit", "GET /groups/{group}/timeline"),
     "connection access": (
         "GET /connections/{connection}/access",
         "PUT /connections/{connection}/access",
@@ -144,6 +140,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "token revoke": ("DELETE /tokens/{token}",),
     "user list": ("GET /users",),
     "user show": ("GET /users/{user}", "GET /users/{user}/groups", "GET /users/{user}/standing"),
+    "user timeline": ("GET /users/{user}/timeline",),
     "user add": ("POST /users",),
     "user role": ("PATCH /users/{user}",),
     "user break-glass": ("PUT /users/{user}/break-glass", "DELETE /users/{user}/break-glass"),
@@ -173,6 +170,7 @@ OWN: Mapping[str, str] = {
     "keys new": FILES,
     "keys rotate": FILES,
     "migrate": "the schema, before any process serves",
+    "play": PROCESS,
     "restore": FILES,
     "up": PROCESS,
     "web": PROCESS,

@@ -248,3 +248,27 @@ def test_what_a_group_of_letters_says_to_do_is_about_those_that_were_counted(
     words = ("dead", "groups", group["fingerprint"])
     assert " --account acme --dry-run" in rosterd.cli(*words, "--account", "acme").stdout
     assert "--account" not in rosterd.cli(*words).stdout
+
+
+def test_somebody_is_looked_at_by_address_where_one_account_has_it(rosterd: Rosterd) -> None:
+    for account in ("acme", "beta"):
+        feed = rosterd.account(name=account)
+        rosterd.hire(feed, "u1")
+    rosterd.hire(feed, "u2", "u2@example.com", given_name="Bo")
+    rosterd.tell(feed, "user.suspended", {"id": "u2"})
+    for verb in ("show", "timeline"):
+        unsure = rosterd.cli("user", verb, "u1@example.com")
+        assert (unsure.returncode, "--account" in unsure.stderr) == (2, True), verb
+        assert rosterd.cli("user", verb, "u9@example.com").returncode == 3
+        assert rosterd.cli("user", verb, "usr_nobody").returncode == 3
+        assert rosterd.cli("user", verb, "u2@example.com", "--account", "acme").returncode == 3
+    shown = rosterd.json("user", "show", "u1@example.com", "--account", "acme")
+    assert shown["email"] == "u1@example.com"
+    found = rosterd.json("user", "show", "U2@example.com")
+    assert (found["external_id"], found["state"]) == ("u2", "invited_suspended")
+    newest, oldest = rosterd.json("user", "timeline", "u2@example.com")
+    assert (newest["action"], newest["after"]["state"]) == ("users.suspend", "invited_suspended")
+    assert (oldest["before"], oldest["subject"]) == (None, found["id"])
+    assert rosterd.json("user", "timeline", found["id"], "--limit", "1") == [newest]
+    drawn = rosterd.cli("user", "timeline", found["id"]).stdout
+    assert '{"state": "invited"}' in drawn.splitlines()[1], "what differs, and nothing else"

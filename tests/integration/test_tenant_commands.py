@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from tests.command import python_in
 from tests.harness import Rosterd
 from tests.tenants import MARK, Tenant, contents, leaves, related
 from worker.cli.main import build_cli
@@ -28,6 +29,7 @@ NOBODY = {
     "person": "usr_0000000000000000",
     "endpoint": "end_0000000000000000",
     "group_by_hand": "grp_0000000000000000",
+    "group": "idp_Y29uXzAwOmcx",
 }
 
 #: With `--account beta` and something of alpha: as if it did not exist.
@@ -52,6 +54,10 @@ NARROWED = (
     "replay resume {replay} --account beta",
     "replay cancel {replay} --account beta --yes",
     "user list --account beta --email {email}",
+    "user show {email} --account beta",
+    "user show {person} --account beta",
+    "user timeline {person} --account beta",
+    "user timeline {email} --account beta",
     "user move {person} --account beta --to beta-feed --external-id x --reason x",
     "user role {person} owner --account beta --reason x",
     "user break-glass {person} on --account beta --reason x",
@@ -65,6 +71,7 @@ NARROWED = (
     "user private-space {person} --by {person} --account beta",
     "user delete {person} --account beta --reason x --yes",
     "group show {group_by_hand} --account beta",
+    "group show {group} --account beta",
     "group rename {group_by_hand} other --account beta --reason x",
     "group grant {group_by_hand} recover_accounts --account beta --reason x",
     "group revoke {group_by_hand} open_private_space --account beta --reason x",
@@ -113,6 +120,7 @@ TOLD_OF_BETA = (
     "links import {connection} /dev/null --dry-run",
     "user move {person} --to {connection} --external-id u1 --reason x --dry-run",
     "group move {connection}:g1 --to {connection} --external-id g1 --reason x --dry-run",
+    "group move {group} --to {connection} --external-id g1 --reason x --dry-run",
     "connection set {connection} rehire=new_user --reason x",
     "connection set {connection} address=attributes.x --reason x --dry-run",
     "connection list-is {connection} {listed} --count 1 --reason x --yes",
@@ -132,6 +140,9 @@ TOLD_OF_BETA = (
     "event show {event} --body",
     "user list --account {account}",
     "user show {person}",
+    "user show {email}",
+    "user timeline {person}",
+    "user timeline {email} --account {account}",
     "user override {person} suspended --until 8h --reason x",
     "user overrides --account {account} --ended",
     "user override {person} --end --reason x",
@@ -172,10 +183,15 @@ TOLD_OF_BETA = (
     "group revoke fourth open_private_space --account {account} --reason x",
     "group delete fourth --account {account} --reason x --yes",
     "group show {group_by_hand}",
+    "group show {group}",
+    "group show {connection}:g1",
+    "audit list --subject {group}",
+    "mail template show invitation --account {account}",
     "group member add {group_by_hand} {moved} --reason x",
     "group member remove {group_by_hand} {moved} --reason x",
     "dead list --account {account}",
     "dead show {letter}",
+    "dead list --account {account} --state discarded",
     "dead discard {letter} --reason x --yes",
     "dead restore {discarded} --reason x",
     "dead groups --account {account}",
@@ -228,6 +244,7 @@ OF_ALL_ACCOUNTS = {
     "keys new": "a random number",
     "keys rotate": "seals everything anew; what is sealed stays what it was",
     "migrate": "the schema",
+    "play": "a data directory of its own",
     "operator list": "the operator's list of all, without what lets somebody in",
     "restore": "into an empty database",
     "source check": "a captured request in a file; no account is looked at",
@@ -294,6 +311,7 @@ def test_c4_what_is_told_of_one_account_shows_and_moves_only_that(
         # Whose child an account is belongs to what is known of it.
         own = {alpha.words["account"]} if line.startswith("account show") else set()
         seen = done.stdout + done.stderr
+        assert python_in(done.stdout) == [], line
         assert not [mark for mark in marks if mark in seen and mark not in own], line
         now = contents(rosterd)
         assert held <= now, (line, held - now)

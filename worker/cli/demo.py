@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import random
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from worker.cli.output import out
 from worker.cli.play import play
-from worker.cli.running import bring_up
+from worker.cli.running import throwaway
 from worker.cli.stage import Stage
 from worker.cli.story import prepare, tell
-from worker.settings import load_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -30,23 +27,9 @@ def register(app: typer.Typer) -> None:
         broker_url: Annotated[str | None, typer.Option(help="Instead of Valkey.")] = None,
     ) -> None:
         """Signed traffic of several sources through the real endpoints, shown live."""
-        with tempfile.TemporaryDirectory(prefix="rosterd-demo-") as folder:
-            settings = load_settings(
-                data_dir=Path(folder),
-                database_url=database_url,
-                broker_url=broker_url,
-                log_level="warning",
-                sweep_seconds=1.0,
-            )
-            running = bring_up(settings, port=port)
-            try:
-                is_good = _run(
-                    prepare(running.settings, running.url),
-                    once=once,
-                    is_asked=running.is_over,
-                )
-            finally:
-                running.stop()
+        with throwaway(port=port, database_url=database_url, broker_url=broker_url) as running:
+            stage = prepare(running.settings, running.url)
+            is_good = _run(stage, once=once, is_asked=running.is_over)
         raise typer.Exit(0 if is_good else 1)
 
 

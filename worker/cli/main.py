@@ -31,6 +31,9 @@ VERBS = {
     "demo": {"demo": "Signed traffic of several sources through the real endpoints, shown live."},
     "doctor": {"doctor": "Check database, broker, clock, mail, keys, accounts."},
     "migrate": {"migrate": "Bring the database schema up to date."},
+    "play": {
+        "play": "Be the identity provider of a rosterd that is started for it and gone afterwards."
+    },
     "processes": {
         "web": "Serve HTTP: hooks, members' pages, status.",
         "worker": "Consume rings and drain the inbox.",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from domain.errors import RefusedError
 from worker.adapters.embedded import end_with_parent
 from worker.cli.addresses import free_port, is_ready
 from worker.cli.processes import rosterd
-from worker.settings import Settings
+from worker.settings import Settings, load_settings
 
 #: Where what is started says what it says: our own output may be JSON.
 STDERR = 2
@@ -65,6 +68,26 @@ def bring_up(settings: Settings, *, port: int | None = None) -> Running:
             raise RefusedError(f"{url} did not become ready; see the log above")
         time.sleep(0.05)
     return running
+
+
+@contextmanager
+def throwaway(
+    *, port: int | None = None, database_url: str | None = None, broker_url: str | None = None
+) -> Iterator[Running]:
+    """A running set in a folder of its own, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="rosterd-") as folder:
+        settings = load_settings(
+            data_dir=Path(folder),
+            database_url=database_url,
+            broker_url=broker_url,
+            log_level="warning",
+            sweep_seconds=1.0,
+        )
+        running = bring_up(settings, port=port)
+        try:
+            yield running
+        finally:
+            running.stop()
 
 
 def told_by_environment(settings: Settings) -> Mapping[str, str]:

@@ -9,9 +9,10 @@ from functools import cache
 
 from sqlalchemy import Connection
 
-from domain.errors import UsageError
+from domain.errors import NothingFoundError, UsageError
 from domain.permissions import ALL, Asker
 from worker.adapters.db.engine import translated
+from worker.adapters.db.people_queries import find_people
 from worker.adapters.db.setup import SQLSetup, setting_up
 from worker.bootstrap import Container, build
 
@@ -72,6 +73,22 @@ def person_named(name: str, account: str | None) -> tuple[str, str | None]:
         if owner is None:
             raise UsageError(f"{name!r} is an address: say of which --account, or give the id")
         return use.person_at(owner, name), owner
+
+
+def person_seen(name: str, account: str | None) -> tuple[str, str | None]:
+    """As `person_named`, of a person who is only looked at: an address that one account has.
+
+    Raises NothingFoundError, and UsageError for an address that several accounts have.
+    """
+    if "@" not in name or account is not None:
+        return person_named(name, account)
+    with reading() as connection:
+        found = find_people(connection, account=None, email=name, state=None, limit=2)
+    if not found:
+        raise NothingFoundError("person", name)
+    if len(found) > 1:
+        raise UsageError(f"several accounts have a person {name!r}: say of which --account")
+    return str(found[0]["id"]), None
 
 
 def narrowed(account: str | None, connection: str | None) -> tuple[str | None, str | None]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
+from domain.errors import NothingFoundError
+from domain.looking import AuditFilter
 from domain.model import PersonState
 from worker.adapters.db.people_queries import find_people, person_story
 from worker.cli import by_hand, override, user_mail
+from worker.cli.event import newest
 from worker.cli.links import move_user
 from worker.cli.options import Limit, word
-from worker.cli.output import AsJSON, as_json, out, show
+from worker.cli.output import AsJSON, as_json, out, show, tell_one
 from worker.cli.reasons import Why
-from worker.cli.session import actor, container, post, reading, setup
+from worker.cli.session import actor, container, person_seen, post, reading, setup
 
 app = typer.Typer(no_args_is_help=True)
 by_hand.register(app)
@@ -21,6 +26,10 @@ user_mail.register(app)
 override.register(app)
 app.command("move")(move_user)
 
+Seen = Annotated[
+    str, typer.Argument(metavar="PERSON", help="Id, or address; with --account where several fit.")
+]
+Whose = Annotated[str | None, typer.Option(help="Whose person.")]
 COLUMNS = [
     *("id", "email", "requested_email", "state", "undeliverable"),
     *("role", "managed", "external_id"),
@@ -46,17 +55,41 @@ def list_(
 
 
 @app.command("show")
-def show_(person: str, json_: AsJSON = False) -> None:
+def show_(person: Seen, account: Whose = None, json_: AsJSON = False) -> None:
     """One person: what is, what the IdP wants, each feed's last word."""
-    with reading() as connection:
-        found = person_story(connection, person)
+    found = _story(person, account)
     if json_:
         print(as_json(found))
         return
-    for key, value in found.items():
-        out.print(
-            f"{key:16} {as_json(value) if isinstance(value, dict | list) else value}", markup=False
-        )
+    tell_one(found)
+
+
+@app.command("timeline")
+def timeline(person: Seen, account: Whose = None, limit: Limit = 50, json_: AsJSON = False) -> None:
+    """Everything that changed a person, newest first: by which event, or by whom and why."""
+    story = _story(person, account)
+    mine, subjects = frozenset({story["account"]}), frozenset({story["id"]})
+    wanted = AuditFilter(mine, subjects, with_events=True)
+    rows = newest(partial(container().readings.audit.page, wanted), limit=limit)
+    columns = ["id", "at", "action", "event_id", "actor", "reason", "before", "after"]
+    show([_differing(row) for row in rows] if not json_ else rows, columns, as_json_=json_)
+
+
+def _differing(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of the audit with what differs only."""
+    before, after = row["before"] or {}, row["after"] or {}
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    was, now = ({n: side[n] for n in names if n in side} for side in (before, after))
+    return {**row, "before": was, "after": now}
+
+
+def _story(person: str, account: str | None) -> dict[str, Any]:
+    id_, owner = person_seen(person, account)
+    with reading() as connection:
+        story = person_story(connection, id_)
+    if owner not in (None, story["account"]):
+        raise NothingFoundError("person", person)
+    return story
 
 
 @app.command("accept")
