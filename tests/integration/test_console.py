@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -81,6 +82,36 @@ class TestPages:
             page = eve.page("/")
             assert "Somebody may still be inside who should be out" in page
             assert page.index("Somebody may still be inside") < page.index("holds something back")
+
+    def test_now_says_of_every_connection_that_keeps_its_events_back(
+        self, rosterd: Rosterd
+    ) -> None:
+        rosterd.account(several=True)
+        slow = rosterd.connect("acme", name="slow")
+        add = ("connection", "add", "--account", "acme", "--source", "standard", "--json")
+        made = json.loads(rosterd.cli(*add, "--name", "watched", "--observe").stdout)
+        watched = Feed(made["feed"], made["id"], made["signing_secret"])
+        rosterd.cli("connection", "pause", "slow", "--reason", "x")
+        for feed, key in ((slow, "u1"), (watched, "u2"), (watched, "u3")):
+            rosterd.hire(feed, key)
+        swept(rosterd)
+        page = Operator(rosterd, "viewer").page("/")
+        needs = re.findall(r"<b>([^<]*)</b><span>([^<]*)</span>", page)
+        assert needs[:2] == [
+            (
+                "acme, slow is paused: what comes is held",
+                "1 event so far, to be applied once it resumes.",
+            ),
+            (
+                "acme, watched is observing: what comes is held",
+                "2 events so far, to be applied once it goes live.",
+            ),
+        ]
+        assert len(needs) == 2, "nothing of the connection that is active"
+        heard = re.findall(r'data-label="State"><span class="badge (\w+)">', page)
+        assert sorted(heard) == ["active", "observing", "paused"]
+        told = rosterd.cli("status").stdout
+        assert [told.count(f"is {state}: what comes is held") for state in heard].count(1) == 2
 
     def test_charts_are_drawn_of_minutes_that_outlive_the_process(self, rosterd: Rosterd) -> None:
         lived_in(rosterd)
@@ -231,6 +262,15 @@ class TestActs:
         assert rosterd.user("u3")["state"] in ("suspended", "invited_suspended")  # type: ignore[index]
         entry = rosterd.table(rows.audit, rows.audit.c.action == "hold.approved")[0]
         assert (entry["actor"], entry["reason"]) == ("operator:operator@example.com", "meant")
+
+    def test_an_approval_says_whose_rejection_it_takes_back(self, rosterd: Rosterd) -> None:
+        lived_in(rosterd)
+        path = f"/holds/{rosterd.table(holds)[0]['id']}"
+        ana, ben = Operator(rosterd, "operator"), Operator(rosterd, "operator", name="ben")
+        ben.did(f"{path}/reject", at=path, reason="a broken sync")
+        said = ana.did(f"{path}/approve", at=path, reason="meant")
+        assert "the hold was rejected by operator:ben@example.com at 20" in said
+        assert said.endswith("UTC: a broken sync")
 
     def test_a_connection_is_added_waits_is_planned_and_goes_live(self, rosterd: Rosterd) -> None:
         with rosterd.setup() as use:

@@ -14,7 +14,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.console import Operator
 from tests.harness import Rosterd
-from tests.integration.test_console import group_ref_of, lived_in, person_of
+from tests.integration.test_console import (
+    event_of,
+    group_ref_of,
+    lived_in,
+    person_of,
+    swept,
+)
 from tests.integration.test_console_dead import group_path, planned, unq
 from tests.integration.test_stream import Serving
 from worker.adapters.db.breaker_rows import holds
@@ -92,6 +98,78 @@ def test_every_page_keeps_wcag_aa_narrow_and_wide(
                     "document.documentElement.scrollWidth > document.documentElement.clientWidth"
                 )
                 assert not wide, (path, size)
+
+
+#: Boxes and the page itself that are wider than their place, but for what the keyboard can scroll.
+TOO_WIDE = """() => [document.documentElement, ...document.querySelectorAll('main *')]
+    .filter(one => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 1)
+    .filter(one => one.tabIndex < 0)
+    .filter(one => one === document.documentElement
+        || getComputedStyle(one).overflowX !== 'visible')
+    .map(one => `${one.tagName}.${one.className} ${one.scrollWidth} > ${one.clientWidth}`)"""
+#: Words that anybody would leave whole, and that go on in the next line all the same.
+BROKEN = """() => {
+    const found = [], walker = document.createTreeWalker(document.querySelector('main'), 4);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        if (!(node.parentElement.offsetWidth > 1) || node.parentElement.closest('thead')) continue;
+        for (const word of node.data.matchAll(/(?<=^|\\s)[A-Za-z]{3,14}(?=\\s|$)/g)) {
+            const range = document.createRange();
+            range.setStart(node, word.index);
+            range.setEnd(node, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map(one => one.top)).size > 1)
+                found.push(word[0]);
+        }
+    }
+    return found;
+}"""
+LONG = "Kraftfahrzeughaftpflicht" * 7
+
+
+def of_long_names(rosterd: Rosterd, root: Operator) -> list[str]:
+    """Each kind of page, of an account, people and groups whose names have no blank in them."""
+    paths = every_page(rosterd, root)
+    first = rosterd.account_id
+    feed = rosterd.account(name=LONG[:100])
+    email = f"{LONG[:60]}@example.com".lower()
+    attributes = {LONG[:90]: LONG}
+    rosterd.hire(feed, LONG[:100], email, display_name=LONG, attributes=attributes)
+    rosterd.hire(feed, f"2{LONG[:100]}", f"{LONG[:60]}@{LONG[:60]}.example".lower())
+    rosterd.tell(feed, "group.upserted", {"id": LONG, "name": LONG})
+    rosterd.tell(feed, "group.member_added", {"group_id": LONG, "user_id": LONG[:100]})
+    rosterd.tell(feed, f"{LONG}", {"id": LONG[:100]})
+    rosterd.accept(email)
+    rosterd.tell(feed, "user.email_changed", {"id": LONG[:100], "email": f"2{email[1:]}"})
+    swept(rosterd)
+    groups = f"/groups?account={rosterd.account_id}"
+    person = person_of(rosterd, LONG[:100])
+    own = rosterd.cli("group", "add", "--account", LONG[:100], LONG[:100], "--reason", LONG)
+    assert own.returncode == 0, own.stderr
+    dead = event_of(rosterd, subject=f"2{LONG[:100]}")
+    rosterd.cli("connection", "pause", feed.connection, "--reason", LONG)
+    rosterd.parts.gauges._known = None
+    return [
+        *(path for path in paths if path != "/groups"),
+        *(f"/groups?account={first}", groups, f"/people/{person}", f"/events/{dead}"),
+        *(f"/people?account={rosterd.account_id}", f"/connections/{feed.connection}"),
+        *re.findall(r'href="(/groups/(?:idp|grp)_[^"?]+)"', root.page(groups)),
+        f"/events/{event_of(rosterd, subject=LONG[:100])}",
+    ]
+
+
+def test_names_without_a_blank_push_nothing_out_and_short_words_stay_whole(
+    rosterd: Rosterd, host: str, browser: Browser
+) -> None:
+    root = Operator(rosterd)
+    paths = of_long_names(rosterd, root)
+    found: list[tuple[str, int, str]] = []
+    for size in WIDTHS:
+        with window(host, browser, root, viewport=size) as page:
+            for path in paths:
+                page.goto(path)
+                page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+                found += [(path, size["width"], one) for one in page.evaluate(TOO_WIDE)]
+                found += [(path, size["width"], one) for one in page.evaluate(BROKEN)]
+    assert found == []
 
 
 def test_the_policy_lets_our_own_script_and_style_work_and_nothing_else(

@@ -17,6 +17,8 @@ LATE_SUSPENSION = 10.0
 #: A sweep that was longer ago than this many seconds is late, whatever its interval.
 LATE_SWEEP = 60.0
 _MINUTE = 60
+#: States of a connection in which nothing of it is applied: until when.
+_KEEPS = {"paused": "to be applied once it resumes", "observing": "to be applied once it goes live"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,14 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class HeardRow:
-    """One feed: when it was last heard, and whether that is too long ago."""
+    """One feed: when it was last heard, and whether that is too long ago.
+
+    state: the connection's, where that keeps anything back; else the feed's own.
+    """
 
     feed: Heard
     is_silent: bool
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,17 @@ def figures(snapshot: Snapshot) -> Figures:
         swept=_since(snapshot, snapshot.swept_at),
         lanes=_lanes(snapshot),
         snapshot=snapshot,
-        heard=[HeardRow(h, h.is_silent(snapshot.at)) for h in snapshot.heard],
+        heard=[
+            HeardRow(feed, feed.is_silent(snapshot.at), _state(snapshot, feed))
+            for feed in snapshot.heard
+        ],
         needs=needs,
     )
+
+
+def _state(snapshot: Snapshot, feed: Heard) -> str:
+    state = snapshot.states.get(feed.connection_id, feed.state)
+    return feed.state if state == "active" else state
 
 
 def _needs(snapshot: Snapshot) -> Iterator[Need]:
@@ -157,7 +171,25 @@ def _to_answer(snapshot: Snapshot) -> Iterator[Need]:
         yield Need(letters, f"{told}{more}.", "/dead-letters", "Look at them by cause")
 
 
+def _held_back(snapshot: Snapshot) -> Iterator[Need]:
+    """C2, S4: connections of which nothing is applied, with how much waits for that."""
+    held: dict[str, int] = defaultdict(int)
+    for row in snapshot.backlog:
+        held[row.connection_id] += row.count if row.state == "held" else 0
+    for one in snapshot.connections:
+        state = snapshot.states.get(one.connection_id, "")
+        if state in _KEEPS:
+            count = held[one.connection_id]
+            yield Need(
+                f"{one.account}, {one.connection} is {state}: what comes is held",
+                f"{many(count, 'event') if count else 'Nothing'} so far, {_KEEPS[state]}.",
+                f"/connections/{one.connection_id}",
+                "Look at the connection",
+            )
+
+
 def _to_mend(snapshot: Snapshot) -> Iterator[Need]:
+    yield from _held_back(snapshot)
     for feed in snapshot.heard:
         if feed.is_silent(snapshot.at):
             yield Need(
