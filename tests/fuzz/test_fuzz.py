@@ -191,3 +191,11 @@ class _Trusting:
     def verify(self, _request: Request, secrets: Any, _now: datetime) -> SigningSecret:
         found: SigningSecret = secrets[0]
         return found
+
+
+@pytest.mark.parametrize("users", [None, 7, "u1", {}])
+def test_a_write_of_scim_that_lists_no_members_is_told_apart(users: object) -> None:
+    """What was stored by another version, or mended by hand, becomes a dead letter that says why."""
+    change = {"change": "ReplaceMembers", "group": "g", "users": users}
+    with pytest.raises(UnparseableError):
+        SOURCES["scim"].parse({"request": {}, "changes": [change]}, 0)

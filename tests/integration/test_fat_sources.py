@@ -294,7 +294,7 @@ def test_s1_who_speaks_of_a_whole_organisation_needs_a_scope(rosterd: Rosterd) -
     for source in ("auth0", "clerk", "fusionauth", "keycloak", "zitadel"):
         done = rosterd.cli("connection", "add", "--account", "acme", "--source", source)
         assert done.returncode == 2
-        assert "--scope" in done.stderr
+        assert "say whom to provision, by the scope everyone" in done.stderr
     done = rosterd.cli("connection", "add", "--account", "acme", "--source", "polis")
     assert done.returncode == 0, done.stderr
 

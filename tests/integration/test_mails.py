@@ -41,7 +41,7 @@ def test_e6_a_revoked_invitation_is_dead_until_it_is_sent_again(rosterd: Rosterd
     words = ("user", "revoke-invitation", who, "--reason", "wrong Ana")
     assert rosterd.cli(*words, "--dry-run").returncode == 0
     assert rosterd.http.get(link).status_code == 200, "a dry run does nothing"
-    assert rosterd.cli(*words).returncode == 1, "not without a yes"
+    assert rosterd.answering("n", *words).returncode == 1, "not without a yes"
     done = rosterd.cli(*words, "--yes")
     assert done.returncode == 0, done.stderr
     assert rosterd.http.post(link).status_code == 410

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, select, update
 
 from domain.errors import NothingFoundError
 from worker.adapters.db import bulk, rows
@@ -75,21 +75,23 @@ class TokenSetup(SetupPart):
 
     def token_told(self, token: str) -> dict[str, Any]:
         """The live token of this id, or that begins so; raises NothingFoundError."""
-        for one in self.tokens():
-            if one["revoked_at"] is None and (one["id"] == token or one["prefix"] == token[:12]):
-                return one
-        raise NothingFoundError("live token", token)
+        table = rows.tokens
+        shown = (table.c.prefix, table.c.name, table.c.last_used_at)
+        found = self.sql.execute(select(*shown).where(_is_live(token))).mappings().first()
+        if found is None:
+            raise NothingFoundError("live token", token)
+        return dict(found)
 
     def revoke_token(self, token: str, *, reason: str) -> None:
         """Dead at once; raises NothingFoundError."""
         table = rows.tokens
-        gone = self.sql.execute(
-            update(table)
-            .where(
-                (table.c.id == token) | (table.c.prefix == token[:12]), table.c.revoked_at.is_(None)
-            )
-            .values(revoked_at=self.now)
-        )
+        gone = self.sql.execute(update(table).where(_is_live(token)).values(revoked_at=self.now))
         if gone.rowcount == 0:
             raise NothingFoundError("live token", token)
         self.audit(None, "token.revoke", token[:12], reason=reason)
+
+
+def _is_live(token: str) -> ColumnElement[bool]:
+    table = rows.tokens
+    is_named = (table.c.id == token) | (table.c.prefix == token[:12])
+    return and_(is_named, table.c.revoked_at.is_(None))

@@ -72,7 +72,7 @@ def _change(asked: Mapping[str, Any]) -> Change:
         raise UnparseableError("change", "not one of ours")
     given = {name: value for name, value in asked.items() if name != "change"}
     if "users" in given:
-        given["users"] = tuple(given["users"])
+        given["users"] = tuple(fields.as_list(given["users"], "users"))
     try:
         change: Change = kind(**given)
     except TypeError as error:
