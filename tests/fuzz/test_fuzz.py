@@ -195,7 +195,7 @@ class _Trusting:
 
 @pytest.mark.parametrize("users", [None, 7, "u1", {}])
 def test_a_write_of_scim_that_lists_no_members_is_told_apart(users: object) -> None:
-    """What was stored by another version, or mended by hand, becomes a dead letter that says why."""
+    """Stored by another version, or mended by hand: a dead letter that says why."""
     change = {"change": "ReplaceMembers", "group": "g", "users": users}
     with pytest.raises(UnparseableError):
         SOURCES["scim"].parse({"request": {}, "changes": [change]}, 0)
