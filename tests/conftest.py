@@ -211,6 +211,15 @@ def rosterd(database_url: str, tmp_path: Path) -> Iterator[Rosterd]:
 
 
 @pytest.fixture
+def on_postgres(postgres_url: str, tmp_path: Path) -> Iterator[Rosterd]:
+    """The same where two transactions can run at once."""
+    harness = Rosterd(postgres_url, tmp_path)
+    with harness.serving():
+        yield harness
+    harness.close()
+
+
+@pytest.fixture
 def listening(database_url: str, tmp_path: Path) -> Iterator[Listening]:
     """The same, with an application that listens."""
     with receiver() as app, listening_on(database_url, tmp_path, app) as harness:

@@ -103,14 +103,6 @@ class Wire:
 
 
 @pytest.fixture
-def on_postgres(postgres_url: str, tmp_path: Path) -> Iterator[Rosterd]:
-    harness = Rosterd(postgres_url, tmp_path)
-    with harness.serving():
-        yield harness
-    harness.close()
-
-
-@pytest.fixture
 def wired(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Rosterd, Wire]]:
     """A rosterd whose connections to PostgreSQL can be cut."""
     url = make_url(postgres_url)

@@ -32,14 +32,6 @@ def engines_of_their_own() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def on_postgres(postgres_url: str, tmp_path: Path) -> Iterator[Rosterd]:
-    harness = Rosterd(postgres_url, tmp_path)
-    with harness.serving():
-        yield harness
-    harness.close()
-
-
 @contextmanager
 def beside(rosterd: Rosterd) -> Iterator[psycopg.Connection]:
     """Another session of the same database."""

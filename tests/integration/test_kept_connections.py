@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -26,14 +25,6 @@ from worker.adapters.db.event_pages import SQLEvents
 from worker.adapters.db.mapping import user_to_row
 
 NO_TIME = timedelta(0)
-
-
-@pytest.fixture
-def on_postgres(postgres_url: str, tmp_path: Path) -> Iterator[Rosterd]:
-    harness = Rosterd(postgres_url, tmp_path)
-    with harness.serving():
-        yield harness
-    harness.close()
 
 
 def _sessions(rosterd: Rosterd) -> int:

@@ -27,14 +27,6 @@ from worker.web.buckets import Buckets
 MADE_UP = "/invitations/" + "x" * 43
 
 
-@pytest.fixture
-def on_postgres(postgres_url: str, tmp_path: Path) -> Iterator[Rosterd]:
-    rosterd = Rosterd(postgres_url, tmp_path)
-    with rosterd.serving():
-        yield rosterd
-    rosterd.close()
-
-
 def person(rosterd: Rosterd, email: str) -> str:
     (found,) = [one["id"] for one in rosterd.json("user", "list") if one["email"] == email]
     return str(found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -17,15 +16,6 @@ from domain.inbox import Kind
 from tests.harness import Feed, Rosterd
 from worker.adapters.db import ingest, rows
 from worker.services import drain as draining
-
-
-@pytest.fixture
-def on_postgres(postgres_url: str, tmp_path: Path) -> Iterator[Rosterd]:
-    """Where two transactions can run at once."""
-    harness = Rosterd(postgres_url, tmp_path)
-    with harness.serving():
-        yield harness
-    harness.close()
 
 
 def lived(rosterd: Rosterd) -> Feed:

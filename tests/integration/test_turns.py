@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -23,14 +21,6 @@ from worker.tasks.courier import Courier
 
 MANY = 3 * URGENT_BATCH
 AT_ONCE = timedelta(0)
-
-
-@pytest.fixture
-def on_postgres(postgres_url: str, tmp_path: Path) -> Iterator[Rosterd]:
-    rosterd = Rosterd(postgres_url, tmp_path)
-    with rosterd.serving():
-        yield rosterd
-    rosterd.close()
 
 
 def _leave(rosterd: Rosterd, feed: Feed, keys: list[str]) -> None:
