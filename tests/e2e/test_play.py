@@ -49,6 +49,7 @@ def test_each_word_is_sent_and_shown_with_its_way_before_and_after(tmp_path: Pat
         "forged": "answered 401",
         "garbage": "dead (unparseable)",
     }
+    assert "event" not in scenes["accept ana"], "it is the member who says yes"
     for word, way in ways.items():
         assert way in scenes[word], word
     moves = [

@@ -113,7 +113,8 @@ def perform(stage: Stage, line: str) -> None:
     answer = ACTIONS[verb](stage, *rest)
     wait_for(lambda: stage.open_events() == 0)
     out.print(f"  answered {answer}")
-    for way in _ways(stage, seen):
+    # A status is what the web process answered; whoever accepts a link sends no event.
+    for way in _ways(stage, seen) if isinstance(answer, int) else ():
         out.print(f"  {way}", markup=False)
     _change(before, stage.user(ACCOUNT, who))
 
