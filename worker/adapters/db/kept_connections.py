@@ -5,6 +5,7 @@ Taking one from the pool asks the server whether it is alive, which costs as muc
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,11 +19,13 @@ STATEMENT_MS = 10_000
 
 
 class KeptConnections:
-    """As many as threads use at once, each by one of them at a time; threads come and go."""
+    """Each is one thread's; when that has ended, another's that has none."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._idle: list[DirectConnection] = []
+        # By the thread that used it last: another would prepare its own statements there anew.
+        self._idle: list[tuple[int, DirectConnection]] = []
+        self._taking = threading.Lock()
         self._all: list[DirectConnection] = []
         self._keeps = Keeps()
 
@@ -53,16 +56,26 @@ class KeptConnections:
 
     @contextmanager
     def _taken(self) -> Iterator[DirectConnection]:
-        try:
-            # The one that was used last: the others' plans are let go of when their turn comes.
-            kept = self._idle.pop()
-        except IndexError:
+        kept = self._idle_one()
+        if kept is None:
             kept = DirectConnection(self._database, self._keeps, statement_ms=STATEMENT_MS)
             self._all.append(kept)
         try:
             yield kept
         finally:
-            self._idle.append(kept)
+            self._idle.append((threading.get_ident(), kept))
+
+    def _idle_one(self) -> DirectConnection | None:
+        """One of this thread, else of a thread that has ended; None: it needs another."""
+        with self._taking:
+            me, place = threading.get_ident(), None
+            for number, (thread, _) in enumerate(self._idle):
+                place = number if thread == me else place
+            if place is None and self._idle:
+                alive = {thread.ident for thread in threading.enumerate()}
+                ended = (n for n, (thread, _) in enumerate(self._idle) if thread not in alive)
+                place = next(ended, None)
+            return None if place is None else self._idle.pop(place)[1]
 
     def close(self) -> None:
         """Let go of all of them; no thread may be using one."""
