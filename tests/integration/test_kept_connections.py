@@ -129,3 +129,17 @@ def test_g9_a_tail_waits_for_whoever_wrote_before_and_has_not_ended(
         writing.rollback()
     found, _ = events.coming(EventFilter(), after=begin, limit=9)
     assert (held, [one["subject"] for one in found]) == ([], ["u1"])
+
+
+def test_a_connection_stays_with_its_thread_while_that_lives(on_postgres: Rosterd) -> None:
+    """In another's session a thread would have to prepare all of its statements anew."""
+    kept = on_postgres.parts.kept_connections
+
+    def session() -> int:
+        with kept.beside() as direct:
+            return int(direct.ask("SELECT pg_backend_pid() AS pid")[0]["pid"])
+
+    with ThreadPoolExecutor(1) as other:
+        mine, theirs = session(), other.submit(session).result()
+        assert mine != theirs
+        assert (session(), other.submit(session).result()) == (mine, theirs)

@@ -24,7 +24,7 @@ class KeptConnections:
     def __init__(self, database: Database) -> None:
         self._database = database
         # By the thread that used it last: another would prepare its own statements there anew.
-        self._idle: list[tuple[int, DirectConnection]] = []
+        self._idle: list[tuple[threading.Thread, DirectConnection]] = []
         self._taking = threading.Lock()
         self._all: list[DirectConnection] = []
         self._keeps = Keeps()
@@ -63,19 +63,15 @@ class KeptConnections:
         try:
             yield kept
         finally:
-            self._idle.append((threading.get_ident(), kept))
+            self._idle.append((threading.current_thread(), kept))
 
     def _idle_one(self) -> DirectConnection | None:
         """One of this thread, else of a thread that has ended; None: it needs another."""
         with self._taking:
-            me, place = threading.get_ident(), None
-            for number, (thread, _) in enumerate(self._idle):
-                place = number if thread == me else place
-            if place is None and self._idle:
-                alive = {thread.ident for thread in threading.enumerate()}
-                ended = (n for n, (thread, _) in enumerate(self._idle) if thread not in alive)
-                place = next(ended, None)
-            return None if place is None else self._idle.pop(place)[1]
+            me = threading.current_thread()
+            mine = [n for n, (thread, _) in enumerate(self._idle) if thread is me]
+            fit = mine or [n for n, (thread, _) in enumerate(self._idle) if not thread.is_alive()]
+            return self._idle.pop(fit[-1])[1] if fit else None
 
     def close(self) -> None:
         """Let go of all of them; no thread may be using one."""
