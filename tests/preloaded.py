@@ -1,7 +1,8 @@
-"""Starts `python -m worker ..` from a process that has loaded the libraries already.
+"""Starts `python -m worker ..` from a process that has loaded libraries and rosterd already.
 
-Half of what a process of rosterd costs until it works is loading SQLAlchemy, Celery, FastAPI and
-theirs; a test that starts forty of them loads them once. Not one module of rosterd is loaded before
+Nine tenths of what a process of rosterd costs until it works is loading SQLAlchemy, Celery, FastAPI
+and its own four hundred modules; a test that starts forty of them loads them once. What looks at
+the environment as it is loaded (counters, and the applications that are built then) is loaded after
 the fork: each process reads its environment as if it had been started by itself.
 """
 
@@ -12,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -25,8 +27,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-#: What rosterd's processes load of others. Without prometheus_client, which chooses by the
-#: environment where counters are kept as it is loaded.
+from worker.shared_counters import SHARED_FOLDER
+
+#: Built from the environment as they are loaded, or not for a process of rosterd.
+NOT_BEFORE = (".__main__", ".asgi", ".bench", ".migrations", "worker.tasks.app")
+#: What rosterd's processes load of others and do not name at the top of a module.
 LIBRARIES = (
     *("alembic.config", "celery.app.amqp", "celery.apps.beat", "celery.apps.worker"),
     *("celery.backends.base", "celery.concurrency.prefork", "celery.worker.consumer"),
@@ -130,8 +135,10 @@ class Started:
 
 def serve(handle: int) -> None:
     """Start what is asked for and tell how it ended, until nobody asks and all have ended."""
-    for library in LIBRARIES:
-        importlib.import_module(library)
+    shared = {name: os.environ.pop(name) for name in (SHARED_FOLDER,) if name in os.environ}
+    for module in (*LIBRARIES, *_own("domain", "worker")):
+        importlib.import_module(module)
+    os.environ.update(shared)
     # The collector of a child would write to every page that it shares with the others.
     gc.freeze()
     asking = socket.socket(fileno=handle)
@@ -159,6 +166,39 @@ def serve(handle: int) -> None:
             pid = _forked(json.loads(line))
             running.add(pid)
             _tell(asking, pid=pid)
+
+
+def _own(*packages: str) -> Iterator[str]:
+    """The names of rosterd's modules."""
+    for package in packages:
+        folder = Path(__file__).parents[1] / package.replace(".", "/")
+        for found in pkgutil.iter_modules([str(folder)], f"{package}."):
+            if not found.name.endswith(NOT_BEFORE):
+                yield found.name
+                if found.ispkg:
+                    yield from _own(found.name)
+
+
+def _count_where_told() -> None:
+    """Choose anew where counters are kept, now and when the command names a folder for them."""
+    share = importlib.import_module("worker.shared_counters").share_counters
+
+    def shared(folder: Path) -> dict[str, str]:
+        told: dict[str, str] = share(folder)
+        os.environ.update(told)
+        _choose()
+        return told
+
+    for command in ("processes", "up"):
+        vars(importlib.import_module(f"worker.cli.{command}"))["share_counters"] = shared
+    _choose()
+
+
+def _choose() -> None:
+    """As prometheus_client did as it was loaded, and whoever counts after it."""
+    values = importlib.import_module("prometheus_client.values")
+    vars(values)["ValueClass"] = values.get_value_class()
+    importlib.reload(importlib.import_module("worker.telemetry"))
 
 
 def _tell(asking: socket.socket, **told: int) -> None:
@@ -202,6 +242,7 @@ def _be(asked: dict[str, Any]) -> int:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
+    _count_where_told()
     sys.argv = ["rosterd", *asked["words"]]
     try:
         runpy.run_module("worker", run_name="__main__", alter_sys=True)

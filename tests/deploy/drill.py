@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -183,12 +183,13 @@ def staged(
     if shutil.which("redis-server") is None:
         missing("redis", "there is no redis-server to start")
     broker = RedisServer(folder / "redis")
-    broker.start()
-    rosterd = Rosterd(database_url, folder, broker_url=broker.url, **(settings or {}))
-    with rosterd.serving():
+    with ExitStack() as stack:
+        stack.callback(broker.stop)
+        broker.start()
+        rosterd = Rosterd(database_url, folder, broker_url=broker.url, **(settings or {}))
+        stack.callback(rosterd.close)
+        stack.enter_context(rosterd.serving())
         yield Drill(rosterd, **more), broker
-    rosterd.close()
-    broker.stop()
 
 
 def scraped(port: int) -> Callable[[], str | None]:

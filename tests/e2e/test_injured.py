@@ -118,6 +118,27 @@ def test_t03_t04_an_event_that_kills_its_worker_is_dead_after_three_lone_crashes
         assert whole.rows(rows.batch_markers) == []
 
 
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("broker_url", ["redis"], indirect=True)
+def test_t03_d6_whoever_dies_too_soon_to_sweep_leaves_the_count_to_the_next(
+    postgres_url: str, broker_url: str, tmp_path: Path
+) -> None:
+    with fleet(tmp_path, postgres_url, broker_url, ROSTERD_SWEEP_SECONDS="300") as whole:
+        for key in ("u0", "poison-child", "u1"):
+            whole.hire(key)
+        later = iter(range(1000))
+
+        def is_dead() -> bool:
+            time.sleep(0.25)
+            whole.hire(f"later{next(later)}")
+            return bool(whole.events()["poison-child"]["state"] == "dead")
+
+        await_true(is_dead, seconds=90, name="the poison's end")
+        assert whole.events()["poison-child"]["crashes"] - ALONE_FROM == 3
+        whole.hire("last")
+        await_true(lambda: whole.ended("u0", "u1", "last"), seconds=30, name="the others")
+
+
 @pytest.mark.timeout(120)
 def test_t05_a_ring_that_comes_again_while_it_is_answered_changes_nothing(
     postgres_url: str, redis_server: RedisServer, tmp_path: Path

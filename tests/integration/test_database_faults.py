@@ -192,7 +192,7 @@ def test_t23_a_full_disk_is_503_costs_no_attempt_and_ends_without_a_restart(
         if pages["limit"]:
             raw.execute(f"PRAGMA max_page_count = {pages['limit']}")
 
-    event.listen(rosterd.parts.database._writer, "connect", limit)
+    event.listen(rosterd.parts.database._writer, "checkout", limit)
     with rosterd.serving():
         feed = rosterd.account()
         for number in range(100):

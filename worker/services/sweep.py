@@ -21,6 +21,10 @@ class Sweeper(Protocol):
         """Repair lost batches; what is due, by kind and lane. None: somebody else sweeps."""
         ...
 
+    def repair(self) -> None:
+        """Repair lost batches, unless somebody else sweeps just now."""
+        ...
+
     def heads(self, lanes: Sequence[str]) -> dict[str, int]:
         """Lane -> an event that any drain of it would take first; lanes without one are absent."""
         ...
@@ -51,6 +55,10 @@ class Sweep:
     def beat(self, *, lanes: Sequence[str]) -> None:
         """This worker lives."""
         self.sweeper.heartbeat(lanes)
+
+    def repair(self) -> None:
+        """Count the crashes of whoever is gone, before what they died of is claimed again (D6)."""
+        self.sweeper.repair()
 
     def run(self) -> dict[str, int]:
         """Ring for all that is due."""

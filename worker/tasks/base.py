@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,8 @@ SLICE = timedelta(seconds=0.25)
 ONE_BATCH = timedelta(0)
 #: A worker of bulk work alone has the least of the machine: what waits less is others' to take.
 LEFT_LYING = timedelta(seconds=0.5)
+#: This process, once it has looked after whoever was here before it.
+_REPAIRED: set[int] = set()
 
 
 class Ring(BaseModel):
@@ -62,6 +65,7 @@ def drain(kind: Kind) -> Callable[[str, Ring], dict[str, int]]:
 
     def run(lane: str, _ring: Ring) -> dict[str, int]:
         parts = container()
+        _repair_first()
         if lane == Lane.BULK.value:
             tally, is_more = _drain_bulk(kind)
         else:
@@ -78,6 +82,18 @@ def drain(kind: Kind) -> Callable[[str, Ring], dict[str, int]]:
         return tally.as_dict()
 
     return run
+
+
+def _repair_first() -> None:
+    """Once in each process: it may be here because the one before it died of what is due next.
+
+    That lives too short to sweep, if it dies at once of whatever it claims.
+    """
+    pid = os.getpid()
+    if pid not in _REPAIRED:
+        container().sweep.repair()
+        _REPAIRED.clear()
+        _REPAIRED.add(pid)
 
 
 def _drain_bulk(kind: Kind) -> tuple[Tally, bool]:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from domain.ports import InfrastructureError
 from domain.retry import again
@@ -328,9 +328,20 @@ def _folded(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+#: Connections to a SQLite file that a process keeps open for the next who asks.
+IDLE_FILES = 3
+
+
 def _sqlite_engine(url: URL, *, begin: str) -> Engine:
     engine = create_engine(
-        url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 30}
+        url,
+        poolclass=QueuePool,
+        # Opening a file takes longer than most questions to it, and the last to close it copies
+        # the write-ahead log. Whoever finds none idle opens one: nobody waits for a connection.
+        pool_size=IDLE_FILES,
+        max_overflow=-1,
+        hide_parameters=True,
+        connect_args={"timeout": 30},
     )
 
     @event.listens_for(engine, "connect")

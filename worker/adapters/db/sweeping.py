@@ -99,6 +99,13 @@ class SQLSweep:
             connection.commit()
             return due
 
+    def repair(self) -> None:
+        """Repair lost batches, unless somebody else sweeps just now."""
+        with translated(), self._database.begin() as connection:
+            if _got_lock(connection):
+                self._repair(connection, database_now(connection))
+                connection.commit()
+
     def notices_due(self) -> bool:
         """Whether any mail waits to be sent."""
         table = rows.notices
@@ -215,8 +222,12 @@ def _suspect(connection: Connection, ids: Sequence[int], now: datetime) -> None:
     events = rows.events
     is_alone = len(ids) == 1
     mine = and_(bulk.among(events.c.id, sorted(ids), connection), events.c.due_at.is_not(None))
-    counted = case((events.c.crashes < ALONE_FROM, ALONE_FROM), else_=events.c.crashes)
-    crashes = counted + 1 if is_alone else events.c.crashes + 1
+    is_suspect = events.c.crashes < ALONE_FROM
+    # A batch that took down one worker after the other before anybody swept: of each event in it
+    # that says no more than that it is to be tried alone.
+    together = case((is_suspect, events.c.crashes + 1), else_=events.c.crashes)
+    alone = case((is_suspect, ALONE_FROM + 1), else_=events.c.crashes + 1)
+    crashes = alone if is_alone else together
     connection.execute(update(events).where(mine).values(crashes=crashes))
     if is_alone:
         _bury(connection, ids, now)
