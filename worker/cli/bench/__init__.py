@@ -402,18 +402,26 @@ def scim_lookups(
 def replay(
     events: Annotated[int, typer.Option(help="Dead letters of each replay.")] = 50_000,
     rate: Annotated[str, typer.Option(help="Of the first; the second has none.")] = "500/s",
-    live: Annotated[int, typer.Option(help="Requests without a replay.")] = 400,
+    live: Annotated[int, typer.Option(help="Requests without a replay.")] = 1_500,
     database_url: DatabaseURL = None,
     broker_url: BrokerURL = None,
     json_: JSON = False,
 ) -> None:
-    """Live latency beside a replay at a set rate and at full rate, against none; the rate kept."""
+    """Live latency beside a replay at a set rate and at full rate, against none; the rate kept.
+
+    And beside a process of the same priority that only computes: what any work would cost here.
+    """
     interval = parse_rate(rate).total_seconds()
     with _folder() as folder:
         found = beside_replays(
             database_url, broker_url, folder, events=events, rate=rate, live=live
         )
-    ways = {f"beside {rate}": found.paced, "beside full rate": found.full, "alone": found.alone}
+    ways = {
+        f"beside {rate}": found.paced,
+        "beside full rate": found.full,
+        "beside a process that only computes": found.neighbour,
+        "alone": found.alone,
+    }
     setting = f"{_on(database_url, broker_url)}, {events:,} dead letters"
     for share in (0.5, 0.99):
         series = [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +32,7 @@ from worker.cli.bench.scratch import (
     store,
     submissions,
 )
+from worker.cli.processes import BULK_NICENESS
 from worker.cli.running import bring_up
 from worker.cli.sender import Hook, Sent, send
 from worker.settings import load_settings
@@ -41,13 +44,25 @@ PATIENCE_SECONDS = 1_800
 HOST = "partner.example"
 WARM_UP = 40
 WAYS = ("slow", "full")
+#: Until whoever started it ends.
+COMPUTES = f"""
+import os
+parent = os.getppid()
+os.nice({BULK_NICENESS})
+while os.getppid() == parent:
+    sum(range(10_000))
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Live latencies in milliseconds, without a replay and beside one; events a second of each."""
+    """Live latencies in milliseconds, without a replay and beside one; events a second of each.
+
+    neighbour: beside a process of a replay's priority that has nothing to do with rosterd.
+    """
 
     alone: list[float]
+    neighbour: list[float]
     paced: list[float]
     full: list[float]
     kept: float
@@ -77,9 +92,22 @@ def beside_replays(
         # The first events of each process are slow; both measurements begin behind them.
         speaker.speak(lambda told: told < WARM_UP)
         alone = speaker.speak(lambda told: told < live)
+        with _neighbour():
+            neighbour = speaker.speak(lambda told: told < live)
         paced, kept = _beside(parts, speaker, "slow", rate)
         full, full_rate = _beside(parts, speaker, "full", None)
-        return Beside(alone, paced, full, kept, full_rate)
+        return Beside(alone, neighbour, paced, full, kept, full_rate)
+
+
+@contextmanager
+def _neighbour() -> Iterator[None]:
+    """Somebody else's process that keeps one processor busy: what a machine loses by any work."""
+    process = subprocess.Popen([sys.executable, "-c", COMPUTES])  # noqa: S603 - ourselves
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 class _Speaker:
