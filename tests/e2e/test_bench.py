@@ -83,7 +83,12 @@ def test_a_replay_is_measured_beside_live_traffic() -> None:
     )
     assert done.returncode == 0, done.stderr
     told = done.stdout[done.stdout.index("{") :]
-    words = ("live p99 beside 20/s", "beside a process that only computes", "live p99 alone", "kept")
+    words = (
+        "live p99 beside 20/s",
+        "beside a process that only computes",
+        "live p99 alone",
+        "kept",
+    )
     assert all(word in told for word in words)
 
 

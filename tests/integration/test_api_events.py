@@ -70,6 +70,9 @@ def test_every_filter_finds_what_it_names_and_nothing_else(
         ):
             is_problem(ops.ask("GET", path, params=params), 422, "invalid")
     is_problem(ops.ask("GET", "/events", params={"connection": "con_0"}), 404, "not_found")
+    assert (
+        "there are: auth0" in ops.ask("GET", "/events", params={"source": "octa"}).json()["detail"]
+    )
 
 
 def test_pages_go_to_the_end_though_a_window_holds_nothing_that_fits(

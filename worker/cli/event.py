@@ -12,13 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from domain.errors import UsageError
 from domain.inbox import Outcome, Reason, State
 from domain.looking import EventFilter
 from domain.moments import parse_moment
 from worker.adapters.db.event_queries import event_story, events_after, newest_event
 from worker.adapters.db.windows import RowPage
-from worker.adapters.sources.registry import OWN, SOURCES
+from worker.adapters.sources.registry import known_source
 from worker.cli.event_edit import edit_and_replay
 from worker.cli.options import EventNumber, Limit, word
 from worker.cli.output import AsJSON, as_json, show, tell_one
@@ -29,14 +28,6 @@ app = typer.Typer(no_args_is_help=True)
 app.command("edit-and-replay")(edit_and_replay)
 #: Rows that are read at once.
 PAGE = 1000
-
-
-def known_source(text: str) -> str:
-    """The name of a source, ours or of a provider; raises UsageError."""
-    known = {**SOURCES, **OWN}
-    if text not in known:
-        raise UsageError(f"source {text!r} is unknown; there are: {', '.join(sorted(known))}")
-    return text
 
 
 OfSource = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from domain.errors import UsageError
 from domain.ports import Source
 from worker.adapters.sources.auth0 import Auth0Source
 from worker.adapters.sources.clerk import ClerkSource
@@ -57,3 +58,11 @@ def source_named(name: str) -> Source:
     except KeyError:
         known = ", ".join(sorted(SOURCES))
         raise LookupError(f"no source {name!r}; known: {known}") from None
+
+
+def known_source(text: str) -> str:
+    """The name of a source, ours or of a provider; raises UsageError."""
+    known = {**SOURCES, **OWN}
+    if text not in known:
+        raise UsageError(f"source {text!r} is unknown; there are: {', '.join(sorted(known))}")
+    return text

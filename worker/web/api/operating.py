@@ -12,6 +12,7 @@ from domain.errors import UsageError
 from domain.inbox import Kind, Lane, Outcome, Reason, State
 from domain.looking import AuditFilter, EventFilter, subjects_of
 from worker.adapters.db.windows import Row
+from worker.adapters.sources.registry import known_source
 from worker.web.api.paging import Paged
 from worker.web.api.texts import Moment, Text
 
@@ -70,11 +71,11 @@ class EventsAsked(Paged):
     until: Moment | None = None
 
     def filter(self, accounts: frozenset[str] | None) -> EventFilter:
-        """The same for the reading, in these accounts."""
+        """The same for the reading, in these accounts; raises UsageError."""
         return EventFilter(
             accounts=accounts,
             connection=self.connection,
-            source=self.source,
+            source=known_source(self.source) if self.source is not None else None,
             state=self.state,
             outcome=self.outcome,
             reason=self.reason,
