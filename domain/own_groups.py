@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from domain.errors import RefusedError, UsageError
+from domain.keys import group_id
 from domain.model import Person, PersonState, Role
 from domain.policy import BUILT_IN_GROUPS
 
@@ -78,6 +79,13 @@ class OwnGroup:
     def follows(self) -> frozenset[Role]:
         """The roles whose people are its members; none where members are added by hand."""
         return ROLES_OF.get(self.name, frozenset()) if self.is_built_in else frozenset()
+
+
+def known_as(group: OwnGroup) -> str:
+    """The id under which history knows a group: the provider's where it stands for one."""
+    if group.connection is None or group.key is None:
+        return group.id
+    return group_id(group.connection, group.key)
 
 
 def name_key(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -211,11 +210,6 @@ class Ringer(Protocol):
         ...
 
 
-def stamp_key(digest: bytes) -> str:
-    """The text by which stamps of an event break ties: 96 bits of its digest (D2)."""
-    return urlsafe_b64encode(digest[:12]).decode()
-
-
 @dataclass(frozen=True, slots=True)
 class ClaimedEvent:
     """An event under work: the row is locked until the transaction ends.
@@ -338,6 +332,10 @@ class DirectoryStore(Protocol):
         self, ids: Collection[str], names: Collection[tuple[str, str]]
     ) -> list[OwnGroup]:
         """The accounts' own groups, locked: by id, and unmanaged ones by account and name key."""
+        ...
+
+    def by_hand(self, groups: Collection[str]) -> dict[str, frozenset[str]]:
+        """By id of an account's own group: ids of whom somebody added by hand."""
         ...
 
     def lock_users(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -30,6 +31,11 @@ class Stamp(NamedTuple):
     def destructive(self) -> Stamp:
         """The same moment, ranked as a suspension or removal."""
         return Stamp(self.at, 1, self.event)
+
+
+def stamp_key(digest: bytes) -> str:
+    """The text by which stamps of an event break ties: 96 bits of its digest (D2)."""
+    return urlsafe_b64encode(digest[:12]).decode()
 
 
 #: Older than every fact.

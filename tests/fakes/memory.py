@@ -20,9 +20,9 @@ from domain.keys import edge_id
 from domain.model import Edge, Group, Person, PersonState, Role, User
 from domain.own_groups import OwnGroup, name_key
 from domain.policy import Policy
-from domain.ports import AccessNote, ClaimedEvent, Parsed, Result, Writes, stamp_key
+from domain.ports import AccessNote, ClaimedEvent, Parsed, Result, Writes
 from domain.protection import Keeper
-from domain.values import Stamp
+from domain.values import Stamp, stamp_key
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -307,6 +307,9 @@ class MemoryWork:
 
     def groups(self, ids: Collection[str]) -> dict[str, Group]:
         return {key: self._state.groups[key] for key in ids if key in self._state.groups}
+
+    def by_hand(self, groups: Collection[str]) -> dict[str, frozenset[str]]:
+        return dict.fromkeys(groups, frozenset())
 
     def take_turns(self, *, alone: Collection[str], beside: Collection[str]) -> None:
         del alone, beside

@@ -76,7 +76,7 @@ def test_d13_replacing_sets_a_floor_that_late_facts_do_not_pass(rosterd: Rosterd
     assert rosterd.outcome("late")[0] == "superseded"
     (late,) = [e for e in rosterd.events() if e["external_id"] == "late"]
     (winner,) = [e for e in rosterd.events() if e["external_id"] == "all"]
-    from domain.ports import stamp_key
+    from domain.values import stamp_key
 
     assert late["superseded_by"] == stamp_key(winner["digest"])
 

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from domain.access import of_membership, of_person
 from domain.keys import edge_id, group_id, user_id
 from domain.model import Edge, Person
+from domain.own_groups import OwnGroup, known_as
 from domain.ports import AccessNote, ClaimedEvent
 from worker.services.memberships import Turned
 from worker.services.world import World
 
 
-def access_notes(world: World, turned: Iterable[Turned]) -> list[AccessNote]:
-    """People's own turns, then those of memberships; each with the event that made it."""
-    return [*_people(world), *_memberships(world, turned)]
+def access_notes(
+    world: World,
+    turned: Iterable[Turned],
+    taken_over: Mapping[str, tuple[OwnGroup, Collection[str]]],
+) -> list[AccessNote]:
+    """People's own turns, then those of memberships; each with the event that made it.
+
+    taken_over: by a provider's group, what it was before and who was in that by hand.
+    """
+    return [*_people(world), *_left(world, taken_over), *_memberships(world, turned)]
+
+
+def _left(
+    world: World, taken_over: Mapping[str, tuple[OwnGroup, Collection[str]]]
+) -> list[AccessNote]:
+    """Who was in a group by hand is in it under its provider's id, or not at all (G2)."""
+    found = []
+    for key, (own, people) in sorted(taken_over.items()):
+        _, event = world.causes["group", key]
+        for person in sorted(people):
+            turn = of_membership(own.account, known_as(own), person, is_member=False)
+            found.append(AccessNote(turn, event))
+    return found
 
 
 def _people(world: World) -> list[AccessNote]:

@@ -14,6 +14,7 @@ from domain.announcements import (
     of_membership,
     of_person,
     view_of,
+    view_of_own,
 )
 from domain.model import Group, Person
 from worker.services.access import access_notes
@@ -25,7 +26,7 @@ def note_changes(world: World, former: Former) -> None:
     """Set what is told of the batch: to applications, and to the history of who had access."""
     memberships = Memberships(world, former)
     turned = memberships.turned()
-    world.writes.access = access_notes(world, turned)
+    world.writes.access = access_notes(world, turned, memberships.taken_over())
     world.writes.announcements = _announced(world, former, memberships, turned)
 
 
@@ -37,6 +38,7 @@ def _announced(
         return []
     return [
         *_people(world, former.listening),
+        *_taken_over(former, memberships),
         *_groups(world, former),
         *_memberships(world, former, memberships, turned),
     ]
@@ -59,6 +61,12 @@ def _groups(world: World, former: Former) -> list[Announcement]:
         if account in former.listening:
             found += of_group(_seen(former.groups.get(key), account), _seen(group, account))
     return found
+
+
+def _taken_over(former: Former, memberships: Memberships) -> list[Announcement]:
+    """What was a group of the account's own goes on under its provider's id (G2)."""
+    gone = [own for own, _ in memberships.taken_over().values() if own.account in former.listening]
+    return [told for own in gone for told in of_group(view_of_own(own), None)]
 
 
 def _seen(group: Group | None, account: str) -> GroupView | None:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from domain.groups import is_current
 from domain.keys import edge_id, group_id, user_id
 from domain.model import Edge, Group, User
+from domain.own_groups import OwnGroup
+from domain.values import BEGINNING
 from worker.services.world import Work, World
 
 
@@ -24,13 +26,21 @@ class Former:
     users: Mapping[str, User]
     groups: Mapping[str, Group]
     edges: Mapping[str, Edge]
+    own: Mapping[str, OwnGroup]
 
 
 def remember(world: World, batch: Collection[Work]) -> Former:
     """Keep what is about to change."""
     accounts = {work.policy.connection: work.event.account for work in batch}
     listening = frozenset(work.event.account for work in batch if work.policy.announces)
-    return Former(accounts, listening, dict(world.users), dict(world.groups), dict(world.edges))
+    return Former(
+        accounts,
+        listening,
+        users=dict(world.users),
+        groups=dict(world.groups),
+        edges=dict(world.edges),
+        own=dict(world.own),
+    )
 
 
 class Turned(NamedTuple):
@@ -56,6 +66,13 @@ def _net(turned: list[Turned]) -> list[Turned]:
     return [one for one in map(ends, turned) if one.was != one.now]
 
 
+def _lasts(group: Group | None) -> bool:
+    """Whether those who are in it by hand still are: until the whole list is told, or its end."""
+    return (
+        group is not None and group.own is not None and group.is_seen and group.floor == BEGINNING
+    )
+
+
 class Memberships:
     """Memberships as they were before a batch and are after it; read before anything is written."""
 
@@ -64,17 +81,75 @@ class Memberships:
         self._former = former
         self._groups: dict[str, Group] = {}
         self._links: dict[str, str | None] = {}
+        self._by_hand: Mapping[str, frozenset[str]] = {}
 
     def turned(self) -> list[Turned]:
         """Those that took effect, ended or went over to somebody else."""
         touched = self._touched()
         self._load(touched)
         ends = [self._ends(key, edge) for key, edge in sorted(touched.items())]
+        ends = self._with_by_hand(touched, ends)
         return _net([turned for turned in ends if turned.was != turned.now])
+
+    def taken_over(self) -> dict[str, tuple[OwnGroup, frozenset[str]]]:
+        """Groups of the accounts' own that a provider took over, and who was in them by hand.
+
+        By id of the provider's group; each as it was before (G2).
+        """
+        former, found = self._former, {}
+        for key, group in self._world.writes.groups.items():
+            before = former.groups.get(key)
+            own = former.own.get(group.own or "")
+            if own is not None and (before is None or before.own != own.id):
+                found[key] = (own, self._by_hand.get(own.id, frozenset()))
+        return found
 
     def group(self, edge: Edge) -> Group | None:
         """The group of a membership, as it is after the batch."""
         return self._group_now(group_id(edge.connection, edge.group))
+
+    def _with_by_hand(self, touched: Mapping[str, Edge], ends: list[Turned]) -> list[Turned]:
+        """Who is in a managed group by hand stays until its provider says otherwise (G2)."""
+        keys = {group_id(edge.connection, edge.group) for edge in touched.values()}
+        keys |= self._world.writes.groups.keys()
+        own = {key: group.own for key in keys if (group := self._group_now(key)) and group.own}
+        if own:
+            self._by_hand = self._world.store.by_hand(set(own.values()))
+        staying = {key: people for key, id_ in own.items() if (people := self._by_hand[id_])}
+        if not staying:
+            return ends
+        told = [self._told(end, staying) for end in ends]
+        for key in sorted(staying.keys() & self._world.writes.groups.keys()):
+            told += self._untold(key, staying[key])
+        return told
+
+    def _told(self, end: Turned, staying: Mapping[str, Collection[str]]) -> Turned:
+        """A word on somebody who was in the group by hand before it."""
+        edge, key = end.edge, group_id(end.edge.connection, end.edge.group)
+        user = user_id(edge.connection, edge.user)
+        person, before = self._person_now(user), self._person_before(user)
+        was_told = before == person and self._edge_before(
+            edge_id(edge.connection, edge.group, edge.user), edge
+        )
+        if was_told or person not in staying.get(key, ()):
+            return end
+        return Turned(edge, person if _lasts(self._group_before(key)) else end.was, end.now)
+
+    def _untold(self, key: str, people: Collection[str]) -> list[Turned]:
+        """Those whom the provider has said nothing of, as it changed their group."""
+        group = self._world.groups[key]
+        was, now = _lasts(self._group_before(key)), _lasts(group)
+        if was == now:
+            return []
+        words = {**self._world.edges_of(group), **self._world.edges}.values()
+        users = {user_id(edge.connection, edge.user) for edge in words if edge.group == group.key}
+        links = self._world.store.linked(users - self._world.users.keys())
+        told = {*links.values(), *(self._person_now(user) for user in users)}
+        nobody = Edge(group.connection, group.key, "", BEGINNING, is_member=False)
+        return [
+            Turned(nobody, person if was else None, person if now else None)
+            for person in sorted(set(people) - told)
+        ]
 
     def _touched(self) -> dict[str, Edge]:
         """Edges by id, as they are now: written, or with a member or group that changed."""

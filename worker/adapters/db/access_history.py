@@ -13,7 +13,7 @@ from domain.access import ERASED, ONESELF, AccessTurn, of_membership, of_person,
 from domain.groups import is_current
 from domain.keys import group_id, user_id
 from domain.model import Edge, Group, Person
-from domain.own_groups import OwnGroup
+from domain.own_groups import OwnGroup, known_as
 from domain.ports import AccessNote, DirectoryStore
 from worker.adapters.db import bulk
 from worker.adapters.db.access_rows import access_history
@@ -88,13 +88,6 @@ def note_people(
     note(connection, [of_person(before, after) for before, after in changed], deed)
 
 
-def history_id(group: OwnGroup) -> str:
-    """The id under which the history knows a group: the provider's where it stands for one."""
-    if group.connection is None or group.key is None:
-        return group.id
-    return group_id(group.connection, group.key)
-
-
 #: Id of a group, id of a person.
 Membership = tuple[str, str]
 
@@ -143,7 +136,7 @@ def note_of_group(connection: Connection, group: OwnGroup, deed: Deed) -> None:
     """Everybody who is in a group by hand leaves it, as it is deleted."""
     table = own_members
     found = connection.execute(select(table.c.person_id).where(table.c.group_id == group.id))
-    was = {(history_id(group), row.person_id) for row in found}
+    was = {(known_as(group), row.person_id) for row in found}
     note_difference(connection, group.account, was, (), deed)
 
 
@@ -155,7 +148,7 @@ def by_hand_of(connection: Connection, person: str) -> set[Membership]:
         .join(members, members.c.group_id == table.c.id)
         .where(members.c.person_id == person)
     ).mappings()
-    return {(history_id(own_group_from_row(row)), person) for row in found}
+    return {(known_as(own_group_from_row(row)), person) for row in found}
 
 
 def forget(connection: Connection, person: Person, digest: str, deed: Deed) -> int:

@@ -17,6 +17,7 @@ from domain.protection import Keeper
 from domain.values import Stamp
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.burying import stamps_of_buried
+from worker.adapters.db.group_rows import own_members
 from worker.adapters.db.letting_go import freed
 from worker.adapters.db.mapping import (
     edge_from_row,
@@ -94,6 +95,15 @@ class SQLDirectory:
             freed(self._connection, group, self._now) if is_nobodys else group
             for group, is_nobodys in found
         ]
+
+    def by_hand(self, groups: Collection[str]) -> dict[str, frozenset[str]]:
+        """See the port."""
+        table = own_members
+        mine = bulk.among(table.c.group_id, sorted(groups), self._connection)
+        found: dict[str, set[str]] = {group: set() for group in groups}
+        for row in self._all(select(table.c.group_id, table.c.person_id).where(mine)):
+            found[row["group_id"]].add(row["person_id"])
+        return {group: frozenset(people) for group, people in found.items()}
 
     def lock_users(
         self, missing: Mapping[str, User], accounts: Mapping[str, str]

@@ -31,8 +31,7 @@ from domain.errors import RefusedError
 from domain.holding import addresses_of
 from domain.keys import user_id, when_free, when_settled, when_user_seen
 from domain.model import Person, User
-from domain.ports import stamp_key
-from domain.values import BEGINNING, Stamp, normalise_address, to_micros
+from domain.values import BEGINNING, Stamp, normalise_address, stamp_key, to_micros
 from worker.adapters.db import access_history, bulk, rows
 from worker.adapters.db.announcing import announce
 from worker.adapters.db.answers import answers_of

@@ -14,7 +14,7 @@ from domain.announcements import of_group, of_membership, view_of_own
 from domain.errors import NothingFoundError
 from domain.keys import group_id
 from domain.model import Group, Person
-from domain.own_groups import OwnGroup, Permission, built_in, name_key
+from domain.own_groups import OwnGroup, Permission, built_in, known_as, name_key
 from worker.adapters.db import access_history, bulk, rows
 from worker.adapters.db.account_lock import lock_account
 from worker.adapters.db.announcing import announce
@@ -202,7 +202,7 @@ class SQLGroupWork:
             tell_of_openers(self._connection, group.account, self._now)
         action = "group.member_add" if is_member else "group.member_remove"
         self._log(group, action, reason, person=person.id)
-        history = access_history.history_id(group)
+        history = known_as(group)
         turn = access.of_membership(group.account, history, person.id, is_member=is_member)
         access_history.note(self._connection, [turn], self._deed(reason))
         told = of_membership(person, view_of_own(group), is_member=is_member)

@@ -17,7 +17,7 @@ from domain.errors import NothingFoundError
 from domain.importing import Additions, Entry
 from domain.keys import address_id
 from domain.model import Person
-from domain.own_groups import OwnGroup, name_key
+from domain.own_groups import OwnGroup, known_as, name_key
 from domain.values import domain_of
 from worker.adapters.db import access_history, bulk, rows
 from worker.adapters.db.announcing import announce
@@ -206,7 +206,7 @@ class SQLImportWork:
     ) -> None:
         turns = [access.of_person(None, person) for person in people]
         for group, person in members:
-            key = access_history.history_id(group)
+            key = known_as(group)
             turns.append(access.of_membership(group.account, key, person.id, is_member=True))
         deed = access_history.Deed(self.now, self._order.actor, self._order.reason)
         access_history.note(self._connection, turns, deed)

@@ -23,7 +23,8 @@ from sqlalchemy import (
 )
 
 from domain.inbox import LIVE_SHARE, QUIET_SHARE, Kind, Lane, State
-from domain.ports import ClaimedEvent, Result, stamp_key
+from domain.ports import ClaimedEvent, Result
+from domain.values import stamp_key
 from worker.adapters.db import bulk, rows
 
 _CLAIMED = (

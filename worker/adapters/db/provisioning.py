@@ -18,8 +18,9 @@ from domain.changes import Change
 from domain.inbox import Kind, Reason, State, lane_of
 from domain.intake import printable
 from domain.policy import Policy
-from domain.ports import ClaimedEvent, InfrastructureError, Result, stamp_key
+from domain.ports import ClaimedEvent, InfrastructureError, Result
 from domain.resources import Ask, Known, Name, Recorded, Resource, ResourceKind
+from domain.values import stamp_key
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.direct import direct_of
 from worker.adapters.db.direct_directory import DirectDirectory
