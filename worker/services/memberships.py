@@ -142,7 +142,11 @@ class Memberships:
         if was == now:
             return []
         words = {**self._world.edges_of(group), **self._world.edges}.values()
-        users = {user_id(edge.connection, edge.user) for edge in words if edge.group == group.key}
+        users = {
+            user_id(edge.connection, edge.user)
+            for edge in words
+            if (edge.connection, edge.group) == (group.connection, group.key)
+        }
         links = self._world.store.linked(users - self._world.users.keys())
         told = {*links.values(), *(self._person_now(user) for user in users)}
         nobody = Edge(group.connection, group.key, "", BEGINNING, is_member=False)
