@@ -1,6 +1,6 @@
 """Starts `python -m worker ..` from a process that has loaded libraries and rosterd already.
 
-Nine tenths of what a process of rosterd costs until it works is loading SQLAlchemy, Celery, FastAPI
+Most of what a process of rosterd costs until it works is loading SQLAlchemy, Celery, FastAPI
 and its own four hundred modules; a test that starts forty of them loads them once. What looks at
 the environment as it is loaded (counters, and the applications that are built then) is loaded after
 the fork: each process reads its environment as if it had been started by itself.

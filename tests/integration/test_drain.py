@@ -129,14 +129,19 @@ def _crash(rosterd: Rosterd, ids: list[int]) -> None:
     SQLSweep(rosterd.parts.database, rosterd.parts.worker_id, rosterd.parts.report).sweep()
 
 
+def _received(rosterd: Rosterd, count: int) -> list[int]:
+    """Numbers of events about so many people, whom nobody has drained yet."""
+    feed = rosterd.account()
+    for i in range(count):
+        data = {"id": f"u{i}", "email": f"u{i}@example.com"}
+        rosterd.tell(feed, "user.upserted", data, id_=f"e{i}", drain=False)
+    return [e["id"] for e in rosterd.events()]
+
+
 def test_t03_d6_only_an_event_that_crashed_alone_three_times_is_worker_lost(
     rosterd: Rosterd,
 ) -> None:
-    feed = rosterd.account()
-    for i in range(3):
-        data = {"id": f"u{i}", "email": f"u{i}@example.com"}
-        rosterd.tell(feed, "user.upserted", data, id_=f"e{i}", drain=False)
-    ids = [e["id"] for e in rosterd.events()]
+    ids = _received(rosterd, 3)
     _crash(rosterd, ids)
     assert [e["crashes"] for e in rosterd.events()] == [1, 1, 1]
     assert [e["attempts"] for e in rosterd.events()] == [0, 0, 0]
@@ -154,11 +159,7 @@ def test_t03_d6_only_an_event_that_crashed_alone_three_times_is_worker_lost(
 def test_t03_d6_how_often_it_crashed_with_others_says_nothing_of_one_event(
     rosterd: Rosterd,
 ) -> None:
-    feed = rosterd.account()
-    for i in range(2):
-        data = {"id": f"u{i}", "email": f"u{i}@example.com"}
-        rosterd.tell(feed, "user.upserted", data, id_=f"e{i}", drain=False)
-    ids = [e["id"] for e in rosterd.events()]
+    ids = _received(rosterd, 2)
     # Workers that are back within a moment take the batch again before anybody sweeps.
     for _ in range(6):
         _crash(rosterd, ids)

@@ -5,7 +5,7 @@ Only for accounts whose application listens.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from domain.announcements import (
     Announcement,
@@ -17,6 +17,7 @@ from domain.announcements import (
     view_of_own,
 )
 from domain.model import Group, Person
+from domain.own_groups import OwnGroup
 from worker.services.access import access_notes
 from worker.services.memberships import Former, Memberships, Turned
 from worker.services.world import World
@@ -26,8 +27,10 @@ def note_changes(world: World, former: Former) -> None:
     """Set what is told of the batch: to applications, and to the history of who had access."""
     memberships = Memberships(world, former)
     turned = memberships.turned()
-    world.writes.access = access_notes(world, turned, memberships.taken_over())
-    world.writes.announcements = _announced(world, former, memberships, turned)
+    taken_over = memberships.taken_over()
+    world.writes.access = access_notes(world, turned, taken_over)
+    told = _announced(world, former, memberships, turned)
+    world.writes.announcements = [*_gone(former, taken_over.values()), *told]
 
 
 def _announced(
@@ -38,7 +41,6 @@ def _announced(
         return []
     return [
         *_people(world, former.listening),
-        *_taken_over(former, memberships),
         *_groups(world, former),
         *_memberships(world, former, memberships, turned),
     ]
@@ -63,9 +65,11 @@ def _groups(world: World, former: Former) -> list[Announcement]:
     return found
 
 
-def _taken_over(former: Former, memberships: Memberships) -> list[Announcement]:
+def _gone(
+    former: Former, taken_over: Iterable[tuple[OwnGroup, Collection[str]]]
+) -> list[Announcement]:
     """What was a group of the account's own goes on under its provider's id (G2)."""
-    gone = [own for own, _ in memberships.taken_over().values() if own.account in former.listening]
+    gone = [own for own, _ in taken_over if own.account in former.listening]
     return [told for own in gone for told in of_group(view_of_own(own), None)]
 
 

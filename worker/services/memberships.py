@@ -94,7 +94,7 @@ class Memberships:
     def taken_over(self) -> dict[str, tuple[OwnGroup, frozenset[str]]]:
         """Groups of the accounts' own that a provider took over, and who was in them by hand.
 
-        By id of the provider's group; each as it was before (G2).
+        By id of the provider's group; each as it was before (G2). To be asked after `turned`.
         """
         former, found = self._former, {}
         for key, group in self._world.writes.groups.items():
