@@ -65,8 +65,8 @@ class ProvisionWork(Protocol):
         """
         ...
 
-    def keys(self, ids: Collection[str]) -> dict[str, str]:
-        """Subject keys of live users by SCIM id."""
+    def keys(self, kind: ResourceKind, ids: Collection[str]) -> dict[str, str]:
+        """Subject keys of live resources of a kind by SCIM id."""
         ...
 
     def foresee(self, changes: Sequence[tuple[str, Change]]) -> None:

@@ -164,6 +164,7 @@ class Refusal(StrEnum):
     TAKEN = "taken"
     PAUSED = "paused"
     BUSY = "busy"
+    NESTED = "nested"
 
 
 class Named(NamedTuple):

@@ -9,7 +9,7 @@ from domain.keys import edge_id, group_id, user_id
 from domain.model import Edge, Person
 from domain.own_groups import OwnGroup, known_as
 from domain.ports import AccessNote, ClaimedEvent
-from worker.services.memberships import Turned
+from worker.services.compared import Turned
 from worker.services.world import World
 
 

@@ -19,7 +19,8 @@ from domain.announcements import (
 from domain.model import Group, Person
 from domain.own_groups import OwnGroup
 from worker.services.access import access_notes
-from worker.services.memberships import Former, Memberships, Turned
+from worker.services.compared import Former, Turned
+from worker.services.memberships import Memberships
 from worker.services.world import World
 
 
@@ -27,7 +28,7 @@ def note_changes(world: World, former: Former) -> None:
     """Set what is told of the batch: to applications, and to the history of who had access."""
     memberships = Memberships(world, former)
     turned = memberships.turned()
-    taken_over = memberships.taken_over()
+    taken_over = memberships.by_hand.taken_over()
     world.writes.access = access_notes(world, turned, taken_over)
     told = _announced(world, former, memberships, turned)
     world.writes.announcements = [*_gone(former, taken_over.values()), *told]

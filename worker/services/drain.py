@@ -27,8 +27,8 @@ from domain.retry import TROUBLED_BATCH, Done, GiveUp, RetryPolicy, again, decid
 from worker.services.announced import note_changes
 from worker.services.apply import apply_batch
 from worker.services.breaking import Gate
+from worker.services.compared import remember
 from worker.services.find import Heard, Unnamed, by_address, signalled
-from worker.services.memberships import remember
 from worker.services.read_back import UNSORTED, Thin, read_back
 from worker.services.results import needs_reading, unparseable
 from worker.services.world import Work, load

@@ -31,7 +31,7 @@ from domain.retry import again
 from worker.services.announced import note_changes
 from worker.services.apply import apply_batch
 from worker.services.breaking import Gate
-from worker.services.memberships import remember
+from worker.services.compared import remember
 from worker.services.world import load
 from worker.services.writing import Apart, StopError, Told, Writing
 
@@ -154,13 +154,21 @@ class _Batch:
         self._each(self._insist_left)
         self._take_up()
         members = {member for one in self._open for member in one.members()}
-        self._keys = work.keys(members) if members else {}
+        self._keys = work.keys(ResourceKind.USER, members) if members else {}
+        self._each(self._insist_people)
 
     def _insist_left(self, one: Writing) -> None:
         """D13: a leaver is taken for the one who is meant, but not who has returned since."""
         former = one.former
         if former and any(found.deleted_at is None for found in self._work.named([former])):
             one.is_another()
+
+    def _insist_people(self, one: Writing) -> None:
+        """A group is no member, whether or not the request says what it names."""
+        unknown = one.arriving() - self._keys.keys()
+        groups = self._work.keys(ResourceKind.GROUP, unknown) if unknown else {}
+        if groups:
+            raise StopError(Answer(refused=Refusal.NESTED, detail=min(groups)))
 
     def _part(self) -> None:
         """Two that want one name, or the document of one resource, are not made together."""

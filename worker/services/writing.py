@@ -201,6 +201,11 @@ class Writing:
             return set()
         return {*composed.added, *composed.removed, *(composed.members or ())}
 
+    def arriving(self) -> set[str]:
+        """Those of them who are to belong to the group."""
+        composed = self.composed
+        return {*composed.added, *(composed.members or ())} if composed is not None else set()
+
     # -- what is asked -----------------------------------------------------------------
 
     def ask_for(self, work: ProvisionWork, keys: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.harness import Rosterd
-from tests.scim import Provider, provider
+from tests.scim import GROUP, Provider, is_error, provider
 
 
 def members(idp: Provider, group: str) -> list[str]:
@@ -47,3 +47,44 @@ def test_g1_who_is_deleted_is_no_longer_shown(rosterd: Rosterd) -> None:
     for one in (ana, bob):
         idp.told("DELETE", f"/Users/{one['id']}", status=204)
     assert members(idp, crew["id"]) == ["nobody"]
+
+
+def test_g7_a_group_is_no_member_whether_or_not_its_type_is_told(rosterd: Rosterd) -> None:
+    """RFC 7643, 4.2 leaves `type` to the client; kept as somebody unknown, it would never count."""
+    idp = provider(rosterd)
+    ana, inner = idp.hire("ana"), idp.group("Inner")
+    crew = idp.group("Crew", ana["id"])
+    told = [
+        idp.join(crew["id"], "nobody", inner["id"], status=400),
+        idp.group("Outer", inner["id"], status=400),
+        idp.join(crew["id"], crew["id"], status=400),
+        is_error(
+            idp.ask("PUT", f"/Groups/{crew['id']}", listed("Crew", inner["id"])),
+            400,
+            "invalidValue",
+        ),
+    ]
+    named = [inner["id"], inner["id"], crew["id"], inner["id"]]
+    for one, id_ in zip(told, named, strict=True):
+        assert one["scimType"] == "invalidValue"
+        assert one["detail"].startswith(f"members: {id_} is a group")
+    assert members(idp, crew["id"]) == [ana["id"]]
+    idp.leave(crew["id"], inner["id"])
+    assert members(idp, crew["id"]) == [ana["id"]]
+
+
+def test_g7_another_accounts_group_is_somebody_unknown_like_any(rosterd: Rosterd) -> None:
+    """What an answer tells of an id of another account is what it tells of any."""
+    other, idp = provider(rosterd, name="other"), provider(rosterd)
+    theirs, crew = other.group("Theirs"), idp.group("Crew")
+    idp.join(crew["id"], theirs["id"])
+    assert members(idp, crew["id"]) == [theirs["id"]]
+
+
+def listed(name: str, *members: str) -> dict[str, object]:
+    """A group as a PUT describes it."""
+    return {
+        "schemas": [GROUP],
+        "displayName": name,
+        "members": [{"value": one} for one in members],
+    }

@@ -124,9 +124,9 @@ class SQLProvisionWork(SQLWork):
         """See the port."""
         return resources_named(self._sql, self._whose, names)
 
-    def keys(self, ids: Collection[str]) -> dict[str, str]:
+    def keys(self, kind: ResourceKind, ids: Collection[str]) -> dict[str, str]:
         """See the port."""
-        return keys_of(self._sql, self._whose, ResourceKind.USER, ids)
+        return keys_of(self._sql, self._whose, kind, ids)
 
     def foresee(self, changes: Sequence[tuple[str, Change]]) -> None:
         """See the port."""

@@ -54,6 +54,11 @@ REFUSALS: Mapping[Refusal | Reason, Callable[[Answer, str], SCIMError]] = {
     Refusal.BUSY: _refusal(
         503, None, "somebody whom this concerns is being changed; nothing was done", retry_after=1
     ),
+    Refusal.NESTED: _refusal(
+        400,
+        "invalidValue",
+        "members: {detail} is a group, and no group can be a member here",
+    ),
     Reason.ADDRESS_TAKEN: _refusal(
         409, "uniqueness", "the address belongs to somebody else of this account"
     ),
