@@ -23,11 +23,12 @@ demo: ## everything embedded, with signed traffic; ONCE=1 stops by itself and ex
 	@bash deploy/bootstrap.sh run
 	@$(BIN)/rosterd demo $(if $(filter-out 0 no false,$(ONCE)),--once) $(ARGS)
 
-# Three processes, since many tests wait, where pytest-xdist is there and ARGS asks for nothing that it takes away.
+# Three processes for a processor, since many tests wait, where pytest-xdist is there and ARGS asks for nothing that it
+# takes away.
 ALONE := -n% --numprocesses% -s --capture=no --pdb --trace
-PARALLEL = $(if $(filter $(ALONE),$(ARGS)),,$$($(BIN)/python -c 'import xdist; print("-n 3 --dist worksteal")' 2>/dev/null))
+PARALLEL = $(if $(filter $(ALONE),$(ARGS)),,$$($(BIN)/python -c 'import os, xdist; print("-n", min(8, 3 * os.cpu_count()), "--dist worksteal")' 2>/dev/null))
 
-test: ## pytest, three processes; ARGS="tests/unit -k retry" narrows it, ARGS="-n 0" takes one
+test: ## pytest in several processes; ARGS="tests/unit -k retry" narrows it, ARGS="-n 0" takes one
 	@bash deploy/bootstrap.sh dev
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 

@@ -68,7 +68,7 @@ headers = st.dictionaries(
 def test_whatever_is_signed_is_stored_whole_or_split_by_contract(name: str) -> None:
     source = SOURCES[name]
 
-    @patient(300)
+    @patient(150)
     @given(body=bodies(name))
     def whatever(body: bytes) -> None:
         request = Request("POST", IDS, body, {})
@@ -89,16 +89,16 @@ def test_whatever_is_signed_is_stored_whole_or_split_by_contract(name: str) -> N
     whatever()
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_no_header_proves_anything_or_breaks_the_check(name: str) -> None:
-    source = SOURCES[name]
-    feed = _feed(source)
+def test_no_header_proves_anything_or_breaks_the_check() -> None:
+    feeds = [(_feed(source), source) for source in SOURCES.values()]
 
-    @patient(200)
+    @patient(400)
     @given(told=headers, body=st.binary(max_size=50))
     def whatever(told: dict[str, str], body: bytes) -> None:
         request = Request("POST", told, body, {})
-        assert isinstance(receive(feed, source, request, now=NOW), Refusal)
+        for feed, source in feeds:
+            answer = receive(feed, source, request, now=NOW)
+            assert isinstance(answer, Refusal), source.name
 
     whatever()
 
