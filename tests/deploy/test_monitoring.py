@@ -9,11 +9,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from typer.testing import CliRunner
-
+from tests.command import run_command
 from tests.conftest import missing
 from tests.harness import Rosterd
-from worker.cli.main import build_cli
 from worker.telemetry import BUG_KINDS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -118,12 +116,11 @@ def test_every_panel_has_a_unit_and_says_what_it_tells_and_none_lies_over_anothe
 
 
 def test_every_command_of_the_runbook_exists() -> None:
-    runner, cli = CliRunner(), build_cli()
     said = {match.strip() for match in re.findall(r"`rosterd ((?:[a-z][a-z-]* ?)+)", RUNBOOK)}
     assert len(said) > 8
     for words in said:
-        done = runner.invoke(cli, [*words.split(), "--help"])
-        assert done.exit_code == 0, f"rosterd {words}: {done.output}"
+        done = run_command((*words.split(), "--help"), {})
+        assert done.returncode == 0, f"rosterd {words}: {done.stderr}"
 
 
 def test_systemd_takes_the_units_and_they_are_the_procfiles_commands(tmp_path: Path) -> None:

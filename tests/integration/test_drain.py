@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from sqlalchemy import update
 
 from domain.inbox import Kind, Lane
 from domain.ports import Parsed
-from tests.harness import Rosterd
+from tests.harness import Feed, Rosterd
 from worker.adapters.db import bulk, rows
 from worker.adapters.db.sweeping import SQLSweep
 from worker.adapters.sources.standard import StandardSource
@@ -188,11 +189,24 @@ def test_d6_a_marker_of_a_living_process_is_left_alone(rosterd: Rosterd) -> None
     assert [e["crashes"] for e in rosterd.events()] == [0]
 
 
+def crowd(rosterd: Rosterd, feed: Feed, count: int, domain: str) -> None:
+    """So many newcomers, told in one delivery."""
+    events = [
+        {
+            "id": f"{domain}-{i}",
+            "type": "user.upserted",
+            "timestamp": rosterd.at(i).isoformat(),
+            "data": {"id": f"u{i}", "email": f"u{i}@{domain}"},
+        }
+        for i in range(count)
+    ]
+    body = json.dumps({"events": events}).encode()
+    assert rosterd.post(rosterd.signed(feed, body, id_=domain)) == 200
+
+
 def test_d14_a_drain_beside_ingest_both_make_progress(rosterd: Rosterd) -> None:
     feed = rosterd.account()
-    for i in range(300):
-        data = {"id": f"u{i}", "email": f"u{i}@example.com"}
-        assert rosterd.post(rosterd.request(feed, "user.upserted", data, id_=f"e{i}")) == 200
+    crowd(rosterd, feed, 300, "example.com")
     is_over = threading.Event()
 
     def drains() -> None:
@@ -231,14 +245,9 @@ def test_g5_urgent_kinds_wait_in_their_own_lane(rosterd: Rosterd) -> None:
 
 
 def test_t32_a_noisy_connection_leaves_others_their_turn(rosterd: Rosterd) -> None:
-    noisy = rosterd.account("noisy.example", name="noisy")
-    for i in range(600):
-        data = {"id": f"n{i}", "email": f"n{i}@noisy.example"}
-        rosterd.tell(noisy, "user.upserted", data, drain=False)
+    crowd(rosterd, rosterd.account("noisy.example", name="noisy"), 600, "noisy.example")
     quiet = rosterd.account("quiet.example", name="quiet")
-    for i in range(5):
-        data = {"id": f"q{i}", "email": f"q{i}@quiet.example"}
-        rosterd.tell(quiet, "user.upserted", data, drain=False)
+    crowd(rosterd, quiet, 5, "quiet.example")
     lane, kind = Lane.STANDARD.value, Kind.USERS_CREATE
     tally, is_more = rosterd.parts.drain.run(lane=lane, kind=kind, budget=timedelta(0))
     assert is_more, "one batch, not all of it"
