@@ -73,12 +73,14 @@ class Page(Generic[T_co]):
     """Some of a list. after: pass it for the next page; None on the last.
 
     total: how many the IdP says there are in all; None if it says nothing. at: as of `Read`.
+    is_torn: the list moved since the page before: it ends here, and proves nothing of absence.
     """
 
     items: tuple[T_co, ...]
     at: datetime
     after: str | None = None
     total: int | None = None
+    is_torn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

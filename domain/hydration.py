@@ -109,7 +109,7 @@ class Answer:
     """What was read. found: None where the IdP says that there is none.
 
     began_at: by our clock, before it was asked; at: by the IdP's, when it was true. former: the id
-    of whoever had the address, when somebody was found there.
+    of whoever else had the address, when somebody was found there.
     """
 
     found: Found | None

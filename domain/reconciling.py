@@ -53,6 +53,7 @@ class Wait(StrEnum):
     NO_ADDRESS = "no_address"
     DELETED = "deleted"
     FOUND_AFTER_ALL = "found_after_all"
+    UNASKABLE = "unaskable"
     UNPROVEN = "unproven"
     SCIM = "scim"
 
@@ -193,9 +194,11 @@ def compare_group(
     return found.waiting(Wait.NEWER) if _is_newer(said, at) else found
 
 
-def compare_absent_group(known: Group, began: datetime) -> Difference | None:
-    """A group of ours that the IdP did not name."""
-    if not known.is_seen:
+def compare_absent_group(
+    known: Group, began: datetime, *, provisions: bool = False
+) -> Difference | None:
+    """A group of ours that the IdP did not name. provisions: it says who is in scope (S1)."""
+    if not known.is_seen and not (provisions and known.barred is None and not known.is_deleted):
         return None
     extra = Difference(Thing.GROUP, What.EXTRA, known.key, began)
     said = max(known.name[0], known.exists[0], known.floor)
@@ -211,9 +214,15 @@ def compare_member(user: str, at: datetime, edge: Edge | None, group: Group) -> 
     return missing.waiting(Wait.NEWER) if _is_newer(said, at) else missing
 
 
-def compare_absent_member(edge: Edge, group: Group, began: datetime) -> Difference | None:
-    """A membership of ours that the IdP did not name. began: when its group was first asked for."""
-    if not is_current(edge, group) or not group.is_seen:
+def compare_absent_member(
+    edge: Edge, group: Group, began: datetime, *, provisions: bool = False
+) -> Difference | None:
+    """A membership of ours that the IdP did not name. began: when its group was first asked for.
+
+    provisions: the group says who is in scope (S1): who left it is out, whether or not it is kept.
+    """
+    counts = group.is_seen or (provisions and group.barred is None)
+    if not counts or not is_current(edge, group):
         return None
     extra = Difference(Thing.MEMBERSHIP, What.EXTRA, edge.user, began, group=group.key)
     return extra.waiting(Wait.NEWER) if _is_newer(edge.stamp, began) else extra

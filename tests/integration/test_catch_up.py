@@ -15,12 +15,18 @@ from typing import Any
 
 import pytest
 
+from domain.directory_access import DirectoryAccess
+from domain.reconciliation import Order, Purpose
+from tests.fakes.directory import Truth, TruthDirectory
 from tests.fakes.idp import Fault
 from tests.fakes.workos import FakeWorkos
 from tests.harness import Feed, Rosterd
+from tests.servers import await_true
 from worker.adapters.db import catching_up, rows
 from worker.adapters.db.ingest import store_inside
-from worker.adapters.db.reconciliation_rows import catch_ups
+from worker.adapters.db.reconciliation_rows import catch_ups, reconciliations
+from worker.bootstrap import Container
+from worker.tasks.reader import Reader
 
 SOON = timedelta(seconds=5)
 
@@ -239,3 +245,30 @@ def test_what_is_read_gives_the_same_words_as_its_events(
     differ = [one for one in json.loads(again.stdout)["differences"] if one["what"] != "waiting"]
     assert differ == []
     assert _states(caught) == {"u1": "invited", "u2": "invited_suspended"}
+
+
+def test_g7_connections_without_a_log_keep_no_other_from_being_read(
+    rosterd: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four are looked at a time, and SCIM connections have no log that tells of hooks."""
+    truth = Truth()
+    monkeypatch.setattr(Container, "directory_of", lambda _parts, _id: TruthDirectory(truth))
+    for number in range(4):
+        feed = rosterd.account(source="scim", name=f"tenant{number}")
+        with rosterd.setup() as use:
+            access = DirectoryAccess("okta", "https://example.okta.com", {}, "token")
+            use.give_access(use.connection(feed.connection), access, reason="x")
+    other = rosterd.account(name="other")
+    rosterd.hire(other, "u1")
+    truth.hire("u1")
+    order = Order(Purpose.RECONCILE, applies=True, actor="op", reason="x")
+    run = rosterd.parts.reading.reconcile.begin(other.connection, order)
+
+    def is_over() -> bool:
+        reader._look()
+        (row,) = rosterd.table(reconciliations, reconciliations.c.id == run)
+        return bool(row["state"] == "finished")
+
+    reader = Reader(rosterd.parts)
+    await_true(is_over, name="the run that had its turn")
+    reader.stop()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from tests.fakes.idp import Answer, Asked
 from tests.fakes.keycloak import FakeKeycloak
 from tests.fakes.okta import FakeOkta
 from tests.harness import Feed, Rosterd
@@ -152,3 +153,42 @@ def test_what_is_paused_or_has_no_setting_is_not_reconciled_by_itself(
     assert [id_ for id_, _ in rosterd.parts.reading.scheduled()] == [feed.connection]
     rosterd.cli("connection", "pause", feed.connection, "--reason", "a test")
     assert rosterd.parts.reading.scheduled() == []
+
+
+class _Moving(FakeKeycloak):
+    """Somebody of the second page leaves the group before the third is read."""
+
+    leaver = ""
+
+    def answer(self, asked: Asked) -> Answer:
+        is_third = asked.path.endswith("/members") and asked.query.get("first") in ("198", "200")
+        if is_third and self.leaver:
+            self.members["g1"].remove(self.leaver)
+            self.leaver = ""
+        return super().answer(asked)
+
+
+def test_g2_nobody_loses_a_group_because_somebody_else_left_while_its_members_were_read(
+    rosterd: Rosterd,
+) -> None:
+    keys = {f"u{number:03d}" for number in range(250)}
+    with _Moving().serving() as keycloak:
+        keycloak.shift = -3600
+        feed = rosterd.account(source="keycloak", scope="everyone")
+        give_access(rosterd, feed, keycloak)
+        for key in sorted(keys):
+            keycloak.user(key)
+        keycloak.group("g1", "Staff", *sorted(keys))
+        reconciled(rosterd, feed, "--apply")
+        assert members(rosterd) == keys
+        keycloak.shift += 60
+        keycloak.leaver = "u150"
+        reconciled(rosterd, feed, "--apply")
+        assert members(rosterd) == keys, "what was read proves nothing of who is missing"
+        keycloak.shift += 60
+        reconciled(rosterd, feed, "--apply")
+        assert members(rosterd) == keys - {"u150"}
+
+
+def members(rosterd: Rosterd) -> set[str]:
+    return {line["user"] for line in rosterd.export() if line["kind"] == "membership"}

@@ -33,6 +33,7 @@ WHY_WAITING = {
     Wait.DEAD: "an earlier run's event about it is a dead letter: rosterd dead list",
     Wait.NO_ADDRESS: "the identity provider has no address of theirs",
     Wait.DELETED: "deleted for good here",
+    Wait.UNASKABLE: "called by what is none of the provider's ids: it cannot be asked after them",
     Wait.FOUND_AFTER_ALL: "not in the list, and there when asked for by name",
     Wait.SCIM: "active there, out by a word here: only its SCIM feed lets them in again",
     Wait.UNPROVEN: "the list proves nothing of who is missing in it",

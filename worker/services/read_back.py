@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain.addressing import readdressed
-from domain.directories import ReadMembership
+from domain.directories import ReadGroup, ReadMembership, ReadPerson
 from domain.hydration import (
     LOOK_AGAIN,
     MEMBERSHIPS,
@@ -25,7 +25,7 @@ from domain.hydration import (
     when_read,
 )
 from domain.inbox import Kind, Lane, Outcome, Reason, State
-from domain.keys import address_id
+from domain.keys import address_id, group_id
 from domain.model import Person
 from domain.ports import ClaimedEvent, DirectoryStore, Result, UnparseableError
 from worker.services.find import holders_of
@@ -38,10 +38,14 @@ UNSORTED = frozenset({Kind.SORT, Kind.HYDRATE})
 
 @dataclass(frozen=True, slots=True)
 class Thin:
-    """An event of a connection whose directory can be read. work: without changes."""
+    """An event of a connection whose directory can be read. work: without changes.
+
+    first: what was found under an address that somebody else had, who is asked for, too.
+    """
 
     work: Work
     wants: Wanted
+    first: tuple[Wanted, Answer] | None = None
 
     @property
     def id(self) -> str:
@@ -88,7 +92,8 @@ def read_back(
 ) -> tuple[list[Work], list[Result]]:
     """Those that were answered, with their changes; what becomes of the others.
 
-    An address that nobody has any more leads on to whoever had it, who is asked for by id.
+    An address that nobody has any more, or another has, leads on to whoever had it, who is asked
+    for by id.
     """
     told = _Told(now)
     while thin:
@@ -99,13 +104,16 @@ def read_back(
             if one.id in known and known[one.id].is_after(one.work.event.received_at)
         }
         holders = _holders(store, [one for one in thin if one.work.event.id in fresh])
-        following = []
+        formers = _formers(store, thin, fresh)
+        following: list[tuple[Thin, Wanted | None]] = []
         for one in thin:
             answer = fresh.get(one.work.event.id)
             if answer is None:
                 told.wait(one)
             elif answer.found is None and one.wants.what in _ADDRESSED:
                 following.append((one, _instead(one, answer, holders)))
+            elif (former := _before(one, answer, holders, formers)) is not None:
+                following.append((replace(one, first=(one.wants, answer)), former))
             else:
                 told.take(one, _named(one, answer, holders))
         for one, wants in following:
@@ -138,6 +146,35 @@ def _holder(one: Thin, holders: Mapping[str, Person]) -> str:
     return found.user or ""
 
 
+def _formers(
+    store: DirectoryStore, thin: Sequence[Thin], fresh: Mapping[int, Answer]
+) -> frozenset[str]:
+    """Groups that are here and had an address which another has by now (`domain.keys.group_id`)."""
+    wanted = {
+        group_id(one.work.event.connection, fresh[one.work.event.id].former)
+        for one in thin
+        if one.wants.what is What.GROUP_AT and one.work.event.id in fresh
+    }
+    known = store.groups(wanted) if wanted else {}
+    return frozenset(key for key, group in known.items() if group.is_seen)
+
+
+def _before(
+    one: Thin, answer: Answer, holders: Mapping[str, Person], formers: frozenset[str]
+) -> Wanted | None:
+    """Whoever has the address here, where the IdP tells of somebody else: they may be gone."""
+    found = answer.found
+    if one.wants.what is What.PERSON_AT and isinstance(found, ReadPerson):
+        person = holders.get(_address(one))
+        key = _holder(one, holders)
+        if person is not None and key not in ("", found.key) and not person.is_suspended:
+            return Wanted(What.PERSON, key)
+    is_group = one.wants.what is What.GROUP_AT and isinstance(found, ReadGroup)
+    if is_group and group_id(one.work.event.connection, answer.former) in formers:
+        return Wanted(What.GROUP, answer.former)
+    return None
+
+
 def _instead(one: Thin, answer: Answer, holders: Mapping[str, Person]) -> Wanted | None:
     """Whoever has the address here is meant, else whoever had it when it was asked before."""
     holder = _holder(one, holders) if one.wants.what is What.PERSON_AT else ""
@@ -155,9 +192,12 @@ def _named(one: Thin, answer: Answer, holders: Mapping[str, Person]) -> Answer:
 def _answered(one: Thin, answer: Answer) -> Work:
     """U8: what was read may let in. No record tells of an assignment, which keeps its own time."""
     event, policy = one.work.event, replace(one.work.policy, let_in=True)
-    changes = readdressed(changes_of(one.wants, answer), policy.address)
+    told = [(one.wants, answer), *([one.first] if one.first is not None else ())]
+    asked = (change for wants, answered in told for change in changes_of(wants, answered))
+    changes = readdressed(tuple(asked), policy.address)
     if not one.wants.app:
-        event = replace(event, occurred_at=answer.stamp(event.occurred_at, event.received_at))
+        stamps = (a.stamp(event.occurred_at, event.received_at) for _, a in told)
+        event = replace(event, occurred_at=min(stamps))
     return replace(one.work, event=event, changes=changes, policy=policy)
 
 

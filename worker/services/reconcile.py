@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from domain.directories import Directory, DirectoryError, Page, Read, ReadGroup, ReadPerson
+from domain.directories import (
+    Directory,
+    DirectoryError,
+    Page,
+    Read,
+    ReadGroup,
+    ReadPerson,
+    UnaskableError,
+)
 from domain.errors import RefusedError
 from domain.intake import StoredEvent
 from domain.reconciliation import TRIES, FirstPage, Order, Phase, Run, Suspect
@@ -88,9 +96,9 @@ class Reconciliations(Protocol):
         ...
 
     def confirm(
-        self, run: Run, suspect: Suspect, read: Read[ReadPerson] | Read[ReadGroup]
+        self, run: Run, suspect: Suspect, read: Read[ReadPerson] | Read[ReadGroup] | None
     ) -> Run | None:
-        """The IdP's own answer about one of them."""
+        """The IdP's own answer about one of them; None where it cannot be asked after it."""
         ...
 
     def apply(self, run: Run) -> tuple[Run | None, list[StoredEvent]]:
@@ -198,6 +206,8 @@ class Reconcile:
         after = self.runs.keep_members(run, group, page)
         if after is None or page.after is not None:
             return after
+        if page.is_torn:
+            return self.runs.members_read(after, group, None, "it changed while it was read")
         is_whole = run.cursor is None and bool(page.items)
         again = page if is_whole else directory.members(group)
         first = FirstPage.of(again.items, again.total, again.at)
@@ -220,9 +230,16 @@ class Reconcile:
             return self.runs.move_on(run)
         directory, after = self._ask(run), run
         for one in suspects:
-            read = directory.person(one.key) if one.thing == "user" else directory.group(one.key)
-            confirmed = self.runs.confirm(after, one, read)
+            confirmed = self.runs.confirm(after, one, _asked(directory, one))
             if confirmed is None:
                 return None
             after = confirmed
         return after
+
+
+def _asked(directory: Directory, one: Suspect) -> Read[ReadPerson] | Read[ReadGroup] | None:
+    """None of whom another feed knows by what is no id of the IdP's: that is no leaver."""
+    try:
+        return directory.person(one.key) if one.thing == "user" else directory.group(one.key)
+    except UnaskableError:
+        return None

@@ -77,8 +77,9 @@ class SQLAnswers:
 
 
 def sealed(found: Found | None, former: str, vault: Vault) -> bytes:
-    """An answer as it is stored. former: of an address that nobody has any more."""
-    return vault.seal(orjson.dumps({"former": former} if found is None else _told(found)))
+    """An answer as it is stored. former: who else had the address before."""
+    told = {} if found is None else _told(found)
+    return vault.seal(orjson.dumps({**told, "former": former} if former or not told else told))
 
 
 def _told(found: Found) -> dict[str, Any]:

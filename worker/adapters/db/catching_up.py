@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, or_, select, update
+from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
 
 from domain.breaker import parse_patience
 from domain.catching_up import Turn
@@ -38,7 +38,13 @@ class SQLCatchUps:
 
     def due(self) -> list[str]:
         """See the port."""
-        table, owners = catch_ups, rows.connections
+        table, owners, feeds = catch_ups, rows.connections, rows.feeds
+        # Without a feed for what a log tells it is never taken, and would be due for ever.
+        spoken_by = exists().where(
+            feeds.c.connection_id == owners.c.id,
+            feeds.c.source == accesses.c.kind,
+            feeds.c.state != "retired",
+        )
         with translated(), self._database.read() as sql:
             now = database_now(sql)
             ready = or_(table.c.connection_id.is_(None), _is_free(now) & (table.c.due_at <= now))
@@ -46,7 +52,7 @@ class SQLCatchUps:
                 select(owners.c.id, owners.c.settings)
                 .join(accesses, accesses.c.id == owners.c.id)
                 .outerjoin(table, table.c.connection_id == owners.c.id)
-                .where(owners.c.state != "retired", ready)
+                .where(owners.c.state != "retired", ready, spoken_by)
                 .order_by(table.c.due_at, owners.c.id)
             )
             return [row.id for row in found if _every(row.settings) is not None]

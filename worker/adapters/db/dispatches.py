@@ -378,16 +378,29 @@ def _hold_up(connection: Connection, dispatch: Dispatch, until: datetime) -> Non
 
 
 def _is_back(connection: Connection, endpoint: str, now: datetime) -> None:
-    """It takes something again: whatever waits for its next try goes out now."""
+    """It takes something again: what waits because it did not goes out now.
+
+    What failed more often than the endpoint in a row is refused for itself, and keeps its wait.
+    """
+    mine = endpoints.c.id == endpoint
+    failures = connection.execute(select(endpoints.c.failures).where(mine)).scalar_one()
+    refused = dispatches.alias("refused")
+    is_refused = exists().where(
+        refused.c.endpoint_id == endpoint,
+        refused.c.subject == dispatches.c.subject,
+        refused.c.sequence <= dispatches.c.sequence,
+        refused.c.due_at.is_not(None),
+        refused.c.attempts > failures,
+    )
     connection.execute(
         update(endpoints)
-        .where(endpoints.c.id == endpoint)
+        .where(mine)
         .values(failures=0, failing_since=None, rests_until=None, last_error=None)
     )
     connection.execute(
         update(dispatches)
         .where(dispatches.c.endpoint_id == endpoint, dispatches.c.due_at > now)
-        .where(dispatches.c.state == "pending")
+        .where(dispatches.c.state == "pending", ~is_refused)
         .values(due_at=now)
     )
 

@@ -108,7 +108,7 @@ class SQLQuestions:
             is_wanted_again = row["wanted_at"] >= began
             again = now + (APART if question.what in MEMBERSHIPS else timedelta(0))
             mine = update(reads).where(reads.c.id == question.id)
-            former = self._former(row) if read.found is None else ""
+            former = self._former(row, read.found)
             kept = {"answer": sealed(read.found, former, self._vault), "true_at": read.at}
             sql.execute(
                 mine.values(
@@ -129,21 +129,25 @@ class SQLQuestions:
         with self._turns:
             return self._database.change(write, is_repeatable=True)
 
-    def _former(self, row: RowMapping) -> str:
-        """Whoever was found under an address the last time that somebody was."""
-        before = opened(row, self._vault) if row["answer"] is not None else None
+    def _former(self, row: RowMapping | None, found: Found | None) -> str:
+        """Whoever else was found under an address the last time that somebody else was."""
+        before = opened(row, self._vault) if row is not None and row["answer"] is not None else None
         if before is None:
             return ""
-        is_one = isinstance(before.found, ReadPerson | ReadGroup)
-        return before.found.key if is_one else before.former  # type: ignore[union-attr]
+        now = found.key if isinstance(found, ReadPerson | ReadGroup) else ""
+        was = before.found.key if isinstance(before.found, ReadPerson | ReadGroup) else ""
+        return was if was not in ("", now) else before.former
 
     def _note_group(
         self, sql: Connection, question: Question, group: ReadGroup, row: RowMapping, at: datetime
     ) -> None:
         """Remember whose address it is: once the group is gone, nobody tells (`onward`)."""
         address = pair_of(question.key)[0]
+        key = read_id(question.connection, What.GROUP_AT, address)
+        known = sql.execute(select(reads).where(reads.c.id == key).with_for_update())
+        former = self._former(known.mappings().first(), group)
         noted = {
-            "id": read_id(question.connection, What.GROUP_AT, address),
+            "id": key,
             "connection_id": question.connection,
             "what": What.GROUP_AT.value,
             "subject": address,
@@ -153,7 +157,7 @@ class SQLQuestions:
             "attempts": 0,
             "began_at": row["asked_at"],
             "true_at": at,
-            "answer": sealed(group, "", self._vault),
+            "answer": sealed(group, former, self._vault),
         }
         bulk.insert(sql, reads, [noted], conflict=_NOTED)
 

@@ -274,7 +274,7 @@ class SQLReconciliations:
             return suspects(sql, run.id, limit)
 
     def confirm(
-        self, run: Run, suspect: Suspect, read: Read[ReadPerson] | Read[ReadGroup]
+        self, run: Run, suspect: Suspect, read: Read[ReadPerson] | Read[ReadGroup] | None
     ) -> Run | None:
         """See the port."""
 

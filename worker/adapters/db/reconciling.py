@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from domain.inbox import State
 from domain.intake import printable
 from domain.keys import edge_id, group_id, user_id
 from domain.model import Edge, Group, PersonState
-from domain.ordering import standing
+from domain.ordering import names_scope, standing
 from domain.policy import Policy, ScopeRule
 from domain.reconciliation import Phase, Purpose, Run, Suspect
 from domain.reconciling import (
@@ -41,6 +42,7 @@ from worker.adapters.db.reconciliation_rows import (
     read_members,
     read_people,
 )
+from worker.adapters.db.scim_store import aliases_by_key, keys_by_alias
 from worker.adapters.sources.reconciliation import READS
 from worker.adapters.vault import Vault
 
@@ -81,10 +83,33 @@ class _Comparing:
             Phase.OUR_MEMBERS: self._our_members,
         }
 
+    def _ours(self, theirs: Iterable[str]) -> Mapping[str, str]:
+        """Keys here by the IdP's: of first contact, where it calls somebody otherwise by now."""
+        names = sorted(set(theirs))
+        renamed: Mapping[str, str] = {}
+        if self._policy.has_aliases:
+            renamed = keys_by_alias(self._sql, self._run.connection, names)
+        return {name: renamed.get(name, name) for name in names}
+
+    def _theirs(self, ours: Iterable[str]) -> Mapping[str, str]:
+        """The IdP's names by the keys here."""
+        keys = sorted(set(ours))
+        renamed: Mapping[str, str] = {}
+        if self._policy.has_aliases:
+            renamed = aliases_by_key(self._sql, self._run.connection, keys)
+        return {key: renamed.get(key, key) for key in keys}
+
+    def _known(self, theirs: Sequence[str]) -> dict[str, KnownPerson]:
+        """Subjects by the IdP's names."""
+        ours = self._ours(theirs)
+        keys = sorted(set(ours.values()))
+        known = known_people(self._sql, self._vault, self._run.connection, keys)
+        return {name: known[key] for name, key in ours.items() if key in known}
+
     def _their_people(self) -> tuple[list[Difference], str | None]:
         page, cursor = self._read_page(read_people, "key")
         keys = [row["key"] for row in page]
-        known = known_people(self._sql, self._vault, self._run.connection, keys)
+        known = self._known(keys)
         scoped = self._in_scope(keys, known)
         compared = (
             compare_person(
@@ -115,22 +140,27 @@ class _Comparing:
     def _our_people(self) -> tuple[list[Difference], str | None]:
         users = rows.users
         page, cursor = self._own_page(users, users.c.id, select(users.c.id, users.c.key))
-        keys = [row["key"] for row in page]
-        read = read_by_key(self._sql, read_people, self._run.id, keys)
-        absent = [key for key in keys if key not in read]
-        known = known_people(self._sql, self._vault, self._run.connection, absent)
+        names = self._theirs(row["key"] for row in page)
+        read = read_by_key(self._sql, read_people, self._run.id, names.values())
+        absent = {key: name for key, name in names.items() if name not in read}
+        known = known_people(self._sql, self._vault, self._run.connection, list(absent))
         began = self._run.first["people"].at
-        found = (compare_absent_person(key, began, known[key]) for key in absent if key in known)
+        found = (
+            compare_absent_person(name, began, known[key])
+            for key, name in absent.items()
+            if key in known
+        )
         return [one for one in found if one is not None], cursor
 
     def _their_groups(self) -> tuple[list[Difference], str | None]:
         page, cursor = self._read_page(read_groups, "key")
-        known = self._groups(row["key"] for row in page)
+        ours = self._ours(row["key"] for row in page)
+        known = self._groups(ours.values())
         compared = (
             compare_group(
                 ReadGroup(row["key"], row["name"]),
                 row["at"],
-                known.get(row["key"]),
+                known.get(ours[row["key"]]),
                 policy=self._policy,
             )
             for row in page
@@ -140,25 +170,39 @@ class _Comparing:
     def _our_groups(self) -> tuple[list[Difference], str | None]:
         groups = rows.groups
         page, cursor = self._own_page(groups, groups.c.id, select(groups))
-        read = read_by_key(self._sql, read_groups, self._run.id, (row["key"] for row in page))
+        names = self._theirs(row["key"] for row in page)
+        read = read_by_key(self._sql, read_groups, self._run.id, names.values())
         began = self._run.first["groups"].at
-        absent = (group_from_row(row) for row in page if row["key"] not in read)
-        found = (compare_absent_group(group, began) for group in absent)
-        return [one for one in found if one is not None], cursor
+        found = []
+        for group in map(group_from_row, page):
+            name = names[group.key]
+            provisions = self._provisions(group.key, name)
+            extra = compare_absent_group(group, began, provisions=provisions)
+            if extra is not None and name not in read:
+                found.append(replace(extra, key=name))
+        return found, cursor
+
+    def _provisions(self, *names: str) -> bool:
+        """S1: whether the group of these names says who is in scope."""
+        return any(names_scope(self._policy.scope, ScopeRule.GROUPS, name) for name in names)
 
     def _their_members(self) -> tuple[list[Difference], str | None]:
         page, cursor = self._read_page(read_members, "id")
         page = self._of_known(page)
         connection = self._run.connection
-        groups = self._groups(row["group_key"] for row in page)
-        ids = {row["id"]: edge_id(connection, row["group_key"], row["user_key"]) for row in page}
+        ours = self._ours(row[name] for row in page for name in ("group_key", "user_key"))
+        groups = self._groups(ours[row["group_key"]] for row in page)
+        ids = {
+            row["id"]: edge_id(connection, ours[row["group_key"]], ours[row["user_key"]])
+            for row in page
+        }
         edges = self._edges(ids.values())
         compared = (
             compare_member(
                 row["user_key"],
                 row["at"],
                 edges.get(ids[row["id"]]),
-                groups.get(row["group_key"], Group(connection, row["group_key"])),
+                groups.get(ours[row["group_key"]], Group(connection, ours[row["group_key"]])),
             )
             for row in page
         )
@@ -167,7 +211,7 @@ class _Comparing:
     def _of_known(self, page: Sequence[RowMapping]) -> list[RowMapping]:
         """Of people whom we have, or are missing here and read; a membership waits for no other."""
         keys = sorted({row["user_key"] for row in page})
-        known = known_people(self._sql, self._vault, self._run.connection, keys)
+        known = self._known(keys)
         read = read_by_key(self._sql, read_people, self._run.id, keys)
         scoped = self._in_scope(keys, known)
         sound = {k for k, one in known.items() if one.facts.is_described}
@@ -184,16 +228,24 @@ class _Comparing:
         table = rows.memberships
         page, cursor = self._own_page(table, table.c.id, select(table).where(table.c.is_member))
         edges = [edge_from_row(row) for row in page]
-        asked = read_by_key(self._sql, read_groups, self._run.id, (e.group for e in edges))
+        names = self._theirs(name for edge in edges for name in (edge.group, edge.user))
+        asked = read_by_key(self._sql, read_groups, self._run.id, (names[e.group] for e in edges))
         groups = self._groups(edge.group for edge in edges)
-        ids = {member_id(edge.group, edge.user): edge for edge in edges if edge.group in asked}
+        ids = {
+            member_id(names[edge.group], names[edge.user]): edge
+            for edge in edges
+            if names[edge.group] in asked
+        }
         read = members_among(self._sql, self._run.id, ids)
         found = []
         for id_, edge in ids.items():
-            row, group = asked[edge.group], groups.get(edge.group)
-            if id_ in read or group is None or row["began_at"] is None:
+            row = asked[names[edge.group]]
+            # Of one that is not kept nothing else may be known here than who is in it.
+            group = groups.get(edge.group, Group(edge.connection, edge.group))
+            if id_ in read or row["began_at"] is None:
                 continue
-            extra = compare_absent_member(edge, group, row["began_at"])
+            provisions = self._provisions(edge.group, row["key"])
+            extra = compare_absent_member(edge, group, row["began_at"], provisions=provisions)
             if extra is not None and row["doubt"] and extra.what is What.EXTRA:
                 extra = extra.waiting(Wait.UNPROVEN)
             found.append(extra)
@@ -326,18 +378,19 @@ def confirm(
     run: Run,
     policy: Policy,
     suspect: Suspect,
-    read: Read[ReadPerson] | Read[ReadGroup],
+    read: Read[ReadPerson] | Read[ReadGroup] | None,
 ) -> Mapping[str, int]:
     """The IdP says of one that it has none, or how it has it; how many differences there are."""
     table = differences
     mine = (table.c.run_id == run.id) & (table.c.place == suspect.place)
-    if read.found is None:
+    if read is not None and read.found is None:
         sql.execute(update(table).where(mine).values(state="confirmed"))
         return run.counts
-    was = Difference(Thing(suspect.thing), What.EXTRA, suspect.key, read.at)
-    now = _as_read(sql, vault, run, policy, read.found, read.at) or was.waiting(
-        Wait.FOUND_AFTER_ALL
-    )
+    at = sql.execute(select(table.c.at).where(mine)).scalar_one() if read is None else read.at
+    was = Difference(Thing(suspect.thing), What.EXTRA, suspect.key, at)
+    now = was.waiting(Wait.UNASKABLE)
+    if read is not None and read.found is not None:
+        now = _as_read(sql, vault, run, policy, read.found, at) or was.waiting(Wait.FOUND_AFTER_ALL)
     sql.execute(update(table).where(mine).values(_row(run.id, suspect.place, now)))
     counts = dict(run.counts)
     for what, more in ((was.what, -1), (now.what, 1)):
@@ -357,6 +410,6 @@ def _as_read(
     """A list may leave out who is deactivated: asked for by name they are told as out."""
     if isinstance(found, ReadGroup):
         return None
-    known = known_people(sql, vault, run.connection, [found.key])
-    one = known.get(found.key, NOBODY)
+    ours = keys_by_alias(sql, run.connection, [found.key]).get(found.key, found.key)
+    one = known_people(sql, vault, run.connection, [ours]).get(ours, NOBODY)
     return compare_person(found, at, one, policy=policy, is_in_scope=True)

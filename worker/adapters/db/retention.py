@@ -32,11 +32,11 @@ def retain_announcements(database: Database, *, days: int) -> dict[str, int]:
     What a disabled endpoint was not told for so long is dropped, and counted apart.
     """
     announced = dropped = 0
-    while True:
-        gone, lost = _old_announcements(database, timedelta(days=days))
+    after: int | None = 0
+    while after is not None:
+        gone, lost, after = _old_announcements(database, timedelta(days=days), after)
         announced, dropped = announced + gone, dropped + lost
-        if gone < AT_ONCE:
-            return {"announcements": announced, "dropped": dropped}
+    return {"announcements": announced, "dropped": dropped}
 
 
 def retain_replays(database: Database, *, days: int) -> dict[str, int]:
@@ -94,11 +94,18 @@ def _old_differences(database: Database, age: timedelta) -> int:
         return count
 
 
-def _old_announcements(database: Database, age: timedelta) -> tuple[int, int]:
+def _old_announcements(
+    database: Database, age: timedelta, after: int
+) -> tuple[int, int, int | None]:
+    """Of those behind this one: how many went, untold ones, and where to go on; None at the end."""
     with translated(), database.begin() as connection:
         before = database_now(connection) - age
         first = select(announcements.c.id, announcements.c.made_at).order_by(announcements.c.id)
-        oldest = first.limit(AT_ONCE).subquery()
+        page = first.where(announcements.c.id > after).limit(AT_ONCE)
+        found = connection.execute(page).all()
+        is_more = len(found) == AT_ONCE and found[-1].made_at < before
+        onward = found[-1].id if is_more else None
+        oldest = page.subquery()
         disabled = select(endpoints.c.id).where(endpoints.c.state == "disabled")
         waits = exists().where(
             dispatches.c.announcement_id == oldest.c.id,
@@ -108,7 +115,7 @@ def _old_announcements(database: Database, age: timedelta) -> tuple[int, int]:
         old = select(oldest.c.id).where(oldest.c.made_at < before, ~waits)
         ids = list(connection.scalars(old))
         if not ids:
-            return 0, 0
+            return 0, 0, onward
         mine = bulk.among(dispatches.c.announcement_id, ids, connection)
         lost = connection.execute(delete(dispatches).where(mine, dispatches.c.due_at.is_not(None)))
         connection.execute(delete(dispatches).where(mine))
@@ -116,7 +123,7 @@ def _old_announcements(database: Database, age: timedelta) -> tuple[int, int]:
             delete(announcements).where(bulk.among(announcements.c.id, ids, connection))
         )
         connection.commit()
-        return len(ids), lost.rowcount
+        return len(ids), lost.rowcount, onward
 
 
 def _batch(database: Database, age: timedelta) -> int:

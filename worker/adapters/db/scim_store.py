@@ -196,6 +196,18 @@ def keys_by_alias(sql: Connection, connection: str, names: Collection[str]) -> d
     return {row.alias: row.key for row in found}
 
 
+def aliases_by_key(sql: Connection, connection: str, keys: Collection[str]) -> dict[str, str]:
+    """The other way round: how live resources are called by now, by key."""
+    table = _TABLE
+    renamed = bulk.among(table.c.key, sorted(keys), sql) & (table.c.alias != table.c.key)
+    found = sql.execute(
+        select(table.c.alias, table.c.key).where(
+            table.c.connection_id == connection, renamed, table.c.deleted_at.is_(None)
+        )
+    )
+    return {row.key: row.alias for row in found}
+
+
 def has_aliases(connection: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a resource of the connection of a row is called otherwise than at first contact."""
     table = _TABLE

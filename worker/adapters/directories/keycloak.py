@@ -82,11 +82,17 @@ class KeycloakDirectory(NoMemberships):
         return Page(tuple(_group(item) for item in found), told.at, onward)
 
     def members(self, group: str, after: str | None = None) -> Page[str]:
-        """See the port."""
-        first = _place(after)
-        told, items = self._items(f"/groups/{_quoted(group)}/members", first)
-        keys = tuple(as_text(fields.peek(item, "id"), "id of a member") for item in items)
-        return Page(keys, told.at, _next_place(first, items))
+        """See the port. after: the place of the last one that was read, and who that was.
+
+        Each page begins with the last of the one before: somebody else there has come or gone.
+        """
+        place, _, last = (after or "0:").partition(":")
+        told, items = self._items(f"/groups/{_quoted(group)}/members", int(place))
+        keys = [as_text(fields.peek(item, "id"), "id of a member") for item in items]
+        if last and keys[:1] != [last]:
+            return Page((), told.at, is_torn=True)
+        onward = f"{int(place) + PAGE - 1}:{keys[-1]}" if len(keys) == PAGE else None
+        return Page(tuple(keys[1:] if last else keys), told.at, onward)
 
     def log(self, cursor: str) -> Logged:
         """See the port: admin events, which the realm has to keep (Realm settings, Events).
