@@ -11,11 +11,12 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from tests.browsing import program, running
 from tests.command import logs_given_back
 from tests.compiled import sharing
 from tests.databases import EVERY, left_out
@@ -248,15 +249,18 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     server.stop()
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """The Chromium of this machine, without a window."""
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The Chromium of this machine, started once for the tests of a module."""
+    if program() is None:
         missing("chromium", "there is no chromium to start")
-    # As root it has no sandbox; of its own accord it would look for its maker's hosts.
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=options)
-        yield running
-        running.close()
+    with running() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """The same without any window; none stays open after the test."""
+    yield chromium
+    for window in chromium.contexts:
+        window.close()

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import unescape
+from threading import Thread
 from typing import Any
 
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from playwright.sync_api import Browser, Page
+
 from tests.harness import Rosterd
+from tests.servers import await_true
+from worker.bootstrap import Container
+from worker.web.app import build_web
 from worker.web.signin.session import COOKIE
 
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]+)"')
@@ -75,3 +87,39 @@ class Operator:
         said = re.search(r'<p class="said" role="status">(.*?)</p>', followed.text, re.DOTALL)
         assert said is not None
         return unescape(said.group(1))
+
+
+@contextmanager
+def hosted(rosterd: Rosterd) -> Iterator[str]:
+    """The address of its application, streams included, served by a thread of this process."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    application = build_web(Container(rosterd.settings))
+    loop = asyncio.new_event_loop()
+    server = Server(
+        application, port=port, interface=Interfaces.ASGI, websockets=False, log_enabled=False
+    )
+    thread = Thread(target=loop.run_until_complete, args=[server.serve()])
+    thread.start()
+    try:
+        await_true(lambda: _listens(port), name="the server")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        loop.call_soon_threadsafe(server.stop)
+        thread.join()
+        loop.close()
+
+
+def _listens(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port)):
+        return True
+
+
+@contextmanager
+def window(host: str, browser: Browser, of: Operator, **more: Any) -> Iterator[Page]:
+    """A browser's window in which somebody is signed in."""
+    context = browser.new_context(base_url=host, **more)
+    name, _, value = of.cookie.partition("=")
+    context.add_cookies([{"name": name, "value": value, "url": host}])
+    yield context.new_page()
+    context.close()

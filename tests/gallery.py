@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import random
 import re
-import shutil
 import sys
 import tempfile
 import time
@@ -17,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.browsing import program, running
 from tests.servers import await_true
-from tests.story.__main__ import OPTIONS
 from tests.story.town import Town, town
 
 SIZES = {"wide": {"width": 1280, "height": 860}, "narrow": {"width": 390, "height": 844}}
@@ -133,15 +132,17 @@ def _scheme(name: str) -> Any:
 def main() -> None:
     """Draw them with the Chromium of this machine."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else sys.exit("python -m tests.gallery FOLDER"))
-    found = shutil.which("chromium") or sys.exit("there is no chromium to start")
+    if program() is None:
+        sys.exit("there is no chromium to start")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
-        with town(Path(scratch), browser) as here:
-            night(here)
-            for file in pictures(here, browser, folder):
-                sys.stdout.write(f"{file}\n")
-        browser.close()
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        running() as browser,
+        town(Path(scratch), browser) as here,
+    ):
+        night(here)
+        for file in pictures(here, browser, folder):
+            sys.stdout.write(f"{file}\n")
 
 
 if __name__ == "__main__":

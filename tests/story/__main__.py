@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from tests.browsing import program, running
 from tests.story import connections, groups, operators, people
 from tests.story.timeline import Timeline
 from tests.story.town import Town, town
-
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 CHAPTERS = (
     *(people.hire, people.move, people.leave, groups.protect),
@@ -44,11 +42,10 @@ def _begin(here: Town, told: Timeline) -> None:
 
 def main() -> None:
     """Tell it in a scratch folder with the Chromium of this machine."""
-    found = shutil.which("chromium") or sys.exit("there is no chromium to start")
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
+    if program() is None:
+        sys.exit("there is no chromium to start")
+    with tempfile.TemporaryDirectory() as folder, running() as browser:
         told = tell(Path(folder), browser, *sys.argv[1:])
-        browser.close()
     sys.stdout.write(f"\n{len(told.rules)} rules: {', '.join(sorted(told.rules))}\n")
 
 
