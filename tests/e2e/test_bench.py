@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import pytest
 
+from tests.preloaded import run
 from worker.adapters.sources.registry import SOURCES
 
 pytestmark = pytest.mark.long
@@ -17,7 +17,7 @@ def test_more_leavers_than_a_breaker_lets_through_are_measured_to_the_last() -> 
     """A breaker at its default holds all after the fiftieth, and they never end."""
     small = ["--backlog", "15000", "--count", "60", "--rounds", "1"]
 
-    done = subprocess.run(
+    done = run(
         [sys.executable, "-m", "worker", "bench", "latency", *small, "--json"],
         capture_output=True,
         text=True,
@@ -37,7 +37,7 @@ def test_more_leavers_than_a_breaker_lets_through_are_measured_to_the_last() -> 
 
 def measured(*words: str) -> list[str]:
     """The names of what a measurement measured; every value of it is above nothing."""
-    done = subprocess.run(
+    done = run(
         [sys.executable, "-m", "worker", "bench", *words, "--rounds", "1", "--json"],
         capture_output=True,
         text=True,
@@ -72,7 +72,7 @@ def test_large_groups_and_lookups_are_measured_on_postgresql(postgres_url: str) 
 
 
 def test_a_replay_is_measured_beside_live_traffic() -> None:
-    done = subprocess.run(
+    done = run(
         [
             *(sys.executable, "-m", "worker", "bench", "replay", "--json"),
             *("--events", "40", "--rate", "20/s", "--live", "5"),
