@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.preloaded import Popen
 from tests.servers import await_true
 
 
@@ -62,7 +63,7 @@ class Process:
     def __init__(self, log: Path, words: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self.log = log
         with log.open("wb") as said:
-            self._process = subprocess.Popen(
+            self._process = Popen(
                 [sys.executable, "-m", "worker", *words],
                 env={**os.environ, **environment},
                 stdout=said,

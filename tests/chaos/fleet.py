@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from tests.preloaded import Preloaded, Started
+from tests.preloaded import Started, of_this_process
 from tests.servers import await_true, free_port
 from worker.adapters.db.migrate import migrate
 from worker.bootstrap import Container
@@ -55,7 +55,6 @@ class Fleet:
             "ROSTERD_LOG_LEVEL": "warning",
             **environment,
         }
-        self._preloaded = Preloaded(self._environment)
         commands = {
             "web": web_command("127.0.0.1", self.port, 2),
             "worker": worker_command(["standard"], 2),
@@ -72,8 +71,8 @@ class Fleet:
     def _starter(self, command: list[str], lanes: str) -> Callable[[], Started]:
         # What is to be restarted a hundred times starts from loaded libraries.
         words = command[command.index("worker") + 1 :]
-        lane = {LANES_VARIABLE: lanes}
-        return partial(self._preloaded.start, *words, log=self.log, environment=lane)
+        whole = {**self._environment, LANES_VARIABLE: lanes}
+        return partial(of_this_process().start, *words, log=self.log, environment=whole)
 
     def start(self) -> None:
         # What supervises processes in production waits a second or less.
@@ -89,7 +88,6 @@ class Fleet:
         self.supervisor.is_stopping = True
         self._thread.join()
         self.supervisor.stop()
-        self._preloaded.stop()
         self.parts.close()
 
     # -- injuries ----------------------------------------------------------------------

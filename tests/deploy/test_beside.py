@@ -22,6 +22,7 @@ from celery import Celery
 from tests.conftest import missing
 from tests.deploy.test_commands import COMPOSE, DEPLOY
 from tests.harness import Rosterd
+from tests.preloaded import Popen
 from tests.servers import RedisServer, await_true, free_port
 from worker.adapters.broker.app import REDIS_OPTIONS
 from worker.cli.sender import Sent, send
@@ -39,7 +40,7 @@ def running(words: list[str], environment: dict[str, str]) -> AbstractContextMan
 @contextmanager
 def program(command: list[str], environment: dict[str, str]) -> Iterator[None]:
     """A program, ended with SIGTERM."""
-    process = subprocess.Popen(command, env=environment)
+    process = Popen(command, env=environment)
     try:
         yield
     finally:

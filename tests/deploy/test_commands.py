@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from typer.main import get_command
 from tests.conftest import missing
 from tests.deploy.test_helm import pods, procfile, rendered
 from tests.harness import Rosterd
-from tests.preloaded import Preloaded
+from tests.preloaded import of_this_process
 from tests.servers import RedisServer, await_true, free_port
 from worker.cli.main import build_cli
 from worker.cli.sender import Sent, send
@@ -110,8 +111,8 @@ def test_started_so_they_work_on_postgres_and_redis_and_end_when_told(
     }
     # Pods and containers have an address of their own each; here they share this machine's.
     words = {name: [_free(word) for word in said] for name, said in started_by(what).items()}
-    preloaded = Preloaded(environment)
-    running = {name: preloaded.start(*said, environment={}) for name, said in words.items()}
+    start = partial(of_this_process().start, environment=environment)
+    running = {name: start(*said) for name, said in words.items()}
     try:
         port = words["web"][words["web"].index("--port") + 1]
         url = f"http://127.0.0.1:{port}"
@@ -127,7 +128,6 @@ def test_started_so_they_work_on_postgres_and_redis_and_end_when_told(
         for process in running.values():
             process.send_signal(signal.SIGTERM)
         codes = {name: process.wait(timeout=40) for name, process in running.items()}
-        preloaded.stop()
         server.stop()
         rosterd.close()
     assert codes == dict.fromkeys(PROCESSES, 0)

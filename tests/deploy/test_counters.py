@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.harness import Rosterd
+from tests.preloaded import Popen
 from tests.servers import await_true, free_port
 from worker.web.app import build_web
 
@@ -49,7 +49,7 @@ def test_every_scrape_of_several_web_processes_tells_what_all_of_them_counted(
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "worker", "web", "--workers", "2", "--port", str(port)]
     environment = {**os.environ, "ROSTERD_DATA_DIR": str(tmp_path), "ROSTERD_LOG_LEVEL": "error"}
-    web = subprocess.Popen(command, env=environment, cwd=tmp_path)
+    web = Popen(command, env=environment, cwd=tmp_path)
     try:
         await_true(lambda: httpx2.get(f"{url}/livez").status_code == 200, name="web")
         for _ in range(REQUESTS):

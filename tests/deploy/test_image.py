@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,7 @@ import pytest
 
 from tests.conftest import missing
 from tests.deploy.context import ROOT, let_through
+from tests.preloaded import run
 from tests.servers import await_true, free_port
 
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()
@@ -59,7 +61,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (file,) = made.glob("*.whl")
     with zipfile.ZipFile(file) as opened:
         opened.extractall(site)
+    for file in site.rglob("*.py"):
+        source = ROOT / file.relative_to(site)
+        if source.read_bytes() == file.read_bytes():
+            _copy(source, file)
     return site
+
+
+def _copy(source: Path, target: Path) -> None:
+    """With what Python has compiled of it, so that nobody here compiles all of it anew."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target)
+    if source.suffix == ".py" and (cached := Path(cache_from_source(str(source)))).exists():
+        beside = Path(cache_from_source(str(target)))
+        beside.parent.mkdir(exist_ok=True)
+        shutil.copy2(cached, beside)
 
 
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
@@ -121,14 +137,22 @@ def _assemble(wheel: Path, root: Path, environment: Path) -> None:
     own = Path(sys.executable).resolve()
     script = ROOT / "deploy" / "image_root.py"
     subprocess.run([own, script, root, environment], check=True)
+    _take_compiled(environment, root)
+
+
+def _take_compiled(folder: Path, root: Path) -> None:
+    """The image is built without, and then compiled; here that is done already."""
+    for cached in folder.rglob("__pycache__"):
+        beside = root / cached.relative_to("/")
+        if beside.parent.is_dir():
+            shutil.copytree(cached, beside, dirs_exist_ok=True)
 
 
 def _install(package: Distribution, environment: Path, site: Path) -> None:
     """As pip does it: the files, and a program for each command."""
     for file in package.files or []:
         if ".." not in file.parts and file.suffix != ".pyc":
-            (site / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(str(file.locate()), site / file)
+            _copy(Path(str(file.locate())), site / file)
     for command in package.entry_points.select(group="console_scripts"):
         program = environment / "bin" / command.name
         called = f"from {command.module} import {command.attr.partition('.')[0]}\n{command.attr}()"
@@ -178,6 +202,6 @@ def test_the_image_is_proved_by_its_own_build_and_runs_as_nobody() -> None:
             program = json.loads(rest)[0]
             assert program in {"python", "rosterd", "web"}, f"{line}: there is no shell"
     (proof,) = [json.loads(line.partition(" ")[2]) for line in last if line.startswith("RUN ")]
-    subprocess.run([sys.executable, *proof[1:]], check=True)
+    run([sys.executable, *proof[1:]], check=True)
     (probe,) = [line for line in last if line.strip().startswith('CMD ["python"')]
     assert "/livez" in probe

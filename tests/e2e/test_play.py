@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.preloaded import run
 from worker.cli.play import ACTIONS, TAKES
 
 
@@ -17,7 +18,7 @@ def play(*words: str, folder: Path, typed: str = "") -> subprocess.CompletedProc
     """With a folder of its own for what is temporary."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("ROSTERD_")}
     environment = {**mine, "TMPDIR": str(folder), "NO_COLOR": "1"}
-    return subprocess.run(
+    return run(
         [sys.executable, "-m", "worker", "play", *words],
         input=typed,
         env=environment,

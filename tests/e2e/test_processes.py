@@ -12,6 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sqlalchemy import make_url, select
 
 from domain.policy import Scope
 from tests.conftest import BROKER_URL, missing
+from tests.preloaded import Popen, run
 from tests.servers import await_true
 from worker.adapters.db import rows
 from worker.bootstrap import Container
@@ -48,11 +50,12 @@ class Up:
             },
         )
 
-    def start(self) -> Stage:
+    def start(self, popen: type[subprocess.Popen[Any]] = Popen) -> Stage:
+        """popen: `subprocess.Popen` starts it from nothing, as a user does."""
         environment = {**os.environ, "ROSTERD_SWEEP_SECONDS": "1", "ROSTERD_LOG_LEVEL": "warning"}
         command = [sys.executable, "-m", "worker", "up", "--data-dir", str(self.folder)]
         self.log = (self.folder / "up.log").open("ab")
-        self.process = subprocess.Popen(
+        self.process = popen(
             [*command, *self.options], stdout=self.log, stderr=self.log, env=environment
         )
         ready = await_true(self._address)
@@ -73,17 +76,20 @@ class Up:
 
     def pids(self, name: str) -> list[int]:
         """Processes of this set that `ps` calls so: a worker and its pool."""
-        mine = str(self.folder).encode()
         found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                is_ours = mine in (entry / "cmdline").read_bytes()
-                called = (entry / "comm").read_text().strip()
-            except OSError:
-                continue
-            if is_ours and called == name:
-                found.append(int(entry.name))
+        for pid in below(self.process.pid):
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                    found.append(pid)
         return found
+
+
+def below(pid: int) -> Iterator[int]:
+    """Its children, and theirs."""
+    with suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            yield int(child)
+            yield from below(int(child))
 
 
 def redis_url() -> str:
@@ -174,7 +180,9 @@ def test_g2_g6_killed_and_flushed_the_directory_is_what_the_idp_said(up: Up) -> 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("up", ["embedded", "postgres+redis", "postgres+rabbitmq"], indirect=True)
 def test_a_restart_keeps_everything_and_a_dead_broker_costs_nothing(up: Up) -> None:
-    stage = up.start()
+    # One of all starts from nothing: what only that shows is the same for each of them.
+    is_embedded = up.options == ()
+    stage = up.start(subprocess.Popen if is_embedded else Popen)
     idp = stage.connect("acme", "standard", Scope(), domain="example.com")
     assert idp.standard("user.upserted", {"id": "u1", "email": "u1@example.com"}) == 200
     assert await_true(lambda: stage.user("acme", "u1"))
@@ -242,4 +250,4 @@ def _unknown_task(up: Up) -> None:
         "import sys; from worker.adapters.broker.app import make_celery; "
         "make_celery(sys.argv[1], sweep_seconds=5).send_task('nobody.knows', queue='standard')"
     )
-    subprocess.run([sys.executable, "-c", code, up.settings.broker], check=True, timeout=60)
+    run([sys.executable, "-c", code, up.settings.broker], check=True, timeout=60)

@@ -14,6 +14,7 @@ import pytest
 
 from domain.policy import Scope, ScopeRule
 from tests.e2e.test_processes import Up
+from tests.preloaded import Popen
 from tests.servers import await_true
 
 
@@ -31,7 +32,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 def rosterd(up: Up, *words: str) -> subprocess.Popen[str]:
     """A command as the operator runs it."""
-    return subprocess.Popen(
+    return Popen(
         [sys.executable, "-m", "worker", *words],
         env={**os.environ, "ROSTERD_DATA_DIR": str(up.folder)},
         stdout=subprocess.PIPE,

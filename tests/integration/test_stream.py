@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Rosterd
+from tests.preloaded import Popen
 from worker.adapters.db.sweeping import SQLSweep
 
 
@@ -32,7 +32,7 @@ class Serving:
             "ROSTERD_BROKER_URL": settings.broker,
         }
         command = [sys.executable, "-m", "worker", "web", "--port", str(self.port)]
-        self.process = subprocess.Popen(command, env=environment)
+        self.process = Popen(command, env=environment)
         assert until(self.is_up)
 
     def is_up(self) -> bool:

@@ -7,7 +7,6 @@ import email.policy
 import json
 import os
 import re
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -22,6 +21,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from playwright.sync_api import Browser
 
 from tests.command import Done, run_command
+from tests.preloaded import Popen
 from tests.servers import await_true, free_port
 from tests.story.application import Application
 from worker.cli.sender import Hook, Sender
@@ -77,7 +77,10 @@ class Town:
         self.environment = environment
         self.post: Post = Post()
         self.application = Application()
-        self._browser = browser
+        # One for all members: each of their own would cost as much as all that they do.
+        self._page = browser.new_page(
+            java_script_enabled=False, viewport={"width": 360, "height": 640}
+        )
         self._tokens: dict[str, str] = {}
         self.idps: dict[str, Sender] = {}
         self.feeds: dict[str, str] = {}
@@ -166,18 +169,12 @@ class Town:
 
     def visits(self, link: str, *, presses: bool = False) -> str:
         """A page that a member opens; its text."""
-        context = self._browser.new_context(
-            java_script_enabled=False, viewport={"width": 360, "height": 640}
-        )
-        try:
-            page = context.new_page()
-            page.goto(link)
-            if presses:
-                page.get_by_role("button").click()
-                page.wait_for_load_state()
-            return str(page.inner_text("body"))
-        finally:
-            context.close()
+        self._page.context.clear_cookies()
+        self._page.goto(link)
+        if presses:
+            self._page.get_by_role("button").click()
+            self._page.wait_for_load_state()
+        return self._page.inner_text("body")
 
 
 @contextmanager
@@ -217,7 +214,7 @@ def _running(
     folder: Path, port: int, options: tuple[str, ...], environment: Mapping[str, str], said: Any
 ) -> Iterator[None]:
     command = [sys.executable, "-m", "worker", "up", "--data-dir", str(folder)]
-    process = subprocess.Popen(
+    process = Popen(
         [*command, "--port", str(port), *options],
         env={**os.environ, **environment},
         stdout=said,

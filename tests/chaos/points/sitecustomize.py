@@ -11,17 +11,12 @@ each parsed event that does any of it, and for each drain.
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 #: module -> (class, method, "start" or "end", point)
@@ -44,7 +39,6 @@ POINTS = {
     "kombu.transport.redis": [("QoS", "append", "start", "redis.popped_not_noted")],
     "worker.adapters.sources.standard": [("StandardSource", "parse", "parsed", "")],
     "worker.services.drain": [("Drain", "run", "drained", "")],
-    "worker.adapters.broker.app": [],
 }
 #: Seconds after which Redis hands out a message again, if a test wants it otherwise.
 VISIBILITY = os.environ.get("ROSTERD_CHAOS_VISIBILITY", "")
@@ -97,34 +91,18 @@ def _wrapped(method: Callable[..., Any], where: str, point: str) -> Callable[...
     return at_point
 
 
-class _Loader(importlib.abc.Loader):
-    def __init__(self, real: importlib.abc.Loader) -> None:
-        self._real = real
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._real.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        self._real.exec_module(module)
-        for class_, method, where, point in POINTS[module.__name__]:
+def _put() -> None:
+    """Before anything of rosterd runs: what it has loaded keeps its place."""
+    for name, points in POINTS.items():
+        module = import_module(name)
+        for class_, method, where, point in points:
             owner = getattr(module, class_)
             setattr(owner, method, _wrapped(getattr(owner, method), where, point))
-        if VISIBILITY and module.__name__ == "worker.adapters.broker.app":
-            module.REDIS_OPTIONS["visibility_timeout"] = int(VISIBILITY)
-            module.REDIS_OPTIONS["unacked_restore_interval"] = 1
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname not in POINTS:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
-        return spec
+    if VISIBILITY:
+        options = import_module("worker.adapters.broker.app").REDIS_OPTIONS
+        options["visibility_timeout"] = int(VISIBILITY)
+        options["unacked_restore_interval"] = 1
 
 
 if FOLDER:
-    sys.meta_path.insert(0, _Finder())
+    _put()
