@@ -47,7 +47,9 @@ def of_person(before: Person | None, after: Person) -> AccessTurn | None:
 
 
 def own_word(state: str, role: str) -> str:
-    """What a turn says of somebody: `active` or `out`, and the role."""
+    """What a turn says of somebody: `active` or `out`, and the role; of nobody any more nothing."""
+    if state == PersonState.WITHDRAWN:
+        return ""
     return f"{'active' if state == PersonState.ACTIVE else 'out'}/{role}"
 
 

@@ -227,12 +227,20 @@ class Drain:
 
     def predict(self, ids: Sequence[int]) -> tuple[list[Result], list[Effect]]:
         """What would become of these events now: decided for real, then rolled back (G8)."""
-        return self.predict_made(lambda _work: ids)
+        return self._predict(lambda _work: ids, is_counted=False)
 
     def predict_made(
         self, make: Callable[[DrainWork], Sequence[int]]
     ) -> tuple[list[Result], list[Effect]]:
-        """The same of events that are made in the transaction, and undone with it."""
+        """The same of events that are made in the transaction, and undone with it.
+
+        They are no replays: the breaker counts them as it will (D17).
+        """
+        return self._predict(make, is_counted=True)
+
+    def _predict(
+        self, make: Callable[[DrainWork], Sequence[int]], *, is_counted: bool
+    ) -> tuple[list[Result], list[Effect]]:
 
         def unit() -> tuple[list[Result], list[Effect]]:
             with self.works() as work:
@@ -240,7 +248,12 @@ class Drain:
                 work.reopen(ids)
                 read = self._parse(work, work.retake(ids))
                 world = load(work.directory, read.batch)
-                results = apply_batch(world, read.batch, now=work.now, new_id=self.new_id)
+                gate = None
+                if is_counted:
+                    gate = Gate(work.breaker, read.batch, self.new_hold_id, world.writes.breaker)
+                results = apply_batch(
+                    world, read.batch, now=work.now, new_id=self.new_id, gate=gate
+                )
                 return [*read.done, *results], list(world.writes.effects)
 
         return self._again(unit)

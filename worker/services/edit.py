@@ -92,14 +92,20 @@ class EditAndReplay:
                 code="not_editable",
             ) from None
         patched = self.apply(document, patch)
-        if patched == document:
-            raise UsageError("the patch changes nothing")
         try:
             text = json.dumps(patched, ensure_ascii=False)
+            # As it is written: of values, true is 1 and 1.0.
+            is_same = _written(patched) == _written(document)
         except RecursionError:
             raise UsageError("the patch nests too deeply") from None
+        if is_same:
+            raise UsageError("the patch changes nothing")
         # A lone half of a character is no text; the source says so when it reads it.
         return cut_passwords(text.encode("utf-8", "surrogatepass"))[0]
+
+
+def _written(document: object) -> str:
+    return json.dumps(document, sort_keys=True)
 
 
 def _read(source: Source, original: Original, body: bytes) -> NewEvent:

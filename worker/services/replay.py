@@ -73,8 +73,18 @@ class ReplayStore(Protocol):
         """Events of open dead letters that no replay under way has, in the order they came."""
         ...
 
-    def freeze(self, selection: Selection, *, actor: str, within: Within = None) -> str:
-        """Write a set down: what comes later is not in it. Its id; raises NothingChosenError."""
+    def freeze(
+        self,
+        selection: Selection,
+        *,
+        actor: str,
+        within: Within = None,
+        home: str | None = None,
+    ) -> str:
+        """Write a set down: what comes later is not in it. Its id; raises NothingChosenError.
+
+        home: the account that it belongs to where its events are of several.
+        """
         ...
 
     def start(
@@ -179,7 +189,9 @@ class Replay:
         """
         asker.check(Permission.REPLAY)
         selection.insist()
-        return self.store.freeze(selection, actor=asker.name, within=asker.accounts)
+        return self.store.freeze(
+            selection, actor=asker.name, within=asker.accounts, home=asker.home
+        )
 
     def plan_on(self, replay: str) -> bool:
         """Predict a batch of a plan's events; whether the plan is complete."""

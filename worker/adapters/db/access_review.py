@@ -153,7 +153,12 @@ def _reviewed(
         who = people.get(person)
         is_active = who is not None and who.state is PersonState.ACTIVE
         signs_in = intervals(own.get(person, ()), may_sign_in, is_now=is_active)
-        for member in intervals(turns, holds, is_now=is_now):
+        members = intervals(turns, holds, is_now=is_now)
+        if who is not None and who.state is PersonState.WITHDRAWN:
+            # Whoever was withdrawn is in nothing any more, and nobody took them out (D3).
+            there = intervals(own.get(person, ()), bool, is_now=False)
+            members = [part for one in members for part in common(one, there)]
+        for member in members:
             if asked.window.wants(member):
                 access = tuple(filter(asked.window.wants, common(member, signs_in)))
                 found.append(Reviewed(group, person, member, access, who))

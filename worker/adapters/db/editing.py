@@ -87,6 +87,7 @@ class SQLEdits:
         """The new event with a delivery of its own."""
         events, deliveries = rows.events, rows.deliveries
         made, now = edit.event, database_now(sql)
+        _insist_not_retired(sql, edit.original.id)
         was = sql.execute(select(events).where(events.c.id == edit.original.id)).mappings().one()
         delivery = _next_number(sql)
         empty = self._vault.seal(orjson.dumps({}))
@@ -151,6 +152,17 @@ def _insist_editable(row: Any) -> None:
         raise RefusedError(
             f"event {event} is {row['outcome'] or row['state']}: only what is dead is edited",
             code="not_dead",
+        )
+
+
+def _insist_not_retired(sql: Connection, event: int) -> None:
+    """Nothing of a retired connection is tried again (C7); one that is being retired is awaited."""
+    events, connections = rows.events, rows.connections
+    its = select(events.c.connection_id).where(events.c.id == event).scalar_subquery()
+    wanted = select(connections.c.state).where(connections.c.id == its)
+    if sql.execute(wanted.with_for_update(read=True)).scalar() == "retired":
+        raise RefusedError(
+            f"the connection of event {event} was retired: nothing of it is applied any more"
         )
 
 

@@ -104,10 +104,12 @@ def _subjects(connection: Connection, person: Person) -> list[User]:
         )
     )
     known = {subject for row in told for subject in _named_by(row)}
-    of = {person.connection, person.governed_by} - {None}
+    # A connection that was retired still says who was whom (C7), whoever governs them by now.
+    table = rows.connections
+    of = connection.scalars(select(table.c.id).where(table.c.account_id == person.account)).all()
     held = connection.execute(
         select(users.c.id, users.c.person_id, users.c.pinned).where(
-            bulk.among(users.c.connection_id, sorted(map(str, of)), connection)
+            bulk.among(users.c.connection_id, sorted(of), connection)
         )
     )
     mark = f'"{person.id}"'.encode()
@@ -181,7 +183,8 @@ class _Burial:
         # Counted as lost it stays, without a name, for as long as the breaker's window is.
         marks = breaker_marks
         counted = (marks.c.connection_id == of) & (marks.c.key == f"u:{user.key}")
-        anonymous = update(marks).where(counted).values(key=f"u:{self.person.id}")
+        # Somebody hired again may be counted under each of their external ids.
+        anonymous = update(marks).where(counted).values(key=f"u:{self.person.id}:{stone[:12]}")
         self._do(anonymous, marks, "redacted")
         decisions = rows.decisions
         its = (decisions.c.connection_id == of) & decisions.c.user_key.in_((key, user.key))
@@ -201,11 +204,11 @@ class _Burial:
         told = sorted({one for name in names for one in (name, name.lower())})
         by_name = bulk.among(events.c.subject, told, self.connection)
         mine = (events.c.connection_id == of) & by_name
-        found = self.connection.execute(select(events.c.id, events.c.delivery_id).where(mine)).all()
-        ids = [row.id for row in found]
+        ids = self._with_edits(list(self.connection.scalars(select(events.c.id).where(mine))))
         if not ids:
             return
         its = bulk.among(events.c.id, ids, self.connection)
+        deliveries = self.connection.scalars(select(events.c.delivery_id).where(its)).all()
         # Whatever is to come of them has no words any more.
         self.connection.execute(
             update(events)
@@ -228,7 +231,18 @@ class _Burial:
         )
         bare = {"first_error": "", "last_error": "", "note": ERASED}
         self._do(update(letters).where(theirs).values(**bare), letters, "emptied")
-        self._empty_bodies(sorted({row.delivery_id for row in found}))
+        self._empty_bodies(sorted(set(deliveries)))
+
+    def _with_edits(self, ids: list[int]) -> list[int]:
+        """With what was made of these events, and what they were made of: one body, edited (G8)."""
+        table, known = event_edits, set(ids)
+        while ids:
+            mine = bulk.among(table.c.id, ids, self.connection)
+            theirs = bulk.among(table.c.original_id, ids, self.connection)
+            pairs = select(table.c.id, table.c.original_id).where(mine | theirs)
+            ids = sorted({one for pair in self.connection.execute(pairs) for one in pair} - known)
+            known.update(ids)
+        return sorted(known)
 
     def _among(self, table: Table, column: Any, ids: Sequence[int], **values: Any) -> None:
         wanted: ColumnElement[bool] = bulk.among(column, ids, self.connection)

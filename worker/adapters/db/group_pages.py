@@ -225,7 +225,34 @@ def _said(connection: Connection, told: Group, people: Collection[Person]) -> se
         for person in people
         if person.connection == told.connection and person.user is not None
     }
+    others = [person.id for person in people if person.connection != told.connection]
+    keys |= {key: whose for _, key, whose in _of_retired(connection, others, told.connection)}
     return {keys[edge.user] for edge in _edges(connection, told, keys)}
+
+
+def _of_retired(
+    connection: Connection, people: Collection[str], of: str | None = None
+) -> list[tuple[str, str, str]]:
+    """Connection, external id and person: whom retired connections still know as whom (C7).
+
+    Whoever a connection governed is nobody's once it is retired; who was in its groups is in them.
+    of: only of this connection.
+    """
+    if not people:
+        return []
+    users, connections, table = rows.users, rows.connections, rows.people
+    whose = select(table.c.account_id).where(bulk.among(table.c.id, sorted(people), connection))
+    mine = connections.c.id == of if of is not None else connections.c.account_id.in_(whose)
+    retired = select(connections.c.id).where(mine, connections.c.state == "retired")
+    ids = list(connection.scalars(retired))
+    if not ids:
+        return []
+    found = connection.execute(
+        select(users.c.connection_id, users.c.key, users.c.person_id)
+        .where(bulk.among(users.c.connection_id, sorted(ids), connection))
+        .where(bulk.among(users.c.person_id, sorted(people), connection))
+    )
+    return [(row[0], row[1], row[2]) for row in found]
 
 
 def _edges(connection: Connection, group: Group, keys: Collection[str]) -> list[Edge]:
@@ -268,19 +295,20 @@ def _is_in(connection: Connection, seen: GroupSeen, person: Person) -> bool:
 
 
 def _told_groups_of(connection: Connection, person: Person) -> list[GroupSeen]:
-    of = person.connection
-    if of is None or person.user is None:
-        return []
+    subjects = {(of, key) for of, key, _ in _of_retired(connection, [person.id])}
+    if person.connection is not None and person.user is not None:
+        subjects.add((person.connection, person.user))
     table, groups = rows.memberships, rows.groups
     edges = {
-        row["group_key"]: edge_from_row(row)
+        group_id(of, row["group_key"]): edge_from_row(row)
+        for of, key in sorted(subjects)
         for row in connection.execute(
             select(table)
-            .where(table.c.connection_id == of, table.c.user_key == person.user)
+            .where(table.c.connection_id == of, table.c.user_key == key)
             .where(table.c.is_member)
         ).mappings()
     }
-    ids = [group_id(of, key) for key in edges]
+    ids = sorted(edges)
     known = connection.execute(
         select(groups.c.id).where(bulk.among(groups.c.id, ids, connection), groups.c.is_seen)
     ).scalars()
@@ -288,5 +316,7 @@ def _told_groups_of(connection: Connection, person: Person) -> list[GroupSeen]:
     return [
         one
         for one in seen
-        if one is not None and one.told is not None and is_current(edges[one.told.key], one.told)
+        if one is not None
+        and one.told is not None
+        and is_current(edges[group_id(one.told.connection, one.told.key)], one.told)
     ]

@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    and_,
     case,
     delete,
     exists,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 
 from domain.breaker import Answer, HoldState, Released, Weight, explain, why_held
+from domain.erasure import ERASED
 from domain.errors import NothingFoundError, RefusedError
 from domain.inbox import Kind, Lane, Outcome, Reason, State
 from domain.keys import user_id
@@ -83,7 +85,7 @@ class SQLHolds:
         with translated(), self._database.read() as sql:
             row = _known(sql, hold)
             told = _told(sql, row, database_now(sql))
-            told["held"] = _held_events(sql, row["connection_id"], limit)
+            told["held"] = _held_events(sql, row, limit)
             return told
 
     def approve(self, hold: str, *, actor: str, reason: str) -> Answer:
@@ -105,7 +107,7 @@ class SQLHolds:
         def answer(sql: Connection) -> Answer:
             row = _locked(sql, hold, HoldState.OPEN)
             now = database_now(sql)
-            mine = _held(row["connection_id"])
+            mine = _held(row)
             _note(sql, mine, f"hold {hold} was rejected: {reason}", actor, now)
             count = sql.execute(
                 update(rows.events)
@@ -130,8 +132,8 @@ class SQLHolds:
             if to <= row["most"]:
                 raise RefusedError(f"the limit is {row['most']:,} already: name a higher one")
             now = database_now(sql)
-            released = _kinds(sql, row["connection_id"])
-            count = _release(sql, row["connection_id"], now, bears=None)
+            released = _kinds(sql, row)
+            count = _release(sql, row, now, bears=None)
             until = now + timedelta(seconds=row["window_seconds"])
             sql.execute(
                 update(breakers)
@@ -252,53 +254,56 @@ def approved(
     if row["state"] == HoldState.REJECTED.value:
         undid = _answered(row)
         _take_back(sql, row)
-    released = _kinds(sql, connection)
-    count = _release(sql, connection, now, bears=row["id"])
+    released = _kinds(sql, row)
+    count = _release(sql, row, now, bears=row["id"])
     sql.execute(delete(breaker_marks).where(breaker_marks.c.connection_id == connection))
     _close(sql, row, HoldState.APPROVED, count, actor=actor, reason=reason, now=now)
     return Answer(count, released, undid)
 
 
 def _take_back(sql: Connection, row: dict[str, Any]) -> None:
-    """The events of a rejected hold rest as they did before."""
-    events = rows.events
+    """The events of a rejected hold rest as they did before, if there is a word of them left."""
+    events, deliveries = rows.events, rows.deliveries
+    is_kept = exists().where(deliveries.c.id == events.c.delivery_id)
     sql.execute(
         update(events)
         .where(events.c.connection_id == row["connection_id"], events.c.replay_id == row["id"])
         .where(events.c.outcome == Outcome.DISCARDED.value)
+        .where(events.c.subject != ERASED, is_kept)
         .values(state=State.HELD.value, outcome=None, ended_at=None)
     )
 
 
-def _held(connection: str) -> ColumnElement[bool]:
-    """Events that the breaker of a connection holds; found by the index of what has not ended."""
+def _held(hold: dict[str, Any]) -> ColumnElement[bool]:
+    """Events that a hold keeps, and no other one; found by the index of what has not ended."""
     events = rows.events
-    return (
-        (events.c.connection_id == connection)
-        & (events.c.state != State.ENDED.value)
-        & (events.c.state == State.HELD.value)
-        & (events.c.reason == Reason.BREAKER.value)
+    return and_(
+        events.c.connection_id == hold["connection_id"],
+        events.c.replay_id == hold["id"],
+        events.c.state != State.ENDED.value,
+        events.c.state == State.HELD.value,
+        events.c.reason == Reason.BREAKER.value,
     )
 
 
-def _release(sql: Connection, connection: str, now: datetime, *, bears: str | None) -> int:
+def _release(sql: Connection, hold: dict[str, Any], now: datetime, *, bears: str | None) -> int:
     """Due at once; or held by what else keeps this connection or feed. bears: passes uncounted."""
     events, feeds, connections = rows.events, rows.feeds, rows.connections
     active = select(connections.c.id).where(
-        connections.c.id == connection, connections.c.state == "active"
+        connections.c.id == hold["connection_id"], connections.c.state == "active"
     )
     paused = select(feeds.c.id).where(feeds.c.state == "paused")
     ready = events.c.connection_id.in_(active) & events.c.feed_id.not_in(paused)
-    go = update(events).where(_held(connection)).values(replay_id=bears)
+    go = update(events).where(_held(hold)).values(replay_id=bears)
     count = sql.execute(
         go.where(ready).values(state=State.PENDING.value, reason=None, due_at=now)
     ).rowcount
     return count + sql.execute(go.values(reason=Reason.PAUSED.value)).rowcount
 
 
-def _kinds(sql: Connection, connection: str) -> Released:
+def _kinds(sql: Connection, hold: dict[str, Any]) -> Released:
     events = rows.events
-    found = sql.execute(select(events.c.kind, events.c.lane).where(_held(connection)).distinct())
+    found = sql.execute(select(events.c.kind, events.c.lane).where(_held(hold)).distinct())
     return [(Kind(row.kind), Lane(row.lane)) for row in found]
 
 
@@ -410,14 +415,14 @@ def _told(sql: Connection, row: dict[str, Any], now: datetime) -> dict[str, Any]
     told = {**row, "account": names[0], "connection": names[1]}
     if row["state"] != HoldState.OPEN.value:
         return {**told, "explanation": f"{row['state']}: {row['events']:,} events"}
-    weights = _weights(sql, row["connection_id"])
+    weights = _weights(sql, row)
     told["events"] = sum(weight.events for weight in weights)
     told["by_kind"] = [
         {"kind": w.kind, "subjects": w.subjects, "events": w.events} for w in weights
     ]
     told["explanation"] = explain(
         weights,
-        _first(sql, row["connection_id"]),
+        _first(sql, row),
         people=row["people"],
         opened_at=row["opened_at"],
         now=now,
@@ -435,11 +440,11 @@ def _names(sql: Connection, row: dict[str, Any]) -> tuple[str, str]:
     return (found[0], found[1]) if found is not None else ("", "")
 
 
-def _weights(sql: Connection, connection: str) -> list[Weight]:
+def _weights(sql: Connection, hold: dict[str, Any]) -> list[Weight]:
     """Whom each kind would change: of suspensions those who are still in, whoever put them out."""
     events, users, people = rows.events, rows.users, rows.people
     is_in = exists().where(
-        users.c.id == literal(user_id(connection, "")) + events.c.subject,
+        users.c.id == literal(user_id(hold["connection_id"], "")) + events.c.subject,
         people.c.id == users.c.person_id,
         people.c.state.in_([PersonState.ACTIVE.value, PersonState.INVITED.value]),
     )
@@ -447,27 +452,25 @@ def _weights(sql: Connection, connection: str) -> list[Weight]:
     whom = case((counts, events.c.subject))
     found = sql.execute(
         select(events.c.kind, func.count(whom.distinct()), func.count())
-        .where(_held(connection))
+        .where(_held(hold))
         .group_by(events.c.kind)
         .order_by(func.count().desc())
     )
     return [Weight(*row) for row in found]
 
 
-def _first(sql: Connection, connection: str) -> list[str]:
+def _first(sql: Connection, hold: dict[str, Any]) -> list[str]:
     """The addresses of the first who are kept waiting, or their ids where nobody is known."""
-    return [
-        str(event["email"] or event["subject"]) for event in _held_events(sql, connection, NAMED)
-    ]
+    return [str(event["email"] or event["subject"]) for event in _held_events(sql, hold, NAMED)]
 
 
-def _held_events(sql: Connection, connection: str, limit: int) -> list[dict[str, Any]]:
-    events, people = rows.events, rows.people
+def _held_events(sql: Connection, hold: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    events, people, connection = rows.events, rows.people, str(hold["connection_id"])
     shown = ("id", "received_at", "type", "kind", "subject", "external_id")
     found = (
         sql.execute(
             select(*(events.c[name] for name in shown))
-            .where(_held(connection))
+            .where(_held(hold))
             .order_by(events.c.id)
             .limit(limit)
         )

@@ -29,6 +29,8 @@ from worker.adapters.db.replay_rows import group_notes, replays
 from worker.adapters.vault import Vault
 
 AT_ONCE = 500
+#: How keys begin of who is signed in and has no token.
+SIGNED_IN = "operator"
 
 
 def names_of(person: Person, subjects: Sequence[User]) -> frozenset[str]:
@@ -141,7 +143,7 @@ def _forget_answers(connection: Connection, vault: Vault, person: Person, ledger
     gone = [
         row.id
         for row in answers
-        if row.id.partition(":")[0] in theirs
+        if row.id.partition(":")[0] in theirs | {SIGNED_IN}
         and row.answer
         and person.id.encode() in vault.open(row.answer)
     ]

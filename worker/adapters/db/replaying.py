@@ -61,12 +61,19 @@ class SQLReplays:
             found = _replayable(sql, selection, within)
             return list(sql.scalars(found.order_by(rows.events.c.id)))
 
-    def freeze(self, selection: Selection, *, actor: str, within: Within = None) -> str:
+    def freeze(
+        self,
+        selection: Selection,
+        *,
+        actor: str,
+        within: Within = None,
+        home: str | None = None,
+    ) -> str:
         """See the port."""
         replay = new_id("rpl")
 
         def work(sql: Connection) -> str:
-            count = _freeze(sql, replay, selection, actor=actor, within=within)
+            count = _freeze(sql, replay, selection, actor=actor, within=within, home=home)
             account = locked(sql, replay)["account_id"]
             deed = Deed("dead.plan", replay, account, actor, after={"count": count})
             audit(sql, database_now(sql), deed)
@@ -192,7 +199,13 @@ def _is_taken(event: ColumnElement[int]) -> ColumnElement[bool]:
 
 
 def _freeze(
-    sql: Connection, replay: str, selection: Selection, *, actor: str, within: Within
+    sql: Connection,
+    replay: str,
+    selection: Selection,
+    *,
+    actor: str,
+    within: Within,
+    home: str | None = None,
 ) -> int:
     """Write the set down, in the order in which its events came; how many they are.
 
@@ -215,7 +228,7 @@ def _freeze(
     )
     names = ["replay_id", "place", "event_id", "kind", "batch", "state"]
     sql.execute(insert(replay_items).from_select(names, wanted))
-    count, account = _extent(sql, replay)
+    count, account = _extent(sql, replay, home)
     if not count:
         raise NothingChosenError
     row = {
@@ -233,13 +246,16 @@ def _freeze(
     return count
 
 
-def _extent(sql: Connection, replay: str) -> tuple[int, str | None]:
-    """How many events it has, and the account that all of them are of; None for several."""
+def _extent(sql: Connection, replay: str, home: str | None) -> tuple[int, str | None]:
+    """How many events it has, and the account that all of them are of; of several, whose it is.
+
+    home: the account of the operator who froze it and sees it again, with its children (C4).
+    """
     account, items = rows.events.c.account_id, replay_items
     mine = (items.c.replay_id == replay) & (items.c.event_id == rows.events.c.id)
     wanted = select(func.count(), func.min(account), func.max(account)).where(mine)
     count, first, last = sql.execute(wanted).one()
-    return count, first if first == last else None
+    return count, first if first == last else home
 
 
 def _leave_out_taken(sql: Connection, replay: str) -> None:

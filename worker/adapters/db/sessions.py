@@ -222,19 +222,23 @@ class SQLSessionList:
             return [_session(row) for row in connection.execute(found).mappings()]
 
     def end(self, ended: list[Session], *, actor: str, reason: str) -> None:
-        """End sessions at once; raises NothingFoundError for one that is over."""
+        """End sessions at once; raises NothingFoundError where none is left to be ended."""
 
         def put(connection: Connection) -> None:
-            now = database_now(connection)
+            now, left = database_now(connection), 0
             for one in ended:
-                gone = connection.execute(delete(sessions).where(sessions.c.id == one.id))
-                if gone.rowcount == 0:
-                    raise NothingFoundError("live session", one.id)
+                gone = connection.execute(delete(sessions).where(sessions.c.id == one.id)).rowcount
+                left += gone
+                if gone == 0:
+                    # Whoever signed out themselves meanwhile keeps no other session alive.
+                    continue
                 before = {"session": one.id, "way": one.way, "from": one.address}
                 deed = Deed(
                     "operator.end_session", one.email, one.account, actor, reason, before=before
                 )
                 audit(connection, now, deed)
+            if ended and not left:
+                raise NothingFoundError("live session", ended[0].id)
 
         self._changing.change(put)
 

@@ -64,10 +64,15 @@ class AccountSetup(DomainSetup):
         return account
 
     def account(self, name: str) -> dict[str, Any]:
-        """An account by name or id; raises NothingFoundError."""
+        """An account by id, else by name; raises NothingFoundError."""
         table = rows.accounts
         found = (
-            self.sql.execute(select(table).where((table.c.name == name) | (table.c.id == name)))
+            self.sql.execute(
+                select(table)
+                .where((table.c.name == name) | (table.c.id == name))
+                # Somebody may have named theirs as another's id.
+                .order_by(table.c.id != name)
+            )
             .mappings()
             .first()
         )

@@ -163,6 +163,8 @@ class ConnectionSetup(TokenSetup):
         found = self.sql.execute(statement).mappings().all()
         if not found:
             raise NothingFoundError("connection", name)
+        # Somebody may have named theirs as another's id.
+        found = [row for row in found if row["id"] == name] or found
         if len(found) > 1:
             raise UsageError(f"{len(found)} connections are named {name!r}: use the id")
         return dict(found[0])

@@ -28,15 +28,16 @@ class TokenSetup(SetupPart):
         scopes: Sequence[str],
         feed: str | None = None,
         expires_at: datetime | None = None,
+        reason: str = "",
     ) -> str:
         """A bearer token, shown once and stored as a digest (C3, D18)."""
-        token = f"rst_{new_token()}"
+        token, made = f"rst_{new_token()}", new_id("tok")
         bulk.insert(
             self.sql,
             rows.tokens,
             [
                 {
-                    "id": new_id("tok"),
+                    "id": made,
                     "prefix": token[:12],
                     "hash": token_digest(token),
                     "account_id": account,
@@ -50,6 +51,8 @@ class TokenSetup(SetupPart):
                 }
             ],
         )
+        told = {"name": name, "scopes": list(scopes), "feed": feed}
+        self.audit(account, "token.add", made, reason=reason, after=told)
         return token
 
     def add_feed_token(
@@ -85,10 +88,12 @@ class TokenSetup(SetupPart):
     def revoke_token(self, token: str, *, reason: str) -> None:
         """Dead at once; raises NothingFoundError."""
         table = rows.tokens
-        gone = self.sql.execute(update(table).where(_is_live(token)).values(revoked_at=self.now))
-        if gone.rowcount == 0:
+        gone = update(table).where(_is_live(token)).values(revoked_at=self.now)
+        told = self.sql.execute(gone.returning(table.c.id, table.c.account_id)).all()
+        if not told:
             raise NothingFoundError("live token", token)
-        self.audit(None, "token.revoke", token[:12], reason=reason)
+        for one in told:
+            self.audit(one.account_id, "token.revoke", one.id, reason=reason)
 
 
 def _is_live(token: str) -> ColumnElement[bool]:

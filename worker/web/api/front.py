@@ -62,6 +62,7 @@ from worker.web.api.problems import (
     problem,
     responses,
 )
+from worker.web.api.writing import AgainError
 from worker.web.body import ClientDisconnect, EncodingError, TooLargeError, read_body
 
 PREFIX = "/api"
@@ -274,6 +275,7 @@ def _of(handler: Callable[[Request, Any], Response]) -> Callable[[Request, Excep
 
 
 ANSWERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
+    AgainError: _of(lambda _request, error: error.response),
     ProblemError: _of(_on_problem),
     HTTPException: _of(_on_status),
     RequestValidationError: _of(_on_invalid),

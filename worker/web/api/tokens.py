@@ -92,6 +92,7 @@ def add_token(asked: NewToken, write: MakesTokens) -> Response:
             scopes=asked.scopes,
             feed=asked.feed,
             expires_at=use.in_days(days) if days is not None else None,
+            reason=write.reason,
         )
 
     return write.set_up(act, _made)

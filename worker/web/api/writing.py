@@ -18,7 +18,14 @@ from starlette.responses import Response
 from domain.errors import NothingFoundError, UsageError
 from domain.permissions import Permission, scope_with
 from worker.adapters.db.engine import Changing
-from worker.adapters.db.once import NO_MORE, Answer, AnsweredError, Key, Once
+from worker.adapters.db.once import (
+    NO_MORE,
+    Answer,
+    AnsweredError,
+    Key,
+    Once,
+    answered_before,
+)
 from worker.adapters.db.setup import SQLSetup
 from worker.bootstrap import Container
 from worker.web.api.answers import etag
@@ -71,19 +78,28 @@ class Write:
         try:
             act(once)
         except AnsweredError as error:
-            return self._again(error.answer)
+            return _again(self.key, error.answer)
         assert once.answer is not None
         return _response(once.answer, {})
 
-    def _again(self, answer: Answer) -> Response:
-        if self.key is None or answer.asked != self.key.asked:
-            raise ProblemError(
-                "idempotency_key_reused",
-                "this Idempotency-Key was sent with another request before",
-            )
-        if answer.status == NO_MORE:
-            raise NothingFoundError("person", more="of whom this Idempotency-Key's answer told")
-        return _response(answer, REPLAYED)
+
+class AgainError(Exception):
+    """The request was answered before: its answer, whatever became of what it names since."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("answered already")
+        self.response = response
+
+
+def _again(key: Key | None, answer: Answer) -> Response:
+    if key is None or answer.asked != key.asked:
+        raise ProblemError(
+            "idempotency_key_reused",
+            "this Idempotency-Key was sent with another request before",
+        )
+    if answer.status == NO_MORE:
+        raise NothingFoundError("person", more="of whom this Idempotency-Key's answer told")
+    return _response(answer, REPLAYED)
 
 
 def _response(answer: Answer, headers: dict[str, str]) -> Response:
@@ -114,10 +130,12 @@ class Writing:
     ) -> Write:
         """Who asks, why, and under which key; raises ProblemError, UsageError."""
         caller = await run_in_threadpool(authenticated, request, bearer, self._permission)
-        key = None
+        key, parts = None, request.app.state.parts
         if idempotency_key is not None:
             key = Key(caller.token, idempotency_key, await _asked(request, idempotency_key))
-        parts: Container = request.app.state.parts
+            known = await run_in_threadpool(answered_before, parts.database, parts.vault, key)
+            if known is not None:
+                raise AgainError(_again(key, known))
         return Write(caller, _reason(x_reason), parts, key)
 
 
