@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import textwrap
+from functools import cache
+from typing import Any
 
 from tests.architecture import rules
 
@@ -36,6 +38,8 @@ LOAD_AND_TELL_WHAT_WAS_BUILT = """
     import collections, gc, importlib, json, os, socket, subprocess, sys, threading
 
     sys.path.insert(0, sys.argv[1])
+    # The collector would look at every object again and again while nothing is given back.
+    gc.disable()
     happened = []
     module = ""
     PLUMBING = ("_collections_abc", "collections.abc", "os")
@@ -111,7 +115,7 @@ def modules(folder: str) -> list[str]:
     return names
 
 
-def run(script: str, names: list[str], *flags: str, more: tuple[str, ...] = ()) -> list[str]:
+def run(script: str, names: Any, *flags: str, more: tuple[str, ...] = ()) -> Any:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ROSTERD_", "COV"))}
     told = [str(rules.ROOT), json.dumps(names), *more]
     done = subprocess.run(
@@ -122,8 +126,7 @@ def run(script: str, names: list[str], *flags: str, more: tuple[str, ...] = ()) 
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    answer: list[str] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_importing_the_domain_loads_the_standard_library_only() -> None:
@@ -137,37 +140,69 @@ def test_importing_the_worker_builds_nothing() -> None:
         raise AssertionError("something was built, and not when one module was looked at a time")
 
 
+#: What a fresh interpreter loads, one after the other: starting one for each takes seconds.
+STEPS = {
+    "help": "from worker.cli.main import build_cli; build_cli('--help')",
+    # By a child: whoever starts processes is loaded by no command but theirs.
+    "starts": "import worker.cli.forked, worker.cli.processes, worker.cli.running, worker.cli.up",
+    "account": "build_cli('account')",
+    "bootstrap": "import worker.bootstrap",
+    "web": "import worker.web.app",
+    "every command": "build_cli()",
+}
+TELL_WHAT_EACH_LOADS = """
+    import gc, json, os, sys
+
+    gc.disable()
+    sys.path.insert(0, sys.argv[1])
+    found, (steps, apart) = {}, json.loads(sys.argv[2])
+    for name, words in steps.items():
+        if name == apart:
+            reads, writes = os.pipe()
+            if not os.fork():
+                exec(words)
+                os.write(writes, json.dumps(list(sys.modules)).encode())
+                os._exit(0)
+            os.close(writes)
+            found[name] = json.load(open(reads))
+            continue
+        exec(words)
+        found[name] = list(sys.modules)
+    print(json.dumps(found))
+"""
+HEAVY = {"alembic", "celery", "granian", "prometheus_client", "pydantic", "sqlalchemy"}
+
+
+@cache
+def loaded() -> dict[str, set[str]]:
+    """The modules that are there after each of these steps."""
+    told = run(TELL_WHAT_EACH_LOADS, [STEPS, "starts"])
+    return {name: set(modules) for name, modules in told.items()}
+
+
 def test_the_web_process_starts_without_what_takes_long_to_load() -> None:
     """A quarter of its start: SCIM's library comes with the first request that needs it."""
-    said = "import sys, worker.web.app; print('scim2_models' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
-
-
-def loaded_by(words: str, names: set[str]) -> set[str]:
-    """Which of these modules a process has loaded that runs so much of `rosterd`."""
-    said = f"import sys\n{words}\nprint(*({names!r} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    assert "worker.web.app" in loaded()["web"]
+    assert "scim2_models" not in loaded()["web"]
 
 
 def test_a_list_of_commands_loads_none_of_them() -> None:
     """Nor what they stand on: each takes longer to load than to answer `--help`."""
-    heavy = {"alembic", "celery", "granian", "prometheus_client", "pydantic", "sqlalchemy"}
-    assert loaded_by("from worker.cli.main import build_cli; build_cli('--help')", heavy) == set()
-    assert loaded_by("from worker.cli.main import build_cli; build_cli()", heavy) != set()
+    assert loaded()["help"] & HEAVY == set()
+    assert loaded()["every command"] & HEAVY != set()
 
 
 def test_a_command_loads_no_other() -> None:
     others = {"worker.cli.bench", "worker.cli.demo", "worker.cli.doctor", "worker.cli.up"}
-    assert loaded_by("from worker.cli.main import build_cli; build_cli('account')", others) == set()
+    assert loaded()["account"] & others == set()
+    assert loaded()["every command"] >= others
 
 
 def test_who_starts_processes_has_not_loaded_counters_yet() -> None:
     """prometheus_client decides as it is loaded whether processes count together."""
-    starts = "import worker.cli.forked, worker.cli.processes, worker.cli.running, worker.cli.up"
-    assert loaded_by(starts, {"prometheus_client"}) == set()
-    assert loaded_by("import worker.bootstrap", {"prometheus_client"}) == {"prometheus_client"}
+    assert "worker.cli.up" in loaded()["starts"]
+    assert "prometheus_client" not in loaded()["starts"]
+    assert "prometheus_client" in loaded()["bootstrap"]
 
 
 def test_the_layer_contracts_hold() -> None:
