@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 import shutil
@@ -13,7 +12,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from sqlalchemy import update
 from tests.conftest import missing
 from tests.deploy.film import Film
 from tests.harness import Feed, Rosterd
-from tests.preloaded import Preloaded
+from tests.preloaded import of_this_process
 from tests.servers import RedisServer, await_true, free_port
 from worker.cli.supervisor import Process
 
@@ -121,7 +119,7 @@ class Drill:
     ) -> Process:
         if not environment.keys() & BEFORE_PYTHON:
             whole = {**os.environ, **environment}
-            return _preloaded().start(*words, log=log, environment=whole)
+            return of_this_process().start(*words, log=log, environment=whole)
         with (log or Path(os.devnull)).open("ab") as told:
             return subprocess.Popen(
                 [sys.executable, "-m", "worker", *words],
@@ -154,13 +152,6 @@ class Drill:
         with self.rosterd.parts.database.begin() as connection:
             connection.execute(update(table).values({column: then}))
             connection.commit()
-
-
-@cache
-def _preloaded() -> Preloaded:
-    made = Preloaded(os.environ)
-    atexit.register(made.stop)
-    return made
 
 
 def _end(process: Process, number: int) -> None:
