@@ -285,3 +285,36 @@ def test_a_group_is_read_some_people_at_a_time(
         asked = access_review.ReviewAsked(rosterd.account_id, "Sales")
         found = [one for some in access_review.review(connection, asked) for one in some]
     assert len({one.person for one in found}) == len(found) == 7
+
+
+def withdrawn(rosterd: Rosterd, feed: Feed) -> None:
+    """Somebody new turns out to be one who was here before: the new person is taken back."""
+    rosterd.hire(feed, "u1", "ana@example.com")
+    rosterd.tell(feed, "user.suspended", {"id": "u1"})
+    rosterd.hire(feed, "u2", "temp@example.com")
+
+
+def test_d3_whoever_was_withdrawn_was_in_a_built_in_group_until_then(rosterd: Rosterd) -> None:
+    """Nobody took them out of it; the word that withdrew them ended it, and is recorded."""
+    feed = rosterd.account()
+    withdrawn(rosterd, feed)
+    again = {"id": "u2", "email": "ana@example.com", "active": True}
+    rosterd.tell(feed, "user.upserted", again, id_="again")
+    lines = [x for x in of_group(rosterd, "Team Members") if x["person"]["state"] == "withdrawn"]
+    (line,) = lines
+    assert line["member"]["to"]["by"]["external_id"] == "again"
+    all_recorded(rosterd)
+
+
+def test_d3_whoever_was_withdrawn_is_in_no_group_of_the_accounts_own(rosterd: Rosterd) -> None:
+    """A grant by hand is nobody's any more: a review must not tell that somebody still has it."""
+    feed = rosterd.account()
+    withdrawn(rosterd, feed)
+    made = rosterd.parts.groups.add(rosterd.account_id, "Crew", actor="t", reason="r")
+    temp = at(rosterd, "temp@example.com")["id"]
+    rosterd.parts.groups.join(made.id, temp, actor="t", reason="r")
+    again = {"id": "u2", "email": "ana@example.com", "active": True}
+    rosterd.tell(feed, "user.upserted", again, id_="again")
+    (line,) = of_group(rosterd, "Crew")
+    assert line["person"]["state"] == "withdrawn"
+    assert line["member"]["to"]["by"]["external_id"] == "again"

@@ -9,6 +9,7 @@ import pytest
 from tests.api import Client, is_problem
 from tests.harness import Rosterd
 from worker.adapters.db import rows
+from worker.bootstrap_operators import ITSELF
 from worker.web.signin.session import COOKIE, CSRF_HEADER
 
 EVE = "eve@example.com"
@@ -94,3 +95,24 @@ def test_whoever_may_not_appoint_is_told_so(rosterd: Rosterd, scope: str) -> Non
         client.ask("POST", "/operators", json={"email": EVE}),
     ):
         is_problem(told, 403, "insufficient_scope")
+
+
+def test_signed_out_everywhere_is_every_browser_though_one_signs_out_meanwhile(
+    rosterd: Rosterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that is over is no reason to leave another one, perhaps stolen, alive."""
+    rosterd.operator(EVE)
+    one, two = rosterd.session(EVE), rosterd.session(EVE)
+    use = rosterd.parts.operators
+    listed = use.appoint._sessions.all
+
+    def beside(accounts: Any, email: str | None = None) -> Any:
+        found = listed(accounts, email)
+        use.sign_in.out(one)
+        return found
+
+    monkeypatch.setattr(use.appoint._sessions, "all", beside)
+    use.appoint.end_sessions(ITSELF, EVE, reason="a lost laptop")
+    assert use.sign_in.asker(two) is None
+    ended = rosterd.table(rows.audit, rows.audit.c.action == "operator.end_session")
+    assert [entry["reason"] for entry in ended] == ["a lost laptop"]
