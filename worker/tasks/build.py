@@ -34,6 +34,8 @@ from worker.tasks.teller import Teller
 from worker.telemetry import shared_registry
 
 _KEEPERS: list[Keeper | Conductor | Reader | Teller] = []
+#: The process that takes rings, as its children know it.
+_CONSUMER: list[int] = []
 _SERVERS: list[WSGIServer] = []
 
 
@@ -49,6 +51,7 @@ def build_app() -> Celery:
     worker_process_shutdown.connect(_stop_keeper, weak=False)
     worker_ready.connect(_start_in_solo, weak=False)
     worker_ready.connect(_warn_of_broker, weak=False)
+    worker_init.connect(_note_consumer, weak=False)
     worker_init.connect(_serve_metrics, weak=False)
     return app
 
@@ -62,7 +65,13 @@ def _start_keeper(**_: Any) -> None:
         # A child that outlives a killed parent must not keep its port.
         server.socket.close()
     _SERVERS.clear()
-    _keep_house(consumer=os.getppid())
+    # Not who its parent is now: that may have been killed as it forked.
+    _keep_house(consumer=_CONSUMER[0])
+
+
+def _note_consumer(**_: Any) -> None:
+    """In the process that takes rings, before it has children."""
+    _CONSUMER[:] = [os.getpid()]
 
 
 def _keep_house(*, consumer: int) -> None:

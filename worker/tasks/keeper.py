@@ -6,6 +6,7 @@ does not take rings it drains by itself.
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from contextlib import suppress
@@ -24,12 +25,14 @@ BUDGET = timedelta(seconds=2)
 class Keeper:
     """A thread that beats every sweep interval until the process ends.
 
-    consumer: id of the process that takes rings, which is this one's parent in a pool.
+    consumer: id of the process that takes rings, which is this one's parent in a pool. Once that
+    was killed, this one gets no work and no word to end, and would keep house for ever.
     """
 
     def __init__(self, parts: Container, *, consumer: int) -> None:
         self._parts = parts
         self._lanes = lanes()
+        self._consumer = consumer
         # Made here: two threads that make it at once would each count into their own.
         self._minutes = parts.minutes
         self._stop = threading.Event()
@@ -49,6 +52,10 @@ class Keeper:
     def _run(self) -> None:
         interval = self._parts.settings.sweep_seconds
         while not self._stop.wait(interval * random.uniform(0.8, 1.2)):  # noqa: S311 - jitter
+            if self._consumer not in (os.getpid(), os.getppid()):
+                self._parts.log.warning("consumer_gone", consumer=self._consumer)
+                # What it may be in the middle of is done again, as after any crash (D6).
+                os._exit(1)
             try:
                 self._beat()
             except InfrastructureError as error:
