@@ -22,8 +22,8 @@ from worker.cli.sender import Sent
 
 @contextmanager
 def reading(database_url: str, folder: Path, **settings: object) -> Iterator[Rosterd]:
-    """A rosterd that may ask servers of this machine, and waits a second for each."""
-    told: dict[str, Any] = {"outbound_allow": "127.0.0.1", "directory_seconds": 1, **settings}
+    """A rosterd that may ask servers of this machine, and waits two seconds for each."""
+    told: dict[str, Any] = {"outbound_allow": "127.0.0.1", "directory_seconds": 2, **settings}
     rosterd = Rosterd(database_url, folder, **told)
     with rosterd.serving():
         yield rosterd

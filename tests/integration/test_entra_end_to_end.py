@@ -22,7 +22,7 @@ def graph() -> Iterator[FakeGraph]:
 
 @pytest.fixture
 def rosterd(database_url: str, tmp_path: Path) -> Iterator[Rosterd]:
-    with reading(database_url, tmp_path) as made:
+    with reading(database_url, tmp_path, directory_seconds=5) as made:
         yield made
 
 
