@@ -12,6 +12,7 @@ import pytest
 from tests.api import Client, is_problem
 from tests.harness import Rosterd
 from worker.adapters.db.operator_rows import sessions
+from worker.web.signin.session import COOKIE, CSRF_HEADER
 
 EVE = "eve@example.com"
 
@@ -57,3 +58,22 @@ def test_s4_a_connection_gone_live_again(rosterd: Rosterd, app: Client) -> None:
     place = f"/connections/{made['id']}"
     plan = app.post(f"{place}/plans", {}, 201)
     answered_twice(app, "POST", f"{place}/go-live", 200, json={"plan": plan["id"]})
+
+
+def test_c4_an_operator_who_is_of_another_account_by_now_is_not_told_the_old_answer(
+    rosterd: Rosterd,
+) -> None:
+    rosterd.account(name="first")
+    with rosterd.setup() as use:
+        second = use.add_account("second", owner=None, domains=[], parent=None, several=False)
+
+    def ask(account: str) -> Any:
+        who = rosterd.operator(EVE, "admin", account=account)
+        rosterd.http.cookies.set(COOKIE, rosterd.session(who))
+        headers = {CSRF_HEADER: rosterd.csrf(), "X-Reason": "r", "Idempotency-Key": "once"}
+        return rosterd.http.post("/api/v1/groups", json={"name": "Crew"}, headers=headers)
+
+    told = ask(rosterd.account_id).json()
+    assert told["account"] == rosterd.account_id
+    assert rosterd.cli("operator", "remove", EVE, "--reason", "r", "--yes").returncode == 0
+    assert ask(second).json()["account"] == second

@@ -106,3 +106,24 @@ def test_u5_d17_whoever_the_breaker_counted_under_two_ids_is_erased(rosterd: Ros
     left = [mark["key"] for mark in rosterd.table(breaker_marks)]
     assert len(left) == counted, "the breaker's window counts them on"
     assert not {"u:old-1", "u:new-1"} & set(left)
+
+
+def test_u5_g2_an_event_edited_into_somebody_elses_stays_theirs(rosterd: Rosterd) -> None:
+    """The original was about whoever is erased; what was made of it waits to change another."""
+    feed = rosterd.account()
+    for key in ("a1", "b1"):
+        rosterd.hire(feed, key)
+    wrong = {"id": "a1", "email": "bea@elsewhere.test"}
+    rosterd.tell(feed, "user.email_changed", wrong)
+    (letter,) = rosterd.dead()
+    rosterd.tell(feed, "user.suspended", {"id": "a1"})
+    patch = [
+        {"op": "replace", "path": "/data/id", "value": "b1"},
+        {"op": "replace", "path": "/data/email", "value": "bea@example.com"},
+    ]
+    path = f"/events/{letter['event_id']}/edit-and-replay"
+    Client(rosterd, "operator", account=None).post(path, {"patch": patch}, 201, X_Reason="r")
+    erased(rosterd, at(rosterd, "a1@example.com")["id"])
+    rosterd.drain()
+    assert [user["email"] for user in rosterd.users()] == ["bea@example.com"]
+    assert [one for one in rosterd.dead() if one["subject"] == "b1"] == []

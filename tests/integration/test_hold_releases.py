@@ -43,8 +43,10 @@ def test_c6_d17_approving_a_rejected_hold_leaves_a_later_hold_closed(rosterd: Ro
     assert answered[second][0] == "open"
     shown = rosterd.json("hold", "show", second)
     assert [event["external_id"] for event in shown["held"]] == ["s5", "s6"]
+    suspend(rosterd, feed, 7)
+    assert held(rosterd) == ["s5", "s6", "s7"], "what was counted for it still counts"
     approve(rosterd, second)
-    assert out(rosterd) == {"u0", "u1", "u2", "u3", "u5", "u6"}
+    assert out(rosterd) == {"u0", "u1", "u2", "u3", "u5", "u6", "u7"}
 
 
 def test_d17_of_a_rejected_hold_nothing_is_tried_whose_body_is_gone(rosterd: Rosterd) -> None:

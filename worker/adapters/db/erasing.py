@@ -204,7 +204,7 @@ class _Burial:
         told = sorted({one for name in names for one in (name, name.lower())})
         by_name = bulk.among(events.c.subject, told, self.connection)
         mine = (events.c.connection_id == of) & by_name
-        ids = self._with_edits(list(self.connection.scalars(select(events.c.id).where(mine))))
+        ids = self._with_originals(list(self.connection.scalars(select(events.c.id).where(mine))))
         if not ids:
             return
         its = bulk.among(events.c.id, ids, self.connection)
@@ -233,14 +233,16 @@ class _Burial:
         self._do(update(letters).where(theirs).values(**bare), letters, "emptied")
         self._empty_bodies(sorted(set(deliveries)))
 
-    def _with_edits(self, ids: list[int]) -> list[int]:
-        """With what was made of these events, and what they were made of: one body, edited (G8)."""
+    def _with_originals(self, ids: list[int]) -> list[int]:
+        """With what an editor made these events of, whomever that named: one body (G8).
+
+        Not with what was made of them for somebody else, whose event that is.
+        """
         table, known = event_edits, set(ids)
         while ids:
             mine = bulk.among(table.c.id, ids, self.connection)
-            theirs = bulk.among(table.c.original_id, ids, self.connection)
-            pairs = select(table.c.id, table.c.original_id).where(mine | theirs)
-            ids = sorted({one for pair in self.connection.execute(pairs) for one in pair} - known)
+            made_of = self.connection.scalars(select(table.c.original_id).where(mine))
+            ids = sorted(set(made_of) - known)
             known.update(ids)
         return sorted(known)
 

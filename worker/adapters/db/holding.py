@@ -256,7 +256,11 @@ def approved(
         _take_back(sql, row)
     released = _kinds(sql, row)
     count = _release(sql, row, now, bears=row["id"])
-    sql.execute(delete(breaker_marks).where(breaker_marks.c.connection_id == connection))
+    mine = breakers.c.connection_id == connection
+    is_open = sql.execute(select(breakers.c.hold_id).where(mine)).scalar()
+    # What has been counted since, for another hold that is open, goes on counting.
+    if is_open in (None, row["id"]):
+        sql.execute(delete(breaker_marks).where(breaker_marks.c.connection_id == connection))
     _close(sql, row, HoldState.APPROVED, count, actor=actor, reason=reason, now=now)
     return Answer(count, released, undid)
 

@@ -135,7 +135,7 @@ def _forget_answers(connection: Connection, vault: Vault, person: Person, ledger
     table, tokens = api_answers, rows.tokens
     above = sorted(line_above(connection, person.account))
     may = tokens.c.account_id.is_(None) | tokens.c.account_id.in_(above)
-    theirs = set(connection.scalars(select(tokens.c.id).where(may)))
+    askers = {SIGNED_IN, *connection.scalars(select(tokens.c.id).where(may))}
     answers = connection.execute(
         select(table.c.id, table.c.answer).where(table.c.status != NO_MORE),
         execution_options={"yield_per": AT_ONCE},
@@ -143,7 +143,7 @@ def _forget_answers(connection: Connection, vault: Vault, person: Person, ledger
     gone = [
         row.id
         for row in answers
-        if row.id.partition(":")[0] in theirs | {SIGNED_IN}
+        if row.id.partition(":")[0] in askers
         and row.answer
         and person.id.encode() in vault.open(row.answer)
     ]

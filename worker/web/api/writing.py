@@ -132,7 +132,10 @@ class Writing:
         caller = await run_in_threadpool(authenticated, request, bearer, self._permission)
         key, parts = None, request.app.state.parts
         if idempotency_key is not None:
-            key = Key(caller.token, idempotency_key, await _asked(request, idempotency_key))
+            asked = await _asked(request, idempotency_key)
+            # An operator may be of another account by now: what they were told there stays there.
+            asker = caller.token if bearer else f"{caller.token}@{caller.account}"
+            key = Key(asker, idempotency_key, asked)
             known = await run_in_threadpool(answered_before, parts.database, parts.vault, key)
             if known is not None:
                 raise AgainError(_again(key, known))
