@@ -69,6 +69,13 @@ def group(key: str, name: str) -> dict[str, Any]:
     return {"id": key, "type": "UserGroup", "displayName": name, "alternateId": "unknown"}
 
 
+def settle(rosterd: Rosterd) -> None:
+    """Drain, with the questions that wait a moment to be told from those before them."""
+    for _ in range(5):
+        rosterd.drain()
+        let_rest_end(rosterd)
+
+
 def let_rest_end(rosterd: Rosterd) -> None:
     """As if the time had passed that IdPs and questions are left alone for."""
     with rosterd.parts.database.begin() as sql:

@@ -16,7 +16,7 @@ from tests.channels import connected, listen
 from tests.fakes.google import FakeGoogle
 from tests.fakes.idp import Fault
 from tests.harness import Feed, Rosterd
-from tests.hydrating import give_access, let_rest_end, reading
+from tests.hydrating import give_access, let_rest_end, reading, settle
 from tests.servers import await_true
 from worker.adapters.db import rows
 from worker.adapters.db.directory_rows import reads
@@ -42,13 +42,6 @@ def rosterd(database_url: str, tmp_path: Path) -> Iterator[Rosterd]:
 @pytest.fixture
 def feed(rosterd: Rosterd, google: FakeGoogle) -> Feed:
     return connected(rosterd, google)
-
-
-def settle(rosterd: Rosterd) -> None:
-    """Drain, with the questions that wait a moment to be told from those before them."""
-    for _ in range(4):
-        rosterd.drain()
-        let_rest_end(rosterd)
 
 
 def pass_by(google: FakeGoogle, seconds: float = 3) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.channels import connected
 from tests.fakes.google import FakeGoogle
 from tests.harness import Rosterd
-from tests.hydrating import let_rest_end, reading
+from tests.hydrating import reading, settle
 from worker.adapters.db.reconciliation_rows import catch_ups
 
 SOON = timedelta(seconds=20)
@@ -27,13 +27,6 @@ def google() -> Iterator[FakeGoogle]:
 def rosterd(database_url: str, tmp_path: Path) -> Iterator[Rosterd]:
     with reading(database_url, tmp_path, directory_seconds=5) as made:
         yield made
-
-
-def settle(rosterd: Rosterd) -> None:
-    """Drain, with the questions that wait a moment to be told from those before them."""
-    for _ in range(5):
-        rosterd.drain()
-        let_rest_end(rosterd)
 
 
 def test_g1_a_group_whose_address_another_has_by_now_is_gone(

@@ -85,19 +85,22 @@ class _Comparing:
 
     def _ours(self, theirs: Iterable[str]) -> Mapping[str, str]:
         """Keys here by the IdP's: of first contact, where it calls somebody otherwise by now."""
-        names = sorted(set(theirs))
-        renamed: Mapping[str, str] = {}
-        if self._policy.has_aliases:
-            renamed = keys_by_alias(self._sql, self._run.connection, names)
-        return {name: renamed.get(name, name) for name in names}
+        return self._translated(theirs, keys_by_alias)
 
     def _theirs(self, ours: Iterable[str]) -> Mapping[str, str]:
         """The IdP's names by the keys here."""
-        keys = sorted(set(ours))
-        renamed: Mapping[str, str] = {}
+        return self._translated(ours, aliases_by_key)
+
+    def _translated(
+        self,
+        names: Iterable[str],
+        renamed: Callable[[Connection, str, Sequence[str]], Mapping[str, str]],
+    ) -> Mapping[str, str]:
+        known = sorted(set(names))
+        found: Mapping[str, str] = {}
         if self._policy.has_aliases:
-            renamed = aliases_by_key(self._sql, self._run.connection, keys)
-        return {key: renamed.get(key, key) for key in keys}
+            found = renamed(self._sql, self._run.connection, known)
+        return {name: found.get(name, name) for name in known}
 
     def _known(self, theirs: Sequence[str]) -> dict[str, KnownPerson]:
         """Subjects by the IdP's names."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -186,26 +186,26 @@ def keys_of(
 
 def keys_by_alias(sql: Connection, connection: str, names: Collection[str]) -> dict[str, str]:
     """Keys of live resources that are called otherwise by now, by that name."""
-    table = _TABLE
-    renamed = bulk.among(table.c.alias, sorted(names), sql) & (table.c.alias != table.c.key)
-    found = sql.execute(
-        select(table.c.alias, table.c.key).where(
-            table.c.connection_id == connection, renamed, table.c.deleted_at.is_(None)
-        )
-    )
-    return {row.alias: row.key for row in found}
+    return dict(_renamed(sql, connection, _TABLE.c.alias, names))
 
 
 def aliases_by_key(sql: Connection, connection: str, keys: Collection[str]) -> dict[str, str]:
     """The other way round: how live resources are called by now, by key."""
+    return {key: alias for alias, key in _renamed(sql, connection, _TABLE.c.key, keys)}
+
+
+def _renamed(
+    sql: Connection, connection: str, by: ColumnElement[str], names: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Alias and key of live resources whose two differ, with one of the names in that column."""
     table = _TABLE
-    renamed = bulk.among(table.c.key, sorted(keys), sql) & (table.c.alias != table.c.key)
+    differ = bulk.among(by, sorted(names), sql) & (table.c.alias != table.c.key)
     found = sql.execute(
         select(table.c.alias, table.c.key).where(
-            table.c.connection_id == connection, renamed, table.c.deleted_at.is_(None)
+            table.c.connection_id == connection, differ, table.c.deleted_at.is_(None)
         )
     )
-    return {row.key: row.alias for row in found}
+    return ((row.alias, row.key) for row in found)
 
 
 def has_aliases(connection: ColumnElement[str]) -> ColumnElement[bool]:
